@@ -1,0 +1,116 @@
+"""An exported model folder ("bundle") and the manifest that says what made it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sparkclin.errors import ModelError
+
+MANIFEST_FILE = "sparkclin.json"
+TOKENIZER_FILE = "tokenizer.json"
+FORMAT_REVISION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a bundle is and what made it.
+
+    `max_pieces` is the most pieces a window may have, special pieces not counted; `width` the length of a vector;
+    `vocab_size` the number V of ordinary piece ids (codes are V…2V−1); `cls_id` the id of the first special piece;
+    `created` is UTC, ISO 8601 with milliseconds; `config` the checkpoint's own configuration; `libraries` name -> version;
+    `parity` the figures of the export's verification; `files` path in the bundle -> SHA-256.
+    """
+
+    name: str
+    language: str
+    family: str
+    engine: str
+    precision: str
+    annotator: str
+    max_pieces: int
+    width: int
+    vocab_size: int
+    cls_id: int
+    created: str
+    source: str
+    source_sha256: dict[str, str]
+    config: dict[str, Any]
+    libraries: dict[str, str]
+    parity: dict[str, Any]
+    files: dict[str, str]
+    description: str = ""
+    format_revision: int = FORMAT_REVISION
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str) -> Manifest:
+        """Raises ModelError where `text` is not a manifest of a revision this version reads."""
+        try:
+            raw = json.loads(text)
+        except ValueError as error:
+            raise ModelError(f"{where} is not JSON ({error}). Export the model again.") from None
+        found = raw.get("format_revision") if isinstance(raw, dict) else None
+        if found != FORMAT_REVISION:
+            raise ModelError(
+                f"{where} has format_revision {found!r}; this sparkclin reads {FORMAT_REVISION}. "
+                "Export the model again with this version."
+            )
+        known = {f.name for f in fields(cls)}
+        wrong = sorted(known ^ set(raw))
+        if wrong:
+            raise ModelError(f"{where} lacks or adds the fields {', '.join(wrong)}. Export the model again.")
+        return cls(**raw)
+
+    @property
+    def created_ms(self) -> int:
+        """`created` as milliseconds since 1970, the last part of the bundle folder's name."""
+        moment = datetime.fromisoformat(self.created.replace("Z", "+00:00")).astimezone(UTC)
+        return round(moment.timestamp() * 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A bundle on a local disk."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def read(cls, path: Path) -> Bundle:
+        file = path / MANIFEST_FILE
+        if not file.is_file():
+            raise ModelError(f"{path} has no {MANIFEST_FILE}: not a sparkclin bundle. Make one with `python -m export`.")
+        return cls(path=path, manifest=Manifest.from_json(file.read_text(encoding="utf-8"), where=str(file)))
+
+    def tokenizer_json(self) -> str:
+        return (self.path / TOKENIZER_FILE).read_text(encoding="utf-8")
+
+    def problems(self) -> list[str]:
+        """What differs between the folder and its manifest; empty when every file is as it was exported."""
+        found = hash_files(self.path)
+        expected = self.manifest.files
+        missing = [f"{name}: missing" for name in sorted(expected.keys() - found.keys())]
+        added = [f"{name}: not in the manifest" for name in sorted(found.keys() - expected.keys())]
+        changed = [f"{name}: changed" for name in sorted(found.keys() & expected.keys()) if found[name] != expected[name]]
+        return missing + added + changed
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below `folder` but the manifest, by its path relative to `folder`.
+
+    Hadoop's hidden `.crc` files are left out: they are checksums themselves, and object stores drop them.
+    """
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != MANIFEST_FILE and p.suffix != ".crc")
+    return {p.relative_to(folder).as_posix(): sha256_of(p) for p in files}
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
