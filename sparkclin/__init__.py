@@ -1,0 +1,43 @@
+"""Clinical-note embeddings with Spark NLP: the vectors of the reference implementation, for whole corpora.
+
+Importing this package starts nothing. The public names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from sparkclin.errors import IncompleteError, InputError, ModelError, OptionError, SetupError, SparkclinError
+
+if TYPE_CHECKING:
+    from sparkclin.session import check_session, spark_session
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "check_session": "sparkclin.session",
+    "spark_session": "sparkclin.session",
+}
+
+__all__ = [
+    "IncompleteError",
+    "InputError",
+    "ModelError",
+    "OptionError",
+    "SetupError",
+    "SparkclinError",
+    "__version__",
+    "check_session",
+    "spark_session",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

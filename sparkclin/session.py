@@ -1,0 +1,310 @@
+"""The one place that knows jars and Spark settings.
+
+`SETTINGS` and `ENVIRONMENT` are the tables; `spark_session()`, the packaged `spark-defaults.conf` and the `spark-env.sh`
+that `sparkclin setup` writes are all made from them. A setting that is already there (in `spark-defaults.conf`, given to
+`spark-submit`, or part of a session that somebody else built) is never overruled by a table.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparkclin.errors import SetupError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SPARK_NLP_VERSION = "5.5.3"
+SPARK_MAJOR = 3
+JAVA_VERSIONS = (8, 11, 17)
+
+PACKAGES = (f"com.johnsnowlabs.nlp:spark-nlp_2.12:{SPARK_NLP_VERSION}", "org.tensorflow:tensorflow-core-platform:0.4.2")
+EXCLUDES = (
+    "com.johnsnowlabs.nlp:tensorflow-cpu_2.12",
+    "com.johnsnowlabs.nlp:jsl-llamacpp-cpu_2.12",
+    "com.johnsnowlabs.nlp:jsl-openvino-cpu_2.12",
+)
+JAR_KEYS = ("spark.jars.packages", "spark.jars.excludes")
+"""What spark_session() leaves out where the user brings the jars."""
+
+BROUGHT_JARS_KEYS = ("spark.jars", "spark.driver.extraClassPath")
+"""A user who sets one of these brings the jars."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A Spark setting or environment variable, its value, and why it has that value."""
+
+    key: str
+    value: str
+    reason: str
+
+
+ENVIRONMENT = (
+    Setting(
+        "TF_ENABLE_ONEDNN_OPTS",
+        "1",
+        "TensorFlow 2.7 runs 1.3 to 1.6 times as fast with oneDNN. It reads this from the environment of its process.",
+    ),
+)
+"""Variables that the JVMs that run a model must have; for executors they are among SETTINGS."""
+
+SETTINGS = (
+    Setting(
+        "spark.jars.packages",
+        ",".join(PACKAGES),
+        "Spark NLP, and the TensorFlow runtime that takes the place of Spark NLP's own build of it.",
+    ),
+    Setting(
+        "spark.jars.excludes",
+        ",".join(EXCLUDES),
+        "Spark NLP's own TensorFlow build would collide with the one above; nothing here uses the other two.",
+    ),
+    Setting(
+        "spark.serializer",
+        "org.apache.spark.serializer.KryoSerializer",
+        "Spark NLP's annotators are made to travel by Kryo.",
+    ),
+    Setting(
+        "spark.kryoserializer.buffer.max",
+        "2000M",
+        "A model's graph travels to the executors as one object, larger than the 64 MB that Spark allows.",
+    ),
+    Setting(
+        "spark.driver.maxResultSize",
+        "0",
+        "No limit: the piece vectors of eighty long notes pass the 1 GB that Spark allows a collected result.",
+    ),
+    Setting(
+        "spark.driver.memory",
+        "8g",
+        "In local mode the driver runs the model: a graph of 500 MB is held twice while it is loaded, beside the notes.",
+    ),
+    Setting(
+        "spark.executor.memory",
+        "4g",
+        "An executor holds the graph (500 MB, twice while it is loaded) and the vectors of the notes in hand.",
+    ),
+    Setting(
+        "spark.sql.execution.arrow.maxRecordsPerBatch",
+        "8",
+        "One row can be a note of 4,096 pieces with 768 floats each (12 MB); 10,000 such rows fit no Python worker.",
+    ),
+    Setting(
+        "spark.jsl.settings.onnx.intraOpNumThreads",
+        "1",
+        "One thread for the one core of a task; Spark NLP takes 6. Follows spark.task.cpus where spark_session() is given it.",
+    ),
+    *(Setting(f"spark.executorEnv.{variable.key}", variable.value, variable.reason) for variable in ENVIRONMENT),
+)
+
+
+def spark_session(
+    *,
+    master: str | None = None,
+    app_name: str = "sparkclin",
+    driver_memory: str | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> SparkSession:
+    """A checked Spark session with Spark NLP: the running one where there is one, else a new one.
+
+    `master` is `local[*]` where neither it nor Spark's own configuration says otherwise. `settings` are Spark settings that
+    go before those of SETTINGS; packages in `spark.jars.packages` come on top of ours, or in place of ours where they name
+    Spark NLP. Where `spark.jars` or `spark.driver.extraClassPath` is set, nothing is fetched: the jars are taken from there.
+
+    A running session is left as it is; a warning names what could not be applied to it.
+    Raises SetupError for a missing or wrong Java, Spark or Spark NLP.
+    """
+    asked = dict(settings or {})
+    if master is not None:
+        asked["spark.master"] = master
+    if driver_memory is not None:
+        asked["spark.driver.memory"] = driver_memory
+    running = _running_session()
+    if running is None:
+        _check_python_side()
+        running = _start(asked, app_name)
+    elif ignored := sorted(key for key, value in asked.items() if running.conf.get(key, None) != value):
+        warnings.warn(f"a Spark session is already running; it was left without {', '.join(ignored)}", stacklevel=2)
+    check_session(running)
+    return running
+
+
+def check_session(spark: SparkSession) -> None:
+    """Raise SetupError, naming every problem and its remedy, where `spark` cannot run Spark NLP models."""
+    if not hasattr(spark, "_jvm"):
+        raise SetupError(
+            "this is a Spark Connect session, which Spark NLP cannot use. "
+            "Build a classic one: sparkclin.spark_session(), or SparkSession.builder without .remote()."
+        )
+    problems = [
+        *_spark_problems(spark.version),
+        *_java_problems(str(spark._jvm.java.lang.System.getProperty("java.version")), "the session's JVM"),
+        *_spark_nlp_problems(spark),
+    ]
+    if problems:
+        raise SetupError("\n".join(problems))
+
+
+def defaults_conf() -> str:
+    """The text of `spark-defaults.conf`: SETTINGS with their reasons."""
+    blocks = (f"# {setting.reason}\n{setting.key} {setting.value}\n" for setting in SETTINGS)
+    return "# Spark settings for sparkclin, printed by `sparkclin spark-defaults`.\n\n" + "\n".join(blocks)
+
+
+def spark_env() -> str:
+    """The text of `spark-env.sh`: ENVIRONMENT with its reasons; a variable that is already set keeps its value."""
+    blocks = (f'# {v.reason}\nexport {v.key}="${{{v.key}:-{v.value}}}"\n' for v in ENVIRONMENT)
+    return "# Environment of Spark's processes for sparkclin.\n\n" + "\n".join(blocks)
+
+
+def _running_session() -> SparkSession | None:
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    active = SparkSession.getActiveSession()
+    if active is None and SparkContext._active_spark_context is not None:  # built in another thread
+        return SparkSession.builder.getOrCreate()
+    return active
+
+
+def _start(asked: Mapping[str, str], app_name: str) -> SparkSession:
+    from pyspark.sql import SparkSession
+
+    present = _settings_present()
+    if "spark.pyspark.python" not in {**present, **asked}:
+        # Else Spark runs the `python3` it finds on PATH, which is another one where the environment is not activated.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    for variable in ENVIRONMENT:
+        os.environ.setdefault(variable.key, variable.value)
+    builder = SparkSession.builder.appName(app_name)
+    for key, value in settings_for(asked=asked, present=present).items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def settings_for(*, asked: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
+    """What spark_session() has to set: `asked`, and of SETTINGS what neither `asked` nor `present` settles.
+
+    `present` is what Spark will find without us: spark-defaults.conf, or the options of spark-submit.
+    """
+    settled = {**present, **asked}
+    ours = {setting.key: setting.value for setting in SETTINGS} | {"spark.master": "local[*]"}
+    ours["spark.jsl.settings.onnx.intraOpNumThreads"] = settled.get("spark.task.cpus", "1")
+    packages = asked.get("spark.jars.packages", "")
+    if ":spark-nlp" in packages or _brings_jars(settled):
+        ours = {key: value for key, value in ours.items() if key not in JAR_KEYS}
+    result = {key: value for key, value in ours.items() if key not in present} | dict(asked)
+    if packages and "spark.jars.packages" in ours:
+        result["spark.jars.packages"] = f"{ours['spark.jars.packages']},{packages}"
+    return result
+
+
+def _brings_jars(settled: Mapping[str, str]) -> bool:
+    return any(settled.get(key) for key in BROUGHT_JARS_KEYS) or any(_spark_home_jars().glob("spark-nlp*.jar"))
+
+
+def _spark_home_jars() -> Path:
+    from pyspark.find_spark_home import _find_spark_home
+
+    return Path(_find_spark_home()) / "jars"
+
+
+def _settings_present() -> dict[str, str]:
+    """The settings that Spark has or will find by itself."""
+    from pyspark import SparkConf, SparkContext
+
+    if "PYSPARK_GATEWAY_PORT" in os.environ:  # under spark-submit: its options and spark-defaults.conf are in the JVM
+        SparkContext._ensure_initialized()
+        return dict(SparkConf().getAll())
+    home = _spark_home_jars().parent
+    file = Path(os.environ.get("SPARK_CONF_DIR", home / "conf")) / "spark-defaults.conf"
+    return parse_defaults_conf(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def parse_defaults_conf(text: str) -> dict[str, str]:
+    """Keys and values of a `spark-defaults.conf`: `key value`, `key=value` or `key: value` lines, `#` comments."""
+    lines = (line.strip() for line in text.splitlines())
+    pairs = (
+        re.split(r"\s*[=:]\s*|\s+", line, maxsplit=1) for line in lines if line and not line.startswith(("#", "!"))
+    )
+    return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
+
+
+def _check_python_side() -> None:
+    """What can be found wrong before a JVM is started; Spark's own messages for these are obscure."""
+    import pyspark
+
+    problems = _spark_problems(pyspark.__version__)
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # else the JVM runs already
+        problems += _installed_java_problems()
+    if problems:
+        raise SetupError("\n".join(problems))
+
+
+def _spark_problems(version: str) -> list[str]:
+    if version.split(".")[0] == str(SPARK_MAJOR):
+        return []
+    return [
+        f"Spark {version} was found; Spark NLP {SPARK_NLP_VERSION} is built for Scala 2.12 and needs Spark {SPARK_MAJOR}. "
+        "Install pyspark 3.5 (pip install 'pyspark>=3.5,<4'), or use a cluster with Spark 3.5."
+    ]
+
+
+def _installed_java_problems() -> list[str]:
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which(Path(home, "bin", "java")) if home else shutil.which("java")
+    place = f"JAVA_HOME ({home})" if home else "PATH"
+    if java is None:
+        return [f"no Java was found on {place}; Spark needs one of {_listed(JAVA_VERSIONS)}. {_JAVA_REMEDY}"]
+    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "([^"]+)"', answer)
+    if found is None:
+        return [
+            f"the Java on {place} does not say its version; Spark needs one of {_listed(JAVA_VERSIONS)}. {_JAVA_REMEDY}"
+        ]
+    return _java_problems(found[1], f"the Java on {place}")
+
+
+_JAVA_REMEDY = "Install Java 17 (a JRE is enough) and set JAVA_HOME to its folder."
+
+
+def _java_problems(version: str, whose: str) -> list[str]:
+    """Problems of a `java.version` such as 17.0.15 or 1.8.0_392."""
+    digits = re.findall(r"\d+", version)
+    major = int(digits[1] if digits[:1] == ["1"] else digits[0]) if digits else 0
+    if major in JAVA_VERSIONS:
+        return []
+    return [f"{whose} is version {version}; Spark 3.5 needs one of {_listed(JAVA_VERSIONS)}. {_JAVA_REMEDY}"]
+
+
+def _spark_nlp_problems(spark: SparkSession) -> list[str]:
+    from py4j.java_gateway import JavaClass
+
+    jvm = spark._jvm
+    if not isinstance(jvm.com.johnsnowlabs.nlp.DocumentAssembler, JavaClass):
+        return [
+            "the session has no Spark NLP jar (class com.johnsnowlabs.nlp.DocumentAssembler not found). "
+            f"Start it with `--packages {','.join(PACKAGES)} --exclude-packages {','.join(EXCLUDES)}`, or from a fresh Python "
+            "with sparkclin.spark_session(); without the internet, give the jars in spark.jars."
+        ]
+    found = str(jvm.com.johnsnowlabs.util.Build.version())
+    if found.split(".")[:2] == SPARK_NLP_VERSION.split(".")[:2]:
+        return []
+    return [
+        f"the session has Spark NLP {found}; the models' ids and vectors are proven with {SPARK_NLP_VERSION} only. "
+        f"Use com.johnsnowlabs.nlp:spark-nlp_2.12:{SPARK_NLP_VERSION}."
+    ]
+
+
+def _listed(versions: tuple[int, ...]) -> str:
+    return ", ".join(map(str, versions[:-1])) + f" or {versions[-1]}"
