@@ -1,0 +1,223 @@
+"""The encoder as a TensorFlow SavedModel that Spark NLP 5.5.3 loads.
+
+Spark NLP's JVM runs TensorFlow 2.7. What this TensorFlow writes by default it cannot read (`DisableCopyOnRead`), so the graph is
+built in graph mode with version 1 control flow, and default attributes are stripped. Weights are constants: TensorFlow 2.7 runs
+them faster than variables. Spark NLP saves and restores variables and needs at least one: a single unused number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# PyTorch's triton and TensorFlow both register LLVM's options: a process that loads TensorFlow first aborts when
+# transformers imports triton later. There is no triton outside Linux.
+with suppress(ImportError):
+    import triton  # noqa: F401
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from export.errors import CheckpointError
+from export.graph.encoder import EncoderConfig, EncoderWeights, encode
+from export.graph.ops import Size, Tensor
+
+v1 = tf.compat.v1
+
+INPUT_IDS, ATTENTION_MASK, LAST_HIDDEN_STATE = "input_ids", "attention_mask", "last_hidden_state"
+# A graph is one protocol buffer message, and those end at 2 GiB.
+MAX_GRAPH_BYTES = 2_000_000_000
+
+# (input_ids, attention_mask), both int32 (R, P) -> float32 (R, P, width)
+Body = Callable[["TensorFlowOps", Tensor, Tensor], Tensor]
+
+
+class TensorFlowOps:
+    """`Ops` in version 1 graph mode."""
+
+    def __init__(self) -> None:
+        self._constants: dict[int, Tensor] = {}
+
+    def scope(self, name: str) -> AbstractContextManager[None]:
+        scope: AbstractContextManager[None] = v1.name_scope(name)
+        return scope
+
+    def constant(self, value: npt.NDArray[Any], name: str) -> Tensor:
+        key = id(value)
+        if key not in self._constants:
+            # Outside every condition, so that both branches can use it.
+            with tf.init_scope():
+                self._constants[key] = tf.constant(value, name=name)
+        return self._constants[key]
+
+    def size(self, x: Tensor, *, axis: int) -> Size:
+        return tf.shape(x)[axis]
+
+    def reshape(self, x: Tensor, shape: Sequence[Size]) -> Tensor:
+        return tf.reshape(x, tf.stack(list(shape)))
+
+    def transpose(self, x: Tensor, axes: Sequence[int]) -> Tensor:
+        return tf.transpose(x, axes)
+
+    def slice(self, x: Tensor, *, axis: int, begin: Size, end: Size) -> Tensor:
+        return x[(slice(None),) * axis + (slice(begin, end),)]
+
+    def squeeze_first(self, x: Tensor, index: int) -> Tensor:
+        return x[index]
+
+    def concat(self, parts: Sequence[Tensor], *, axis: int) -> Tensor:
+        return tf.concat(list(parts), axis)
+
+    def pad(self, x: Tensor, *, axis: int, before: Size, after: Size, value: float) -> Tensor:
+        paddings: list[list[Size]] = [[0, 0] for _ in x.shape]
+        paddings[axis] = [before, after]
+        return tf.pad(x, tf.stack([tf.stack(pair) for pair in paddings]), constant_values=value)
+
+    def gather(self, table: Tensor, ids: Tensor) -> Tensor:
+        return tf.gather(table, ids)
+
+    def matmul(self, a: Tensor, b: Tensor, *, transpose_b: bool = False) -> Tensor:
+        return tf.matmul(a, b, transpose_b=transpose_b)
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        # Two-dimensional on purpose: the runtime fuses MatMul + BiasAdd, not its batched form.
+        inputs, outputs = weight.shape
+        flat = tf.nn.bias_add(tf.matmul(tf.reshape(x, (-1, inputs)), weight), bias)
+        return tf.reshape(flat, tf.concat([tf.shape(x)[:-1], [outputs]], 0))
+
+    def layer_norm(self, x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Tensor:
+        mean = tf.reduce_mean(x, -1, keepdims=True)
+        centred = x - mean
+        variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
+        return centred * tf.math.rsqrt(variance + eps) * scale + shift
+
+    def softmax(self, x: Tensor) -> Tensor:
+        return tf.nn.softmax(x)
+
+    def erf(self, x: Tensor) -> Tensor:
+        return tf.math.erf(x)
+
+    def tanh(self, x: Tensor) -> Tensor:
+        return tf.math.tanh(x)
+
+    def relu(self, x: Tensor) -> Tensor:
+        return tf.nn.relu(x)
+
+    def abs(self, x: Tensor) -> Tensor:
+        return tf.abs(x)
+
+    def cumsum(self, x: Tensor, *, axis: int) -> Tensor:
+        return tf.cumsum(x, axis=axis)
+
+    def any(self, x: Tensor, *, axis: int) -> Tensor:
+        return tf.reduce_any(x, axis=axis, keepdims=True)
+
+    def equal(self, a: Tensor, b: Tensor | int) -> Tensor:
+        return tf.equal(a, b)
+
+    def not_equal(self, a: Tensor, b: Tensor | int) -> Tensor:
+        return tf.not_equal(a, b)
+
+    def less(self, a: Tensor | int, b: Tensor | int) -> Tensor:
+        return tf.less(a, b)
+
+    def less_equal(self, a: Tensor | int, b: Tensor | int) -> Tensor:
+        return tf.less_equal(a, b)
+
+    def logical_and(self, a: Tensor, b: Tensor) -> Tensor:
+        return tf.logical_and(a, b)
+
+    def where(self, condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        return tf.where(condition, a, b)
+
+    def cond(self, predicate: Tensor, if_true: Callable[[], Tensor], if_false: Callable[[], Tensor]) -> Tensor:
+        return v1.cond(predicate, if_true, if_false)
+
+    def range_like(self, x: Tensor, *, axis: int) -> Tensor:
+        return tf.range(tf.shape(x)[axis])
+
+    def zeros_like(self, x: Tensor) -> Tensor:
+        return tf.zeros_like(x)
+
+    def ones_like(self, x: Tensor) -> Tensor:
+        return tf.ones_like(x)
+
+    def to_int(self, x: Tensor) -> Tensor:
+        return tf.cast(x, tf.int32)
+
+    def to_float(self, x: Tensor) -> Tensor:
+        return tf.cast(x, tf.float32)
+
+
+def write_encoder(folder: Path, *, config: EncoderConfig, weights: EncoderWeights) -> None:
+    """Writes the encoder as a SavedModel; raises CheckpointError where it would not fit into one graph."""
+    write_saved_model(folder, lambda ops, ids, mask: encode(ops, ids, mask, config=config, weights=weights))
+
+
+def write_echo(folder: Path) -> None:
+    """A model whose vector at a place is (the id that arrived there, the length of the row): it shows what Spark NLP feeds."""
+
+    def echo(ops: TensorFlowOps, ids: Tensor, mask: Tensor) -> Tensor:
+        lengths = tf.reduce_sum(mask, axis=1, keepdims=True) * tf.ones_like(ids)
+        return ops.to_float(tf.stack([ids, lengths], axis=-1))
+
+    write_saved_model(folder, echo)
+
+
+def write_saved_model(folder: Path, body: Body) -> None:
+    """Writes `body` with the signature that Spark NLP's LongformerEmbeddings expects."""
+    with graph_mode() as graph:
+        ids = v1.placeholder(tf.int32, (None, None), name=INPUT_IDS)
+        mask = v1.placeholder(tf.int32, (None, None), name=ATTENTION_MASK)
+        output = tf.identity(body(TensorFlowOps(), ids, mask), name=LAST_HIDDEN_STATE)
+        v1.get_variable("unused", shape=(), initializer=v1.zeros_initializer(), use_resource=False)
+        if graph.as_graph_def().ByteSize() > MAX_GRAPH_BYTES:
+            raise CheckpointError("The model's weights exceed the 2 GB that one TensorFlow graph can hold.")
+        with v1.Session(graph=graph) as session:
+            session.run(v1.global_variables_initializer())
+            signature = v1.saved_model.predict_signature_def(
+                {INPUT_IDS: ids, ATTENTION_MASK: mask}, {LAST_HIDDEN_STATE: output}
+            )
+            builder = v1.saved_model.Builder(str(folder))
+            builder.add_meta_graph_and_variables(
+                session,
+                [v1.saved_model.tag_constants.SERVING],
+                signature_def_map={"serving_default": signature},
+                strip_default_attrs=True,
+            )
+            builder.save()
+
+
+@contextmanager
+def graph_mode() -> Iterator[tf.Graph]:
+    """A graph with version 1 control flow; what was enabled before is enabled again afterwards."""
+    had_control_flow_v2 = v1.control_flow_v2_enabled()
+    v1.disable_control_flow_v2()
+    try:
+        with tf.Graph().as_default() as graph:
+            yield graph
+    finally:
+        if had_control_flow_v2:
+            v1.enable_control_flow_v2()
+
+
+class SavedModelRunner:
+    """A SavedModel in this process, for checking it before Spark NLP gets it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._graph = tf.Graph()
+        self._session = v1.Session(graph=self._graph)
+        with self._graph.as_default():
+            v1.saved_model.load(self._session, [v1.saved_model.tag_constants.SERVING], str(folder))
+
+    def run(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """ids, mask (R, P) -> vectors (R, P, W)"""
+        feed = {f"{INPUT_IDS}:0": ids, f"{ATTENTION_MASK}:0": mask}
+        vectors: npt.NDArray[np.float32] = self._session.run(f"{LAST_HIDDEN_STATE}:0", feed)
+        return vectors
