@@ -1,11 +1,13 @@
 """A tokenizer -> the vocabulary and merges that Spark NLP reads, ordinary pieces first, transport codes after them.
 
-The ordinary half is what a stock Tokenizer pipeline uses: ids 0…V−1. The code of id k has id V + k. Spark NLP's BPE puts a
-`Ġ` before a word's first piece when it looks it up, so the vocabulary's line for a code begins with `Ġ`; merges do not.
+The ordinary half is what a stock Tokenizer pipeline uses: ids 0…V−1. The code of id k has id V + k. Spark NLP's BPE
+puts a `Ġ` before a word's first piece when it looks it up, so the vocabulary's line for a code begins with `Ġ`;
+merges do not.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,8 +43,8 @@ def write_assets(tokenizer_json: str, folder: Path, *, vocab_size: int) -> None:
 
     `vocab_size` is the model's number of ids V, which may exceed the tokenizer's.
 
-    Raises CheckpointError where the tokenizer is not a byte-level BPE, lacks a special piece, has an id that the model has
-    not, or has merges that would tear a code apart.
+    Raises CheckpointError where the tokenizer is not a byte-level BPE, lacks a special piece, has an id that the
+    model has not, or has merges that would tear a code apart.
     """
     build(tokenizer_json, vocab_size=vocab_size).write(folder)
 
@@ -85,7 +87,7 @@ def as_pair(merge: str | Sequence[str]) -> Pair:
 def code_merges(vocab_size: int) -> Iterable[Pair]:
     """Bytes to letters, letters to pairs, pairs to the code of each id, in this order of rank."""
     for letter in (*codes.LOWER, *codes.UPPER):
-        first, second = to_bytes(letter)
+        first, second = tuple(to_bytes(letter))
         yield first, second
     for pair in codes.PAIRS:
         yield to_bytes(pair[0]), to_bytes(pair[1])
@@ -100,16 +102,16 @@ def check_codes(merges: Sequence[Pair], *, vocab_size: int) -> None:
     torn = [index for index in range(vocab_size) if len(bpe(to_bytes(codes.encode(index)), ranks)) != 1]
     if torn:
         raise CheckpointError(
-            f"The tokenizer's own merges tear {len(torn)} transport codes apart (ids {torn[:5]}…): its vocabulary was trained "
-            "on Armenian text. Choose another alphabet in sparkclin/codes.py."
+            f"The tokenizer's own merges tear {len(torn)} transport codes apart (ids {torn[:5]}…): its vocabulary was "
+            "trained on Armenian text. Choose another alphabet in sparkclin/codes.py."
         )
 
 
 def bpe(word: str, ranks: Mapping[Pair, int]) -> list[str]:
-    """Byte-pair encoding (Sennrich et al., 2016) as Spark NLP runs it: the pair of lowest rank first, everywhere in the word."""
+    """Byte-pair encoding (Sennrich et al., 2016) as Spark NLP runs it: the pair of lowest rank first, everywhere."""
     parts = list(word)
     while len(parts) > 1:
-        best = min(zip(parts, parts[1:], strict=False), key=lambda pair: ranks.get(pair, len(ranks)))
+        best = min(itertools.pairwise(parts), key=lambda pair: ranks.get(pair, len(ranks)))
         if best not in ranks:
             break
         merged, index = [], 0

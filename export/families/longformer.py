@@ -1,6 +1,7 @@
 """Longformer: its configuration and the names of its tensors, the only place that knows them.
 
-Reads `LongformerModel`, `LongformerForMaskedLM` and the other heads of transformers, and checkpoints with RoBERTa's prefix.
+Reads `LongformerModel`, `LongformerForMaskedLM` and the other heads of transformers, and checkpoints with RoBERTa's
+prefix.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def parse_config(config: Mapping[str, Any]) -> EncoderConfig:
         types=config.get("type_vocab_size", 2),
         pad_id=config.get("pad_token_id", 1),
         cls_id=config.get("bos_token_id", 0),
+        sep_id=config.get("eos_token_id", 2),
         layer_norm_eps=config.get("layer_norm_eps", 1e-12),
         activation=config.get("hidden_act", "gelu"),
         reach=tuple(window // 2 for window in windows(config, layers)),
@@ -101,7 +103,7 @@ def encoder_shapes(config: EncoderConfig) -> dict[str, Shape]:
 
 
 def unused_shapes(config: EncoderConfig) -> dict[str, Shape]:
-    """Tensors that a checkpoint may have and vectors do not need: global attention, the pooler, the language model's head."""
+    """Tensors that a checkpoint may have and vectors do not need: global attention, pooler, language model's head."""
     width = config.width
     shapes: dict[str, Shape] = {
         **linear_shapes("pooler.dense", width, width),

@@ -1,6 +1,7 @@
 """Sliding-window attention, exact (Beltagy et al., 2020, section 3.1).
 
-Piece i sees the pieces j with |i − j| ≤ reach that are not padding. Three ways to the same numbers, by the length of the row:
+Piece i sees the pieces j with |i − j| ≤ reach that are not padding. Three ways to the same numbers, by the length of
+the row:
 
 - up to reach + 1 pieces everybody sees everybody: plain attention;
 - up to `dense_limit` plain attention with a band mask costs less than the blocks' copies;
@@ -12,6 +13,7 @@ Shapes: rows R, pieces P, heads H, size D; blocks N of B pieces, keys K = (2 · 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -42,8 +44,8 @@ def dense_limit(reach: int) -> int:
 class AttentionMasks:
     """Score offsets (0 or HIDDEN), made once and shared by all layers of a reach.
 
-    `dense[reach]` is (R, 1, 1 or P, P); `blocks[reach]` is (N, R, 1, B, K); `is_short[reach]` is a scalar: take the dense way.
-    A mask is built inside its branch's condition, so that a long row never builds a (P, P) band.
+    `dense[reach]` is (R, 1, 1 or P, P); `blocks[reach]` is (N, R, 1, B, K); `is_short[reach]` is a scalar: take the
+    dense way. A mask is built inside its branch's condition, so that a long row never builds a (P, P) band.
     """
 
     dense: dict[int, Tensor]
@@ -60,11 +62,11 @@ class AttentionMasks:
             nothing = ops.constant(np.zeros((1, 1, 1, 1), np.float32), "nothing")
             no_blocks = ops.constant(np.zeros((1, 1, 1, 1, 1), np.float32), "no_blocks")
             dense = {
-                reach: ops.cond(short, lambda reach=reach: dense_mask(ops, hidden, reach=reach), lambda: nothing)
+                reach: ops.cond(short, partial(dense_mask, ops, hidden, reach=reach), lambda: nothing)
                 for reach, short in is_short.items()
             }
             blocks = {
-                reach: ops.cond(short, lambda: no_blocks, lambda reach=reach: block_mask(ops, hidden, reach=reach))
+                reach: ops.cond(short, lambda: no_blocks, partial(block_mask, ops, hidden, reach=reach))
                 for reach, short in is_short.items()
             }
             return cls(dense=dense, blocks=blocks, is_short=is_short)

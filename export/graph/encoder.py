@@ -20,7 +20,11 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """The shape of an encoder. `reach` is, for each layer, how many pieces a piece sees to each side."""
+    """The shape of an encoder.
+
+    `reach` is, for each layer, how many pieces a piece sees to each side; `cls_id` and `sep_id` are the ids of the special
+    pieces that begin and end a row.
+    """
 
     vocab_size: int
     width: int
@@ -30,6 +34,7 @@ class EncoderConfig:
     types: int
     pad_id: int
     cls_id: int
+    sep_id: int
     layer_norm_eps: float
     activation: str
     reach: tuple[int, ...]
@@ -88,7 +93,9 @@ class EncoderWeights:
     layers: tuple[LayerWeights, ...]
 
 
-def encode(ops: Ops, input_ids: Tensor, attention_mask: Tensor, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
+def encode(
+    ops: Ops, input_ids: Tensor, attention_mask: Tensor, *, config: EncoderConfig, weights: EncoderWeights
+) -> Tensor:
     """ids and mask, int (R, P) -> the last layer's vectors, float (R, P, W)."""
     feed = read_feed(ops, input_ids, attention_mask, config=config)
     states = embed(ops, feed, config=config, weights=weights)
@@ -111,9 +118,9 @@ class Feed:
 def read_feed(ops: Ops, input_ids: Tensor, attention_mask: Tensor, *, config: EncoderConfig) -> Feed:
     """Reads both feeds: ordinary ids 0…V−1, and transport codes V…2V−1, which stand for id − V.
 
-    A row whose second id is the code of the first special piece brings that piece itself, because Spark NLP hands back no
-    vector for the one it puts in front. The outer one is then hidden: not attended to, and not counted as a position, so the
-    row is exactly the row without it.
+    A row whose second id is the code of the first special piece brings that piece itself, because Spark NLP hands
+    back no vector for the one it puts in front. The outer one is then hidden: not attended to, and not counted as a
+    position, so the row is exactly the row without it.
     """
     with ops.scope("feed"):
         size = config.vocab_size

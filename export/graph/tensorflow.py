@@ -1,13 +1,15 @@
 """The encoder as a TensorFlow SavedModel that Spark NLP 5.5.3 loads.
 
-Spark NLP's JVM runs TensorFlow 2.7. What this TensorFlow writes by default it cannot read (`DisableCopyOnRead`), so the graph is
-built in graph mode with version 1 control flow, and default attributes are stripped. Weights are constants: TensorFlow 2.7 runs
-them faster than variables. Spark NLP saves and restores variables and needs at least one: a single unused number.
+Spark NLP's JVM runs TensorFlow 2.7. What this TensorFlow writes by default it cannot read (`DisableCopyOnRead`), so
+the graph is built in graph mode with version 1 control flow, and default attributes are stripped. Weights are
+constants: TensorFlow 2.7 runs them faster than variables. Spark NLP saves and restores variables and needs at least
+one: a single unused number.
 """
 
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -31,6 +33,8 @@ from export.graph.ops import Size, Tensor
 v1 = tf.compat.v1
 
 INPUT_IDS, ATTENTION_MASK, LAST_HIDDEN_STATE = "input_ids", "attention_mask", "last_hidden_state"
+# Where Spark NLP keeps the graph in a saved LongformerEmbeddings: a zip of a GraphDef and its variables.
+SPARK_NLP_FILE = "longformer_tensorflow"
 # A graph is one protocol buffer message, and those end at 2 GiB.
 MAX_GRAPH_BYTES = 2_000_000_000
 
@@ -161,7 +165,7 @@ def write_encoder(folder: Path, *, config: EncoderConfig, weights: EncoderWeight
 
 
 def write_echo(folder: Path) -> None:
-    """A model whose vector at a place is (the id that arrived there, the length of the row): it shows what Spark NLP feeds."""
+    """A model whose vector at a place is (the id that arrived, the length of the row): showing what Spark NLP feeds."""
 
     def echo(ops: TensorFlowOps, ids: Tensor, mask: Tensor) -> Tensor:
         lengths = tf.reduce_sum(mask, axis=1, keepdims=True) * tf.ones_like(ids)
@@ -207,14 +211,16 @@ def graph_mode() -> Iterator[tf.Graph]:
             v1.enable_control_flow_v2()
 
 
-class SavedModelRunner:
-    """A SavedModel in this process, for checking it before Spark NLP gets it."""
+class SavedGraph:
+    """The graph inside a saved annotator, run in this process: the very bytes that Spark NLP will load."""
 
-    def __init__(self, folder: Path) -> None:
-        self._graph = tf.Graph()
-        self._session = v1.Session(graph=self._graph)
-        with self._graph.as_default():
-            v1.saved_model.load(self._session, [v1.saved_model.tag_constants.SERVING], str(folder))
+    def __init__(self, annotator: Path) -> None:
+        with zipfile.ZipFile(annotator / SPARK_NLP_FILE) as archive:
+            definition = v1.GraphDef.FromString(archive.read("saved_model.pb"))
+        graph = tf.Graph()
+        with graph.as_default():
+            tf.import_graph_def(definition, name="")
+        self._session = v1.Session(graph=graph)
 
     def run(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """ids, mask (R, P) -> vectors (R, P, W)"""

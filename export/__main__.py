@@ -1,0 +1,91 @@
+"""`python -m export CHECKPOINT --name NAME --models DIR` and `python -m export verify NAME --models DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from sparkclin.errors import SparkclinError
+
+NEEDED = ("tensorflow", "torch", "transformers", "safetensors")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    verifying = given[:1] == ["verify"]
+    options = verify_parser().parse_args(given[1:]) if verifying else convert_parser().parse_args(given)
+    try:
+        check_installed()
+        run_verify(options) if verifying else run_convert(options)
+    except SparkclinError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def check_installed() -> None:
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise SparkclinError(f"exporting needs {', '.join(missing)}: pip install 'sparkclin[export]'.")
+
+
+def run_convert(options: argparse.Namespace) -> None:
+    from export.convert import ExportOptions, convert
+
+    bundle = convert(
+        ExportOptions(
+            checkpoint=options.checkpoint,
+            name=options.name,
+            models=options.models,
+            language=options.language,
+            description=options.description,
+            force=options.force,
+        )
+    )
+    figures = bundle.manifest.parity
+    worst = max(figure["max_abs_difference"] for figure in figures["vectors"])
+    print(
+        f"verified: ids of {figures['id_rows_identical']} of {figures['id_rows']} texts identical, max |Δ| {worst:.1e}"
+    )
+    print(f"registered {bundle.manifest.name} ({bundle.manifest.language}) as {bundle.path}")
+
+
+def run_verify(options: argparse.Namespace) -> None:
+    from export.convert import verify
+
+    print(verify(options.name, models=options.models, source=options.checkpoint).to_text())
+
+
+def convert_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export",
+        description="Export a Longformer checkpoint into a Spark NLP model, verify it, and register it.",
+        epilog="`python -m export verify NAME` compares a registered model with its checkpoint again.",
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint's folder, or a hub id")
+    parser.add_argument("--name", required=True, help="the name to ask pretrained() for, such as clinical_longformer")
+    parser.add_argument("--models", type=Path, required=True, metavar="DIR", help="the repository to register it in")
+    parser.add_argument("--language", default="en", help="default: en")
+    parser.add_argument("--description", default="", help="a line for `sparkclin models`")
+    parser.add_argument(
+        "--force", action="store_true", help="make a new version of a name that exists; never skips checks"
+    )
+    return parser
+
+
+def verify_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export verify", description="Compare a registered model with the checkpoint it was made from."
+    )
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--models", type=Path, required=True, metavar="DIR", help="the repository it is registered in")
+    parser.add_argument("--checkpoint", help="its folder or hub id; default: the hub id in the manifest")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

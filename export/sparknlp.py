@@ -1,0 +1,79 @@
+"""A SavedModel -> a saved Spark NLP annotator, and piece ids through it and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparkclin import codes
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ANNOTATOR = "LongformerEmbeddings"
+# Windows that share a forward pass. Spark NLP pads them to the longest, so few: eight notes of 4,096 pieces fill the
+# memory that their scores take, not the processor.
+BATCH_SIZE = 4
+
+
+def save_annotator(
+    spark: SparkSession, saved_model: Path, target: Path, *, name: str, width: int, max_row: int
+) -> None:
+    """Has Spark NLP load a SavedModel (with its assets) and save it as a LongformerEmbeddings model in `target`.
+
+    `max_row` is the longest row in ids: a model that is loaded by name then cuts nothing that it could read.
+    """
+    from sparknlp.annotator import LongformerEmbeddings
+
+    annotator = (
+        LongformerEmbeddings.loadSavedModel(str(saved_model), spark)
+        .setDimension(width)
+        .setCaseSensitive(True)
+        .setMaxSentenceLength(max_row)
+        .setBatchSize(BATCH_SIZE)
+        .setStorageRef(name)
+        .setInputCols(["document", "token"])
+        .setOutputCol("embeddings")
+    )
+    annotator.write().overwrite().save(target.resolve().as_uri())
+
+
+def load_annotator(folder: Path) -> Any:
+    from sparknlp.annotator import LongformerEmbeddings
+
+    return LongformerEmbeddings.load(folder.resolve().as_uri())
+
+
+def run_windows(spark: SparkSession, annotator: Any, windows: Sequence[Sequence[int]]) -> list[npt.NDArray[np.float32]]:
+    """Sends windows of piece ids through an annotator as transport codes, all in one row of a DataFrame, so in one
+    batch.
+
+    Returns one (pieces, width) array a window.
+    """
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import StructField, StructType
+    from sparknlp.annotation import Annotation
+
+    schema = StructType([StructField(column, Annotation.arrayType()) for column in ("document", "token")])
+    documents: list[Any] = []
+    tokens: list[Any] = []
+    place = 1
+    for index, window in enumerate(windows):
+        last = place + len(window) - 1
+        metadata = {"sentence": str(index)}
+        documents.append(("document", place, last, "", metadata, []))
+        for piece_id in window:
+            tokens.append(("token", place, place, codes.encode(piece_id), metadata, []))
+            place += 1
+    frame = spark.createDataFrame([(documents, tokens)], schema)
+    for column in frame.columns:
+        frame = frame.withMetadata(column, {"annotatorType": column})
+    # Not on a copy: Spark NLP's copies lose the vocabulary.
+    annotator.setBatchSize(len(windows)).setInputCols(["document", "token"]).setOutputCol("embeddings")
+    rows = annotator.transform(frame).select(F.col("embeddings.embeddings").alias("vectors")).collect()
+    vectors = np.asarray(rows[0].vectors, dtype=np.float32)
+    return np.split(vectors, np.cumsum([len(window) for window in windows])[:-1])
