@@ -1,0 +1,71 @@
+"""How a note's pieces are cut into windows, and which window owns a piece that two of them share.
+
+Windows begin every `max_pieces - stride` pieces, as with `stride` in Hugging Face's tokenizers, until one reaches the end of
+the note. A shared piece belongs to the window where it is farther from the nearest edge, since there the model sees more of
+its context on both sides; ties go to the earlier window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from sparkclin.errors import OptionError
+
+Range = tuple[int, int]
+"""Begin and end of a run of piece indices, end exclusive."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one forward pass sees, and what of it counts: ranges of piece indices of the note, ends exclusive."""
+
+    begin: int
+    end: int
+    own_begin: int
+    own_end: int
+
+
+def plan(n_pieces: int, max_pieces: int, stride: int) -> tuple[Window, ...]:
+    """The windows of a note of `n_pieces` pieces; none where it has no pieces.
+
+    `max_pieces` is the most pieces a window may have, `stride` the number of pieces it shares with the one before.
+    Raises OptionError unless 0 <= stride < max_pieces.
+    """
+    return own(cut(n_pieces, max_pieces, stride))
+
+
+def cut(n_pieces: int, max_pieces: int, stride: int) -> tuple[Range, ...]:
+    """The ranges of the windows of `plan()`. Raises OptionError unless 0 <= stride < max_pieces."""
+    check_options(max_pieces, stride)
+    if n_pieces == 0:
+        return ()
+    # The last window begins where the one before leaves something over: it is never wholly part of that one.
+    begins = range(0, max(n_pieces - stride, 1), max_pieces - stride)
+    return tuple((begin, min(begin + max_pieces, n_pieces)) for begin in begins)
+
+
+def own(ranges: Sequence[Range]) -> tuple[Window, ...]:
+    """Windows from their ranges, which must leave no piece out; those that share no pieces own all of theirs.
+
+    Of two windows that overlap, with ranges b…e and b'…e' (b < b', e < e'), piece p is e - 1 - p from the end of the first and
+    p - b' from the begin of the second. The other two edges are farther, so only these decide: the first owns p as long as
+    e - 1 - p >= p - b', that is up to (e + b' - 1) // 2.
+    """
+    borders = [(end + begin + 1) // 2 for (_, end), (begin, _) in pairwise(ranges)]
+    own_begins = [*(begin for begin, _ in ranges[:1]), *borders]
+    own_ends = [*borders, *(end for _, end in ranges[-1:])]
+    return tuple(
+        Window(begin, end, own_begin, own_end)
+        for (begin, end), own_begin, own_end in zip(ranges, own_begins, own_ends, strict=True)
+    )
+
+
+def check_options(max_pieces: int, stride: int) -> None:
+    """Raises OptionError unless 0 <= stride < max_pieces."""
+    if not 0 <= stride < max_pieces:
+        raise OptionError(
+            f"max_pieces is {max_pieces} and stride {stride}; a window needs at least one piece, and the stride, which is how "
+            "many pieces two windows share, must be 0 or more and below max_pieces."
+        )
