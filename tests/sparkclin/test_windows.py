@@ -1,4 +1,4 @@
-"""Windows cover every piece, overlap as asked, and each piece has one owner: checked against the definitions, piece by piece."""
+"""Windows cover every piece, overlap as asked, and each piece has one owner, by the definitions."""
 
 from __future__ import annotations
 
