@@ -1,8 +1,8 @@
 """How a note's pieces are cut into windows, and which window owns a piece that two of them share.
 
-Windows begin every `max_pieces - stride` pieces, as with `stride` in Hugging Face's tokenizers, until one reaches the end
-of the note. A shared piece belongs to the window where it is farther from the nearest edge, since there the model sees more
-of its context on both sides; ties go to the earlier window.
+Windows begin every `max_pieces - stride` pieces, as with `stride` in Hugging Face's tokenizers, until one reaches
+the end of the note. A shared piece belongs to the window where it is farther from the nearest edge, since there the
+model sees more of its context on both sides; ties go to the earlier window.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def cut(n_pieces: int, max_pieces: int, stride: int) -> tuple[Range, ...]:
 def own(ranges: Sequence[Range]) -> tuple[Window, ...]:
     """Windows from their ranges, which must leave no piece out; those that share no pieces own all of theirs.
 
-    Of two windows that overlap, with ranges b…e and b'…e' (b < b', e < e'), piece p is e - 1 - p from the end of the first
-    and p - b' from the begin of the second. The other two edges are farther, so only these decide: the first owns p as
-    long as e - 1 - p >= p - b', that is up to (e + b' - 1) // 2.
+    Of two windows that overlap, with ranges b…e and b'…e' (b < b', e < e'), piece p is e - 1 - p from the end of the
+    first and p - b' from the begin of the second. The other two edges are farther, so only these decide: the first
+    owns p as long as e - 1 - p >= p - b', that is up to (e + b' - 1) // 2.
     """
     borders = [(end + begin + 1) // 2 for (_, end), (begin, _) in pairwise(ranges)]
     own_begins = [*(begin for begin, _ in ranges[:1]), *borders]
@@ -66,6 +66,6 @@ def check_options(max_pieces: int, stride: int) -> None:
     """Raises OptionError unless 0 <= stride < max_pieces."""
     if not 0 <= stride < max_pieces:
         raise OptionError(
-            f"max_pieces is {max_pieces} and stride {stride}; a window needs at least one piece, and the stride, which is "
-            "how many pieces two windows share, must be 0 or more and below max_pieces."
+            f"max_pieces is {max_pieces} and stride {stride}; a window needs at least one piece, and the stride, "
+            "which is how many pieces two windows share, must be 0 or more and below max_pieces."
         )
