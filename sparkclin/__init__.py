@@ -11,25 +11,35 @@ from typing import TYPE_CHECKING
 from sparkclin.errors import IncompleteError, InputError, ModelError, OptionError, SetupError, SparkclinError
 
 if TYPE_CHECKING:
+    from sparkclin.models import active_repository, pretrained, use_models
+    from sparkclin.repository import ModelRepository
     from sparkclin.session import check_session, spark_session
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ModelRepository": "sparkclin.repository",
+    "active_repository": "sparkclin.models",
     "check_session": "sparkclin.session",
+    "pretrained": "sparkclin.models",
     "spark_session": "sparkclin.session",
+    "use_models": "sparkclin.models",
 }
 
 __all__ = [
     "IncompleteError",
     "InputError",
     "ModelError",
+    "ModelRepository",
     "OptionError",
     "SetupError",
     "SparkclinError",
     "__version__",
+    "active_repository",
     "check_session",
+    "pretrained",
     "spark_session",
+    "use_models",
 ]
 
 

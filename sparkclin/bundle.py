@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,8 @@ class Manifest:
 
     `max_pieces` is the most pieces a window may have, special pieces not counted; `width` the length of a vector;
     `vocab_size` the number V of ordinary piece ids (codes are V…2V−1); `cls_id` the id of the first special piece;
-    `created` is UTC, ISO 8601 with milliseconds; `config` the checkpoint's own configuration; `libraries` name -> version;
-    `parity` the figures of the export's verification; `files` path in the bundle -> SHA-256.
+    `created` is UTC, ISO 8601 with milliseconds; `config` the checkpoint's own configuration; `libraries` name ->
+    version; `parity` the figures of the export's verification; `files` path in the bundle -> SHA-256.
     """
 
     name: str
@@ -75,22 +77,49 @@ class Manifest:
         return round(moment.timestamp() * 1000)
 
 
+def read_local_text(location: str) -> str:
+    return Path(location).read_text(encoding="utf-8")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A bundle on a local disk."""
+    """A bundle and where it is.
 
-    path: Path
+    `location` is a local path, or the URL of a file system that Spark reads (`s3a://…`); `read_text` gives the text
+    of a file by its location and raises OSError where there is none.
+    """
+
+    location: str
     manifest: Manifest
+    read_text: Callable[[str], str] = field(default=read_local_text, repr=False, compare=False)
 
     @classmethod
-    def read(cls, path: Path) -> Bundle:
-        file = path / MANIFEST_FILE
-        if not file.is_file():
-            raise ModelError(f"{path} has no {MANIFEST_FILE}: not a sparkclin bundle. Make one with `python -m export`.")
-        return cls(path=path, manifest=Manifest.from_json(file.read_text(encoding="utf-8"), where=str(file)))
+    def read(cls, location: str | Path, *, read_text: Callable[[str], str] = read_local_text) -> Bundle:
+        """Raises ModelError where `location` has no manifest, or one that this version does not read."""
+        file = f"{location}/{MANIFEST_FILE}"
+        try:
+            text = read_text(file)
+        except OSError as error:
+            raise ModelError(
+                f"{location} has no readable {MANIFEST_FILE} ({type(error).__name__}): not a sparkclin bundle. "
+                "Make one with `python -m export`."
+            ) from None
+        return cls(location=str(location), manifest=Manifest.from_json(text, where=file), read_text=read_text)
+
+    @property
+    def path(self) -> Path:
+        """The folder on the local disk; raises ModelError where the bundle is not there."""
+        if is_remote(self.location):
+            raise ModelError(f"{self.location} is not on the local disk; copy the repository to it to do this.")
+        return Path(self.location)
+
+    @property
+    def url(self) -> str:
+        """`location` as Spark takes it."""
+        return as_url(self.location)
 
     def tokenizer_json(self) -> str:
-        return (self.path / TOKENIZER_FILE).read_text(encoding="utf-8")
+        return self.read_text(f"{self.location}/{TOKENIZER_FILE}")
 
     def problems(self) -> list[str]:
         """What differs between the folder and its manifest; empty when every file is as it was exported."""
@@ -98,8 +127,24 @@ class Bundle:
         expected = self.manifest.files
         missing = [f"{name}: missing" for name in sorted(expected.keys() - found.keys())]
         added = [f"{name}: not in the manifest" for name in sorted(found.keys() - expected.keys())]
-        changed = [f"{name}: changed" for name in sorted(found.keys() & expected.keys()) if found[name] != expected[name]]
+        changed = [
+            f"{name}: changed" for name in sorted(found.keys() & expected.keys()) if found[name] != expected[name]
+        ]
         return missing + added + changed
+
+
+def is_remote(location: str) -> bool:
+    """Whether `location` is the URL of a file system other than the local disk."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", location)
+    return scheme is not None and scheme[1].lower() != "file"
+
+
+def as_url(location: str) -> str:
+    """`location` as Spark takes it: a bare path would mean the cluster's default file system.
+
+    Nothing is percent-encoded, because Hadoop decodes nothing.
+    """
+    return location if is_remote(location) else f"file://{Path(location).absolute()}"
 
 
 def hash_files(folder: Path) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The one place that knows jars and Spark settings.
 
-`SETTINGS` and `ENVIRONMENT` are the tables; `spark_session()`, the packaged `spark-defaults.conf` and the `spark-env.sh`
-that `sparkclin setup` writes are all made from them. A setting that is already there (in `spark-defaults.conf`, given to
+`SETTINGS` and `ENVIRONMENT` are the tables; `spark_session()`, the packaged `spark-defaults.conf` and what
+`sparkclin setup` writes are all made from them. A setting that is already there (in a `spark-defaults.conf`, given to
 `spark-submit`, or part of a session that somebody else built) is never overruled by a table.
 """
 
@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparkclin.errors import SetupError
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SPARK_NLP_VERSION = "5.5.3"
-SPARK_MAJOR = 3
 JAVA_VERSIONS = (8, 11, 17)
+JAVA_REMEDY = "Spark 3.5 needs Java 8, 11 or 17. Install Java 17 (a JRE is enough) and set JAVA_HOME to its folder."
 
 PACKAGES = (f"com.johnsnowlabs.nlp:spark-nlp_2.12:{SPARK_NLP_VERSION}", "org.tensorflow:tensorflow-core-platform:0.4.2")
 EXCLUDES = (
@@ -87,7 +87,7 @@ SETTINGS = (
     Setting(
         "spark.driver.memory",
         "8g",
-        "In local mode the driver runs the model: a graph of 500 MB is held twice while it is loaded, beside the notes.",
+        "In local mode the driver runs the model. It holds a graph (500 MB) twice while loading it, beside the notes.",
     ),
     Setting(
         "spark.executor.memory",
@@ -102,7 +102,7 @@ SETTINGS = (
     Setting(
         "spark.jsl.settings.onnx.intraOpNumThreads",
         "1",
-        "One thread for the one core of a task; Spark NLP takes 6. Follows spark.task.cpus where spark_session() is given it.",
+        "As many threads as a task has cores (spark.task.cpus); Spark NLP takes 6.",
     ),
     *(Setting(f"spark.executorEnv.{variable.key}", variable.value, variable.reason) for variable in ENVIRONMENT),
 )
@@ -117,9 +117,10 @@ def spark_session(
 ) -> SparkSession:
     """A checked Spark session with Spark NLP: the running one where there is one, else a new one.
 
-    `master` is `local[*]` where neither it nor Spark's own configuration says otherwise. `settings` are Spark settings that
-    go before those of SETTINGS; packages in `spark.jars.packages` come on top of ours, or in place of ours where they name
-    Spark NLP. Where `spark.jars` or `spark.driver.extraClassPath` is set, nothing is fetched: the jars are taken from there.
+    `master` is `local[*]` where neither it nor Spark's own configuration says otherwise. `settings` are Spark settings;
+    they go before those of SETTINGS. Packages in `spark.jars.packages` come on top of ours, or in place of ours where
+    they name Spark NLP. Where `spark.jars` or `spark.driver.extraClassPath` is set, nothing is fetched: the jars are
+    there already.
 
     A running session is left as it is; a warning names what could not be applied to it.
     Raises SetupError for a missing or wrong Java, Spark or Spark NLP.
@@ -129,13 +130,14 @@ def spark_session(
         asked["spark.master"] = master
     if driver_memory is not None:
         asked["spark.driver.memory"] = driver_memory
-    running = _running_session()
+    running = running_session()
     if running is None:
         _check_python_side()
         running = _start(asked, app_name)
     elif ignored := sorted(key for key, value in asked.items() if running.conf.get(key, None) != value):
         warnings.warn(f"a Spark session is already running; it was left without {', '.join(ignored)}", stacklevel=2)
     check_session(running)
+    free_spark_nlp(running)
     return running
 
 
@@ -146,9 +148,10 @@ def check_session(spark: SparkSession) -> None:
             "this is a Spark Connect session, which Spark NLP cannot use. "
             "Build a classic one: sparkclin.spark_session(), or SparkSession.builder without .remote()."
         )
+    jvm: Any = spark._jvm
     problems = [
         *_spark_problems(spark.version),
-        *_java_problems(str(spark._jvm.java.lang.System.getProperty("java.version")), "the session's JVM"),
+        *_java_problems(str(jvm.java.lang.System.getProperty("java.version")), "the session's JVM"),
         *_spark_nlp_problems(spark),
     ]
     if problems:
@@ -167,7 +170,8 @@ def spark_env() -> str:
     return "# Environment of Spark's processes for sparkclin.\n\n" + "\n".join(blocks)
 
 
-def _running_session() -> SparkSession | None:
+def running_session() -> SparkSession | None:
+    """The session of this process; None where there is none. Starts nothing."""
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
@@ -175,6 +179,25 @@ def _running_session() -> SparkSession | None:
     if active is None and SparkContext._active_spark_context is not None:  # built in another thread
         return SparkSession.builder.getOrCreate()
     return active
+
+
+def free_spark_nlp(spark: SparkSession) -> None:
+    """Make Spark NLP look for the running session again where it holds one that was stopped.
+
+    Spark NLP 5.5.3 keeps the first session of a JVM for good (`ResourceHelper.spark` is a lazy val): after
+    `spark.stop()` no model can be loaded in the same process. Clearing the lazy val's flag lets it look again.
+    """
+    jvm: Any = spark._jvm
+    helper = scala_object(jvm, "com.johnsnowlabs.nlp.util.io.ResourceHelper")
+    if helper.spark().sparkContext().isStopped():
+        flag = helper.getClass().getDeclaredField("bitmap$0")
+        flag.setAccessible(True)
+        flag.setBoolean(helper, False)
+
+
+def scala_object(jvm: Any, name: str) -> Any:
+    """The instance of a Scala `object`."""
+    return getattr(getattr(jvm, f"{name}$"), "MODULE$")
 
 
 def _start(asked: Mapping[str, str], app_name: str) -> SparkSession:
@@ -216,7 +239,7 @@ def _brings_jars(settled: Mapping[str, str]) -> bool:
 def _spark_home_jars() -> Path:
     from pyspark.find_spark_home import _find_spark_home
 
-    return Path(_find_spark_home()) / "jars"
+    return Path(str(_find_spark_home())) / "jars"  # type: ignore[no-untyped-call]
 
 
 def _settings_present() -> dict[str, str]:
@@ -252,10 +275,10 @@ def _check_python_side() -> None:
 
 
 def _spark_problems(version: str) -> list[str]:
-    if version.split(".")[0] == str(SPARK_MAJOR):
+    if version.startswith("3."):
         return []
     return [
-        f"Spark {version} was found; Spark NLP {SPARK_NLP_VERSION} is built for Scala 2.12 and needs Spark {SPARK_MAJOR}. "
+        f"Spark {version} was found; Spark NLP {SPARK_NLP_VERSION} is built for Scala 2.12 and needs Spark 3.x. "
         "Install pyspark 3.5 (pip install 'pyspark>=3.5,<4'), or use a cluster with Spark 3.5."
     ]
 
@@ -263,39 +286,30 @@ def _spark_problems(version: str) -> list[str]:
 def _installed_java_problems() -> list[str]:
     home = os.environ.get("JAVA_HOME")
     java = shutil.which(Path(home, "bin", "java")) if home else shutil.which("java")
-    place = f"JAVA_HOME ({home})" if home else "PATH"
+    place = f"in JAVA_HOME ({home})" if home else "on PATH"
     if java is None:
-        return [f"no Java was found on {place}; Spark needs one of {_listed(JAVA_VERSIONS)}. {_JAVA_REMEDY}"]
+        return [f"no Java was found {place}; {JAVA_REMEDY}"]
     answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "([^"]+)"', answer)
-    if found is None:
-        return [
-            f"the Java on {place} does not say its version; Spark needs one of {_listed(JAVA_VERSIONS)}. {_JAVA_REMEDY}"
-        ]
-    return _java_problems(found[1], f"the Java on {place}")
-
-
-_JAVA_REMEDY = "Install Java 17 (a JRE is enough) and set JAVA_HOME to its folder."
+    version = re.search(r'version "([^"]+)"', answer)
+    return _java_problems(version[1] if version else "unknown", f"the Java {place}")
 
 
 def _java_problems(version: str, whose: str) -> list[str]:
     """Problems of a `java.version` such as 17.0.15 or 1.8.0_392."""
     digits = re.findall(r"\d+", version)
-    major = int(digits[1] if digits[:1] == ["1"] else digits[0]) if digits else 0
-    if major in JAVA_VERSIONS:
-        return []
-    return [f"{whose} is version {version}; Spark 3.5 needs one of {_listed(JAVA_VERSIONS)}. {_JAVA_REMEDY}"]
+    major = int(digits[1] if digits[:1] == ["1"] else digits[0]) if digits else None
+    return [] if major in JAVA_VERSIONS else [f"{whose} is version {version}; {JAVA_REMEDY}"]
 
 
 def _spark_nlp_problems(spark: SparkSession) -> list[str]:
     from py4j.java_gateway import JavaClass
 
-    jvm = spark._jvm
+    jvm: Any = spark._jvm
     if not isinstance(jvm.com.johnsnowlabs.nlp.DocumentAssembler, JavaClass):
         return [
-            "the session has no Spark NLP jar (class com.johnsnowlabs.nlp.DocumentAssembler not found). "
-            f"Start it with `--packages {','.join(PACKAGES)} --exclude-packages {','.join(EXCLUDES)}`, or from a fresh Python "
-            "with sparkclin.spark_session(); without the internet, give the jars in spark.jars."
+            "the session has no Spark NLP jar (class com.johnsnowlabs.nlp.DocumentAssembler not found). Start it from "
+            f"a fresh Python with sparkclin.spark_session(), or with `spark-submit --packages {','.join(PACKAGES)} "
+            f"--exclude-packages {','.join(EXCLUDES)}`; without the internet, give the same jars in spark.jars."
         ]
     found = str(jvm.com.johnsnowlabs.util.Build.version())
     if found.split(".")[:2] == SPARK_NLP_VERSION.split(".")[:2]:
@@ -304,7 +318,3 @@ def _spark_nlp_problems(spark: SparkSession) -> list[str]:
         f"the session has Spark NLP {found}; the models' ids and vectors are proven with {SPARK_NLP_VERSION} only. "
         f"Use com.johnsnowlabs.nlp:spark-nlp_2.12:{SPARK_NLP_VERSION}."
     ]
-
-
-def _listed(versions: tuple[int, ...]) -> str:
-    return ", ".join(map(str, versions[:-1])) + f" or {versions[-1]}"
