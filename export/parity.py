@@ -7,6 +7,7 @@ weights.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -229,10 +230,16 @@ def reference_model(checkpoint: Checkpoint, config: EncoderConfig) -> Callable[[
     if unfilled or result.unexpected_keys:
         raise ParityError(f"transformers' model has other tensors: {unfilled + result.unexpected_keys}.")
 
+    # transformers pads to the widest window itself, but then fails where another layer's window does not divide that.
+    multiple = math.lcm(*(2 * reach for reach in config.reach))
+
     def run(ids: Ids, mask: Ids) -> Vectors:
+        padding = ((0, 0), (0, -ids.shape[1] % multiple))
+        padded_ids = torch.from_numpy(np.pad(ids, padding, constant_values=config.pad_id)).long()
+        padded_mask = torch.from_numpy(np.pad(mask, padding)).long()
         with torch.inference_mode():
-            output = model(torch.from_numpy(ids).long(), attention_mask=torch.from_numpy(mask).long())
-        vectors: Vectors = output.last_hidden_state.numpy()
+            output = model(padded_ids, attention_mask=padded_mask)
+        vectors: Vectors = output.last_hidden_state.numpy()[:, : ids.shape[1]]
         return vectors
 
     return run

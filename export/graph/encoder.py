@@ -22,8 +22,8 @@ Array = npt.NDArray[np.float32]
 class EncoderConfig:
     """The shape of an encoder.
 
-    `reach` is, for each layer, how many pieces a piece sees to each side; `cls_id` and `sep_id` are the ids of the special
-    pieces that begin and end a row.
+    `reach` is, for each layer, how many pieces a piece sees to each side; `cls_id` and `sep_id` are the ids of the
+    special pieces that begin and end a row.
     """
 
     vocab_size: int

@@ -1,0 +1,59 @@
+import json
+
+import pytest
+from tokenizers import Tokenizer
+
+from export import assets
+from export.errors import CheckpointError
+from sparkclin import codes
+from tests.echo import train_tokenizer
+from tests.export.checkpoints import TEXTS
+
+TOKENIZER = train_tokenizer(TEXTS)
+
+
+@pytest.fixture(scope="module")
+def built() -> assets.Assets:
+    return assets.build(TOKENIZER, vocab_size=450)
+
+
+def test_ordinary_pieces_keep_their_ids(built: assets.Assets) -> None:
+    tokenizer = Tokenizer.from_str(TOKENIZER)
+    size = tokenizer.get_vocab_size()
+    assert built.vocabulary[:size] == tuple(tokenizer.id_to_token(index) for index in range(size))
+    assert len(built.vocabulary) == len(set(built.vocabulary)) == 2 * 450
+
+
+def test_every_code_is_one_piece_at_id_plus_v(built: assets.Assets) -> None:
+    ranks = {merge: rank for rank, merge in enumerate(built.merges)}
+    for index in range(450):
+        (piece,) = assets.bpe(assets.to_bytes(codes.encode(index)), ranks)
+        assert built.vocabulary[450 + index] == "Ġ" + piece
+
+
+def test_ordinary_words_are_split_as_before(built: assets.Assets) -> None:
+    ranks = {merge: rank for rank, merge in enumerate(built.merges)}
+    before = {assets.as_pair(merge): rank for rank, merge in enumerate(json.loads(TOKENIZER)["model"]["merges"])}
+    for word in ("clinic", "pressure", "բարեւ", "Մέnière"):
+        if not set(word) & {*codes.LOWER, *codes.UPPER}:
+            assert assets.bpe(assets.to_bytes(word), ranks) == assets.bpe(assets.to_bytes(word), before)
+
+
+def test_merges_across_code_letters_are_found() -> None:
+    tokenizer = json.loads(TOKENIZER)
+    last_byte, first_byte = assets.to_bytes(codes.UPPER[0])[1], assets.to_bytes(codes.LOWER[5])[0]
+    tokenizer["model"]["merges"].insert(0, [last_byte, first_byte])
+    with pytest.raises(CheckpointError, match=r"tear .* transport codes apart"):
+        assets.build(json.dumps(tokenizer), vocab_size=450)
+
+
+def test_an_id_beyond_the_model_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="does not fit a model of 300 ids"):
+        assets.build(TOKENIZER, vocab_size=300)
+
+
+def test_another_kind_of_tokenizer_is_refused() -> None:
+    tokenizer = json.loads(TOKENIZER)
+    tokenizer["model"]["type"] = "WordPiece"
+    with pytest.raises(CheckpointError, match="not a byte-level BPE"):
+        assets.build(json.dumps(tokenizer), vocab_size=450)

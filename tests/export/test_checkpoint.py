@@ -1,0 +1,100 @@
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from export import checkpoint
+from export.errors import CheckpointError
+from tests.export.checkpoints import random_checkpoint
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+def bare_copy(folder: Path, target: Path) -> Path:
+    target.mkdir()
+    (target / "config.json").write_bytes((folder / "config.json").read_bytes())
+    return target
+
+
+def assert_same_tensors(found: checkpoint.Checkpoint, expected: checkpoint.Checkpoint) -> None:
+    assert found.tensors.keys() == expected.tensors.keys()
+    for name, array in expected.tensors.items():
+        np.testing.assert_array_equal(found.tensors[name], array)
+
+
+def test_a_pytorch_file_gives_the_same_tensors_as_safetensors(folder: Path, tmp_path: Path) -> None:
+    other = bare_copy(folder, tmp_path / "bin")
+    torch.save(load_file(folder / "model.safetensors"), other / "pytorch_model.bin")
+    assert_same_tensors(checkpoint.read(str(other)), checkpoint.read(str(folder)))
+
+
+def test_shards_are_read_together(folder: Path, tmp_path: Path) -> None:
+    other = bare_copy(folder, tmp_path / "sharded")
+    state = load_file(folder / "model.safetensors")
+    names = sorted(state)
+    halves = {"model-1.safetensors": names[::2], "model-2.safetensors": names[1::2]}
+    for file, part in halves.items():
+        save_file({name: state[name] for name in part}, other / file)
+    weight_map = {name: file for file, part in halves.items() for name in part}
+    (other / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    assert_same_tensors(checkpoint.read(str(other)), checkpoint.read(str(folder)))
+
+
+def test_a_shard_outside_the_checkpoint_is_refused(folder: Path, tmp_path: Path) -> None:
+    other = bare_copy(folder, tmp_path / "outside")
+    (other / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../secret.safetensors"}}))
+    with pytest.raises(CheckpointError, match=r"outside the checkpoint: \.\./secret\.safetensors"):
+        checkpoint.read(str(other))
+
+
+class Bomb:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(self.target), "w")
+
+
+def test_a_pickle_that_runs_code_is_refused_and_does_not_run(folder: Path, tmp_path: Path) -> None:
+    other = bare_copy(folder, tmp_path / "bomb")
+    (other / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": Bomb(tmp_path / "went-off")}))
+    with pytest.raises(CheckpointError, match="more than tensors"):
+        checkpoint.read(str(other))
+    assert not (tmp_path / "went-off").exists()
+
+
+def test_half_precision_and_old_names_are_read(folder: Path, tmp_path: Path) -> None:
+    other = bare_copy(folder, tmp_path / "old")
+    state = {"x.LayerNorm.gamma": torch.tensor([0.5, 0.25]).bfloat16(), "x.LayerNorm.beta": torch.tensor([1.0]).half()}
+    save_file(state, other / "model.safetensors")
+    tensors = checkpoint.read(str(other)).tensors
+    assert {name: array.tolist() for name, array in tensors.items()} == {
+        "x.LayerNorm.weight": [0.5, 0.25],
+        "x.LayerNorm.bias": [1.0],
+    }
+    assert all(array.dtype == np.float32 for array in tensors.values())
+
+
+def test_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        checkpoint.read(str(tmp_path))
+
+
+def test_no_weights(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no weights: expected one of model\.safetensors\.index\.json"):
+        checkpoint.read(str(bare_copy(folder, tmp_path / "empty")))
+
+
+def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match="neither a folder here nor a model that the hub handed out"):
+        checkpoint.read("nobody/nothing")
