@@ -1,0 +1,5 @@
+"""`python -m sparkclin`: the command `sparkclin`."""
+
+from sparkclin.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,122 @@
+"""`sparkclin models | spark-defaults | setup`: a thin shell over the functions of the package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from sparkclin.bundle import Bundle, is_remote
+from sparkclin.environment import find_installation, set_up
+from sparkclin.errors import SparkclinError
+from sparkclin.models import MODELS_VARIABLE, active_repository
+from sparkclin.repository import ModelRepository
+from sparkclin.session import defaults_conf, spark_session
+
+Command = Callable[[argparse.Namespace], int]
+"""Prints, and returns the exit status."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, or 1 for problems found and for errors."""
+    options = _parser().parse_args(arguments)
+    command: Command = options.command
+    try:
+        return command(options)
+    except SparkclinError as error:
+        print(f"sparkclin: {error}", file=sys.stderr)
+        return 1
+
+
+def list_models(options: argparse.Namespace) -> int:
+    repository = _repository(options)
+    bundles = repository.bundles() if options.all else repository.newest()
+    rows = [("NAME", "LANGUAGE", "CREATED", "FAMILY", "WIDTH", "MAX PIECES", "FOLDER")]
+    rows += [
+        (m.name, m.language, m.created, m.family, str(m.width), str(m.max_pieces), b.location.rsplit("/", 1)[1])
+        for b in bundles
+        for m in [b.manifest]
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def describe_model(options: argparse.Namespace) -> int:
+    bundle = _repository(options).find(options.name, options.language)
+    described = {"location": bundle.location, **asdict(bundle.manifest)}
+    del described["files"]
+    print(json.dumps(described, indent=2, ensure_ascii=False))
+    return 0
+
+
+def check_models(options: argparse.Namespace) -> int:
+    repository = _repository(options)
+    bundles = [repository.find(options.name, options.language)] if options.name else repository.bundles()
+    return max([_check(bundle) for bundle in bundles], default=0)
+
+
+def _check(bundle: Bundle) -> int:
+    problems = bundle.problems()
+    print(f"{bundle.location}: {'; '.join(problems) or f'{len(bundle.manifest.files)} files as exported'}")
+    return 1 if problems else 0
+
+
+def print_spark_defaults(options: argparse.Namespace) -> int:  # noqa: ARG001
+    print(defaults_conf(), end="")
+    return 0
+
+
+def set_up_environment(options: argparse.Namespace) -> int:
+    installation = find_installation()
+    for path in set_up(installation, force=options.force):
+        print(f"wrote {path}")
+    print(f"{installation.launcher} is ready: it runs {installation.python}.")
+    return 0
+
+
+def _repository(options: argparse.Namespace) -> ModelRepository:
+    repository = ModelRepository(options.models) if options.models else active_repository()
+    if is_remote(repository.root):
+        spark_session(app_name="sparkclin models")
+    return repository
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sparkclin", description="Clinical-note embeddings with Spark NLP.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_models(commands.add_parser("models", help="list, describe or check the models of a repository"))
+
+    defaults = commands.add_parser("spark-defaults", help="print the Spark settings, each with its reason")
+    defaults.set_defaults(command=print_spark_defaults)
+
+    setup = commands.add_parser("setup", help="make this environment's spark-submit work without activating it")
+    setup.add_argument("--force", action="store_true", help="replace configuration files that somebody else wrote")
+    setup.set_defaults(command=set_up_environment)
+    return parser
+
+
+def _add_models(models: argparse.ArgumentParser) -> None:
+    models.add_argument(
+        "--models", metavar="DIR", help=f"the repository; by default ${MODELS_VARIABLE}, else the demo model's"
+    )
+    actions = models.add_subparsers(required=True, metavar="ACTION")
+
+    listing = actions.add_parser("list", help="the newest version of each model")
+    listing.add_argument("--all", action="store_true", help="all versions")
+    listing.set_defaults(command=list_models)
+
+    describe = actions.add_parser("describe", help="what a model is, what made it, and its parity figures, as JSON")
+    describe.add_argument("name")
+    describe.add_argument("--language", default="en")
+    describe.set_defaults(command=describe_model)
+
+    check = actions.add_parser(
+        "check", help="compare every file with the hash in the manifest; exit status 1 if one differs"
+    )
+    check.add_argument("name", nargs="?", help="by default all versions of all models")
+    check.add_argument("--language", default="en")
+    check.set_defaults(command=check_models)
