@@ -1,0 +1,75 @@
+"""Spark NLP's sentence annotations -> ranges of code points.
+
+Spark NLP counts UTF-16 code units, both ends inclusive, so an emoji counts twice; and a detector's offsets may differ
+from the text it returns. A range is taken as it is where the note's text there is the sentence's; otherwise the
+sentence is looked for behind the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparkclin.windows import Range
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence annotation: `begin` and `end` in UTF-16 code units, end inclusive, and the sentence's text."""
+
+    begin: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where the sentences of a note are, in code points, ends exclusive; and how many of them its text has not."""
+
+    ranges: tuple[Range, ...]
+    n_missing: int
+
+
+def locate(text: str, sentences: Iterable[Sentence]) -> Located:
+    """The ranges of `sentences` in `text`: in order, none overlapping another, each reading as the sentence does.
+
+    Sentences without text are left out, since there is nothing in them to embed.
+    """
+    places = _utf16_places(text)
+    ranges: list[Range] = []
+    n_missing = after = 0
+    for sentence in sentences:
+        if not sentence.text:
+            continue
+        begin = _code_point(places, sentence.begin)
+        if begin < after or not text.startswith(sentence.text, begin):
+            begin = text.find(sentence.text, after)
+        if begin < 0:
+            n_missing += 1
+        else:
+            after = begin + len(sentence.text)
+            ranges.append((begin, after))
+    return Located(tuple(ranges), n_missing)
+
+
+def n_outside(text: str, ranges: Sequence[Range]) -> int:
+    """How many characters of `text` are in none of `ranges` (in order), white space and control characters apart."""
+    edges = [0, *(edge for span in ranges for edge in span), len(text)]
+    outside = (text[begin:end] for begin, end in zip(edges[::2], edges[1::2], strict=True))
+    return sum(1 for part in outside for character in part if not (character.isspace() or character < " "))
+
+
+def _utf16_places(text: str) -> NDArray[np.intp] | None:
+    """The UTF-16 place of each code point; None where the two agree, as in a text without emoji and the like."""
+    if len(text.encode("utf-16-le")) == 2 * len(text):
+        return None
+    points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+    units: NDArray[np.intp] = 1 + (points > 0xFFFF).astype(np.intp)
+    return units.cumsum() - units
+
+
+def _code_point(places: NDArray[np.intp] | None, utf16: int) -> int:
+    return utf16 if places is None else int(np.searchsorted(places, utf16))
