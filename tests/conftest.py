@@ -9,6 +9,8 @@ from pyspark.sql import SparkSession
 
 import sparkclin
 
+pytest_plugins = ["tests.cluster"]
+
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:

@@ -1,0 +1,88 @@
+"""The cluster that other tests stand on: both workers work, with the jars and the environment that a model needs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import ClusterError, StandaloneCluster, standalone_cluster
+
+pytestmark = pytest.mark.cluster
+
+DRIVER = """
+import json, os, sys
+import sparkclin
+from pyspark import BarrierTaskContext
+from sparknlp.base import DocumentAssembler
+
+spark = sparkclin.spark_session(app_name="both workers")
+
+def where_am_i(rows):
+    # A barrier stage runs all its tasks at once: with one core a worker, one on each.
+    BarrierTaskContext.get().barrier()
+    return [{"folder": os.getcwd(), "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"), "python": sys.executable}]
+
+places = spark.sparkContext.parallelize(range(2), 2).barrier().mapPartitions(where_am_i).collect()
+texts = spark.createDataFrame([("one",), ("two",)], ["text"]).repartition(2)
+assembled = DocumentAssembler().setInputCol("text").setOutputCol("document").transform(texts)
+documents = sorted(row.result[0] for row in assembled.select("document.result").collect())
+print(json.dumps({"places": places, "documents": documents, "master": spark.sparkContext.master}))
+spark.stop()
+"""
+
+
+def test_a_driver_runs_on_both_workers_with_jars_and_environment(cluster: StandaloneCluster, tmp_path: Path) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER, encoding="utf-8")
+
+    answer = json.loads(cluster.submit(script).stdout.splitlines()[-1])
+
+    folders = {Path(place["folder"]) for place in answer["places"]}
+    assert answer["master"] == cluster.url
+    assert len(folders) == 2
+    assert all(folder.is_relative_to(cluster.folder / "work") for folder in folders)
+    assert {place["onednn"] for place in answer["places"]} == {"1"}
+    assert answer["documents"] == ["one", "two"]
+    assert not list((cluster.folder / "work").rglob("*.jar")), "jars were copied to the executors"
+
+
+def test_a_failing_driver_is_an_error_with_its_last_words(cluster: StandaloneCluster, tmp_path: Path) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text("raise SystemExit('out of tea')", encoding="utf-8")
+
+    with pytest.raises(ClusterError, match=r"(?s)status 1.*out of tea"):
+        cluster.submit(script)
+
+
+def test_a_cluster_that_does_not_come_up_in_time_says_so_and_leaves_nothing_running(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="did not start"), standalone_cluster(tmp_path, limit_s=0):
+        pass
+
+    assert not _processes_naming(tmp_path)
+
+
+def test_leaving_ends_every_process(tmp_path: Path) -> None:
+    with standalone_cluster(tmp_path, workers=1, memory="1g") as cluster:
+        assert cluster.state()["aliveworkers"] == 1
+        assert _processes_naming(tmp_path)
+
+    assert not _processes_naming(tmp_path)
+
+
+def _processes_naming(folder: Path) -> list[str]:
+    """The command lines of running processes whose environment or arguments name `folder`."""
+    own = str(os.getpid())
+    found = []
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit() or process.name == own:
+            continue
+        try:
+            text = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+        except OSError:  # it ended while we looked
+            continue
+        if os.fsencode(folder) in text:
+            found.append(process.name)
+    return found
