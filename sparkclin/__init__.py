@@ -11,32 +11,43 @@ from typing import TYPE_CHECKING
 from sparkclin.errors import IncompleteError, InputError, ModelError, OptionError, SetupError, SparkclinError
 
 if TYPE_CHECKING:
+    from sparkclin.embed import EmbedOptions, embed
     from sparkclin.models import active_repository, pretrained, use_models
+    from sparkclin.pooling import VectorPooler
     from sparkclin.repository import ModelRepository
     from sparkclin.session import check_session, spark_session
+    from sparkclin.tokenizer import NoteTokenizer
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "EmbedOptions": "sparkclin.embed",
     "ModelRepository": "sparkclin.repository",
+    "NoteTokenizer": "sparkclin.tokenizer",
+    "VectorPooler": "sparkclin.pooling",
     "active_repository": "sparkclin.models",
     "check_session": "sparkclin.session",
+    "embed": "sparkclin.embed",
     "pretrained": "sparkclin.models",
     "spark_session": "sparkclin.session",
     "use_models": "sparkclin.models",
 }
 
 __all__ = [
+    "EmbedOptions",
     "IncompleteError",
     "InputError",
     "ModelError",
     "ModelRepository",
+    "NoteTokenizer",
     "OptionError",
     "SetupError",
     "SparkclinError",
+    "VectorPooler",
     "__version__",
     "active_repository",
     "check_session",
+    "embed",
     "pretrained",
     "spark_session",
     "use_models",

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparkclin.bundle import Bundle
 from sparkclin.errors import ModelError, SetupError
 from sparkclin.repository import ModelRepository
 from sparkclin.session import check_session, free_spark_nlp, running_session, scala_object
@@ -103,7 +104,11 @@ def pretrained(name: str, language: str = "en") -> Any:
         raise SetupError("no Spark session is running. Start one first: sparkclin.spark_session()")
     check_session(spark)
     free_spark_nlp(spark)
-    bundle = active_repository().find(name, language)
+    return load(active_repository().find(name, language))
+
+
+def load(bundle: Bundle) -> Any:
+    """A bundle as Spark NLP's annotator object, new with every call; raises ModelError for an unknown annotator."""
     if bundle.manifest.annotator not in ANNOTATORS:
         raise ModelError(
             f"{bundle.location} is for the annotator {bundle.manifest.annotator!r}; this sparkclin loads "

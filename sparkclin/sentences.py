@@ -73,3 +73,21 @@ def _utf16_places(text: str) -> NDArray[np.intp] | None:
 
 def _code_point(places: NDArray[np.intp] | None, utf16: int) -> int:
     return utf16 if places is None else int(np.searchsorted(places, utf16))
+
+
+def cover(text: str, sentences: Iterable[Sentence]) -> tuple[Range, ...]:
+    """The ranges of `sentences` in `text`, and of what a detector left out: every visible character is in one.
+
+    A stretch between two sentences that has other than white space is a sentence of its own.
+    """
+    found = locate(text, sentences).ranges
+    edges = [0, *(edge for span in found for edge in span), len(text)]
+    gaps = (_stripped(text, begin, end) for begin, end in zip(edges[::2], edges[1::2], strict=True))
+    return tuple(sorted([*found, *((begin, end) for begin, end in gaps if begin < end)]))
+
+
+def _stripped(text: str, begin: int, end: int) -> Range:
+    """The range without white space at its ends; empty where there is nothing else."""
+    part = text[begin:end]
+    first = begin + len(part) - len(part.lstrip())
+    return first, first + len(part.strip())

@@ -124,7 +124,8 @@ def read_feed(ops: Ops, input_ids: Tensor, attention_mask: Tensor, *, config: En
     """
     with ops.scope("feed"):
         size = config.vocab_size
-        ids = ops.where(ops.less(input_ids, size), input_ids, input_ids - size)
+        # The remainder, since Spark NLP warms a model up with ids of RoBERTa's vocabulary, whatever the model's own is.
+        ids = ops.mod(input_ids, size)
         second = ops.slice(input_ids, axis=1, begin=1, end=2)
         brings_cls = ops.any(ops.equal(second, size + config.cls_id), axis=1)
         is_first = ops.equal(ops.range_like(input_ids, axis=1), 0)

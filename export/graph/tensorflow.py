@@ -128,6 +128,9 @@ class TensorFlowOps:
     def not_equal(self, a: Tensor, b: Tensor | int) -> Tensor:
         return tf.not_equal(a, b)
 
+    def mod(self, a: Tensor, b: int) -> Tensor:
+        return tf.math.floormod(a, b)
+
     def less(self, a: Tensor | int, b: Tensor | int) -> Tensor:
         return tf.less(a, b)
 

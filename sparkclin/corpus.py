@@ -1,0 +1,197 @@
+"""Notes in, vectors out: the formats a corpus comes in, and the checks on it before anything is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sparkclin.errors import InputError, OptionError, SetupError
+from sparkclin.schema import NOTE_ID, TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    _Reader = Callable[[SparkSession, str], DataFrame]
+
+INPUT_FORMATS = ("parquet", "csv", "jsonl", "text", "delta")
+OUTPUT_FORMATS = ("parquet", "delta")
+
+NOTES_PER_PARTITION = 200
+MAX_PARTITIONS = 10_000
+
+_BROKEN = "_sparkclin_broken_record"
+_DELTA_REMEDY = (
+    "add it: spark-submit --packages <those of spark-defaults.conf>,io.delta:delta-spark_2.12:3.3.2 "
+    "--conf spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension "
+    "--conf spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteSource:
+    """Where notes come from. With format `text` every file is a note, and its name is the id."""
+
+    path: str
+    format: str = "parquet"
+    id_column: str = NOTE_ID
+    text_column: str = TEXT
+
+    def __post_init__(self) -> None:
+        if self.format not in INPUT_FORMATS:
+            raise OptionError(f"input format {self.format!r} is not one of {', '.join(INPUT_FORMATS)}")
+
+
+def read_notes(spark: SparkSession, source: NoteSource) -> DataFrame:
+    """The notes as (note_id, text); nothing is computed yet.
+
+    Raises InputError for a path without notes, a missing column, a text column that is not text, or records that
+    cannot be read, and SetupError where Delta Lake is missing.
+    """
+    from pyspark.sql import functions as F
+
+    frame = _load(spark, source)
+    wanted = {source.id_column, source.text_column}
+    missing = sorted(wanted - set(frame.columns))
+    if missing:
+        raise InputError(
+            f"{source.path} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}. "
+            "Name the right ones with --id-column and --text-column."
+        )
+    found = frame.schema[source.text_column].dataType.simpleString()
+    if found not in ("string", "void"):
+        raise InputError(f"column {source.text_column} of {source.path} is {found}, expected string.")
+    return frame.select(
+        F.col(f"`{source.id_column}`").alias(NOTE_ID), F.col(f"`{source.text_column}`").cast("string").alias(TEXT)
+    )
+
+
+def count_notes(notes: DataFrame) -> int:
+    """How many notes there are; raises InputError, with counts, for null and duplicate ids, and for no notes at all."""
+    from pyspark.sql import functions as F
+
+    by_id = notes.groupBy(NOTE_ID).count()
+    row = by_id.agg(
+        F.sum("count").alias("notes"),
+        F.sum(F.when(F.col(NOTE_ID).isNull(), F.col("count"))).alias("null_ids"),
+        F.sum(F.when(F.col(NOTE_ID).isNotNull() & (F.col("count") > 1), F.col("count"))).alias("duplicates"),
+        F.count(F.when(F.col(NOTE_ID).isNotNull() & (F.col("count") > 1), 1)).alias("duplicate_ids"),
+    ).first()
+    assert row is not None  # an aggregation without grouping always gives a row
+    problems = []
+    if row.null_ids:
+        problems.append(f"{row.null_ids} notes have a null id")
+    if row.duplicates:
+        problems.append(f"{row.duplicates} notes share {row.duplicate_ids} ids with others")
+    if problems:
+        raise InputError(
+            f"of {row.notes} notes, {' and '.join(problems)}; every note needs an id of its own: its results are found "
+            "by it."
+        )
+    if not row.notes:
+        raise InputError("there are no notes in the input. Check --input and --input-format.")
+    return int(row.notes)
+
+
+def default_partitions(n_notes: int, *, parallelism: int) -> int:
+    """Enough parts to keep every core busy and to show progress, few enough that files do not get tiny."""
+    wanted = max(parallelism, -(-n_notes // NOTES_PER_PARTITION))
+    return max(1, min(wanted, n_notes, MAX_PARTITIONS))
+
+
+def refuse_existing(spark: SparkSession, path: str) -> None:
+    """Raises InputError where `path` exists, before hours of work end in that."""
+    if _hadoop_path(spark, path).getFileSystem(_hadoop_conf(spark)).exists(_hadoop_path(spark, path)):
+        raise InputError(f"{path} exists already; nothing is overwritten. Choose another --output.")
+
+
+def write_vectors(vectors: DataFrame, path: str, *, format: str) -> None:
+    """Writes to a new place; Spark's committer shows it whole or not at all.
+
+    Raises OptionError for an unknown format and SetupError where Delta Lake is missing.
+    """
+    if format not in OUTPUT_FORMATS:
+        raise OptionError(f"output format {format!r} is not one of {', '.join(OUTPUT_FORMATS)}")
+    if format == "delta":
+        _check_delta(vectors.sparkSession)
+    vectors.write.format(format).mode("errorifexists").save(path)
+
+
+def write_text(spark: SparkSession, path: str, text: str) -> None:
+    """Writes a small file on any file system that Spark writes to."""
+    target = _hadoop_path(spark, path)
+    stream = target.getFileSystem(_hadoop_conf(spark)).create(target, True)
+    try:
+        stream.write(bytearray(text.encode("utf-8")))
+    finally:
+        stream.close()
+
+
+def _load(spark: SparkSession, source: NoteSource) -> DataFrame:
+    from pyspark.errors import AnalysisException
+
+    try:
+        return _readers()[source.format](spark, source.path)
+    except AnalysisException as error:
+        # Spark's own message may show a part of a record.
+        raise InputError(
+            f"{source.path} cannot be read as {source.format} ({error.getErrorClass() or type(error).__name__}). "
+            "Check --input and --input-format."
+        ) from None
+
+
+def _readers() -> dict[str, _Reader]:
+    return {
+        "parquet": lambda spark, path: spark.read.parquet(path),
+        "csv": _read_csv,
+        "jsonl": _read_jsonl,
+        "text": _read_text_files,
+        "delta": _read_delta,
+    }
+
+
+def _read_csv(spark: SparkSession, path: str) -> DataFrame:
+    """RFC 4180: a header, quotes doubled inside quotes, line breaks inside quotes; every value is text as it stands."""
+    return spark.read.csv(path, header=True, multiLine=True, quote='"', escape='"', enforceSchema=False)
+
+
+def _read_jsonl(spark: SparkSession, path: str) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    frame = spark.read.json(path, columnNameOfCorruptRecord=_BROKEN)
+    if _BROKEN not in frame.columns:
+        return frame
+    # Spark adds the column where it met a broken record. Counted with another column beside it, or Spark refuses.
+    others = [name for name in frame.columns if name != _BROKEN]
+    if not others:
+        raise InputError(f"no line of {path} is a JSON object. Check --input-format.")
+    broken = frame.select(F.col(_BROKEN), F.col(f"`{others[0]}`")).where(F.col(_BROKEN).isNotNull()).count()
+    raise InputError(f"{broken} lines of {path} are not JSON objects. Mend or remove them: no note may get lost.")
+
+
+def _read_text_files(spark: SparkSession, path: str) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    files = spark.read.text(path, wholetext=True, recursiveFileLookup=True)
+    return files.select(F.col("_metadata.file_name").alias(NOTE_ID), F.col("value").alias(TEXT))
+
+
+def _read_delta(spark: SparkSession, path: str) -> DataFrame:
+    _check_delta(spark)
+    return spark.read.format("delta").load(path)
+
+
+def _check_delta(spark: SparkSession) -> None:
+    from py4j.java_gateway import JavaPackage
+
+    if isinstance(spark._jvm.io.delta.tables.DeltaTable, JavaPackage):  # type: ignore[union-attr]
+        raise SetupError(f"Delta Lake is not part of this Spark session; {_DELTA_REMEDY}")
+
+
+def _hadoop_path(spark: SparkSession, path: str) -> Any:
+    return spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
+
+
+def _hadoop_conf(spark: SparkSession) -> Any:
+    return spark._jsc.hadoopConfiguration()

@@ -1,0 +1,133 @@
+"""Notes -> vectors: the whole way through Spark NLP as one function from DataFrame to DataFrame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sparkclin.bundle import Bundle
+from sparkclin.errors import OptionError
+from sparkclin.models import load
+from sparkclin.pooling import VectorPooler, check_pooling
+from sparkclin.schema import EMBEDDINGS, NOTE_ID, TEXT, VECTORS, output_schema
+from sparkclin.tokenizer import CONTEXTS, NoteTokenizer
+from sparkclin.windows import check_options
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+SENTENCES = "sentences"
+INDEX_COLUMNS = {"window": "window", "sentence": "sentence", "token": "token_index"}
+
+# Windows that Spark NLP puts into one forward pass, padded to the longest of them. A note's window fills the processor
+# by itself; sentences are too short for that.
+WINDOWS_A_PASS = {"note": 1, "sentence": 16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedOptions:
+    """What vectors to make; raises OptionError for what does not go together."""
+
+    level: str = "document"
+    pooling: str = "mean"
+    context: str = "note"
+    max_pieces: int = 4094
+    stride: int = 512
+
+    def __post_init__(self) -> None:
+        check_pooling(self.level, self.pooling)
+        check_options(self.max_pieces, self.stride)
+        if self.context not in CONTEXTS or (self.context == "sentence" and self.level != "sentence"):
+            raise OptionError(
+                f"context {self.context!r} with level {self.level!r}: 'sentence' goes with level sentence."
+            )
+        if self.pooling == "cls" and self.level == "sentence" and self.context == "note":
+            raise OptionError("cls is a vector of a window: at level sentence it needs context sentence.")
+
+    @property
+    def cls(self) -> bool:
+        return self.pooling == "cls"
+
+
+def embed(
+    notes: DataFrame,
+    *,
+    bundle: Bundle,
+    options: EmbedOptions,
+    observe: Callable[[DataFrame], DataFrame] | None = None,
+) -> DataFrame:
+    """(note_id, text) -> the output schema of the level; every note is in it, an empty or null one with a null vector.
+
+    `observe` may add an observation to the tokenized notes (a row a note, with n_pieces, n_windows, status).
+    Raises OptionError where the model reads fewer pieces than `options.max_pieces`.
+    """
+    limit = bundle.manifest.max_pieces
+    if options.max_pieces > limit:
+        raise OptionError(f"max_pieces is {options.max_pieces}; {bundle.manifest.name} reads at most {limit}.")
+    tokenized = _tokenizer(bundle, options).transform(_with_sentences(notes, options))
+    slim = tokenized.drop(SENTENCES) if options.level == "token" else tokenized.drop(SENTENCES, TEXT)
+    embedded = _annotator(bundle, options).transform(observe(slim) if observe else slim)
+    pooler = VectorPooler(level=options.level, pooling=options.pooling, cls=options.cls)
+    return _rows(pooler.transform(embedded), options, model=bundle.manifest.name)
+
+
+def _with_sentences(notes: DataFrame, options: EmbedOptions) -> DataFrame:
+    """Spark NLP's sentence detection, where the level asks for it."""
+    if options.level != "sentence":
+        return notes
+    from sparknlp.annotator import SentenceDetector
+    from sparknlp.base import DocumentAssembler
+
+    assembled = DocumentAssembler().setInputCol(TEXT).setOutputCol("_assembled").transform(notes)
+    detector = SentenceDetector().setInputCols(["_assembled"]).setOutputCol(SENTENCES)
+    detected: DataFrame = detector.transform(assembled).drop("_assembled")
+    return detected
+
+
+def _tokenizer(bundle: Bundle, options: EmbedOptions) -> NoteTokenizer:
+    return NoteTokenizer(
+        tokenizer=bundle.tokenizer_json(),
+        inputCol=TEXT,
+        maxPieces=options.max_pieces,
+        stride=options.stride,
+        cls=options.cls,
+        clsId=bundle.manifest.cls_id,
+        sentenceCol=SENTENCES if options.level == "sentence" else "",
+        context=options.context,
+    )
+
+
+def _annotator(bundle: Bundle, options: EmbedOptions) -> Any:
+    """The model, set to read whole windows: the pieces, two special ones, and a third where cls brings it."""
+    return (
+        load(bundle)
+        .setInputCols(["document", "token"])
+        .setOutputCol(EMBEDDINGS)
+        .setBatchSize(WINDOWS_A_PASS[options.context])
+        .setMaxSentenceLength(options.max_pieces + 2 + int(options.cls))
+    )
+
+
+def _rows(pooled: DataFrame, options: EmbedOptions, *, model: str) -> DataFrame:
+    """A row a result, in the order and types of the level's schema."""
+    from pyspark.sql import functions as F
+
+    if options.level == "document":
+        found = pooled.withColumn("entry", F.get(VECTORS, F.lit(0)))
+    else:
+        found = pooled.withColumn("entry", F.explode_outer(VECTORS))
+    made: dict[str, Column] = {
+        INDEX_COLUMNS.get(options.level, "index"): F.col("entry.index"),
+        "begin": F.col("entry.begin"),
+        "end": F.col("entry.end"),
+        "vector": F.col("entry.vector"),
+        "model": F.lit(model),
+        "pooling": F.lit(options.pooling),
+    }
+    if options.level == "token":
+        # Spark counts code points, as the offsets do.
+        made["token"] = F.expr(f"substring({TEXT}, entry.begin + 1, entry.end - entry.begin)")
+    schema = output_schema(options.level, pooled.schema[NOTE_ID].dataType)
+    columns = (made.get(field.name, F.col(field.name)).cast(field.dataType).alias(field.name) for field in schema)
+    return found.select(*columns)

@@ -1,0 +1,76 @@
+"""How far a long run is: notes done, rate, time left; a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+POLL_S = 1.0
+PLAIN_LINE_EVERY_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """`n_notes` notes spread evenly over `n_tasks` tasks of one stage of the job group `group`."""
+
+    group: str
+    n_notes: int
+    n_tasks: int
+
+    def notes_done(self, context: SparkContext) -> int:
+        """From the tasks that have ended: a task's notes count when all of them are written."""
+        tracker = context.statusTracker()
+        jobs = (tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(self.group))
+        stages = (tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds)
+        done = max((stage.numCompletedTasks for stage in stages if stage and stage.numTasks == self.n_tasks), default=0)
+        return round(self.n_notes * done / self.n_tasks)
+
+
+@contextmanager
+def shown(context: SparkContext, work: Work, *, stream: TextIO = sys.stderr) -> Iterator[None]:
+    """Shows the progress of Spark jobs started inside, in this thread, by `work.group`."""
+    context.setJobGroup(work.group, f"sparkclin: {work.n_notes} notes")
+    finished = threading.Event()
+    thread = threading.Thread(target=_show, args=(context, work, stream, finished), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
+        context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # Spark's way to take it back
+
+
+def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading.Event) -> None:
+    live = stream.isatty()
+    started_s = last_line_s = time.monotonic()
+    while not finished.wait(POLL_S):
+        now_s = time.monotonic()
+        if live or now_s - last_line_s >= PLAIN_LINE_EVERY_S:
+            last_line_s = now_s
+            text = line(work.notes_done(context), work.n_notes, elapsed_s=now_s - started_s)
+            print(f"\r{text}" if live else text, end="" if live else "\n", file=stream, flush=True)
+    if live:
+        print(file=stream)
+
+
+def line(done: int, total: int, *, elapsed_s: float) -> str:
+    """`embedded  40%  24/60 [00:12<00:18, 2.00 note/s]`"""
+    meter = tqdm.format_meter(
+        done,
+        total,
+        elapsed_s,
+        unit="note",
+        bar_format="{percentage:3.0f}%  {n}/{total} [{elapsed}<{remaining}, {rate_fmt}]",
+    )
+    return f"embedded {meter}"
