@@ -24,8 +24,8 @@ _WHITE = np.array([chr(point).isspace() and not 0x1C <= point <= 0x1F for point 
 class Pieces:
     """The pieces of a text, in order. All arrays are int32, (pieces,).
 
-    `begins` and `ends` are offsets in code points, end exclusive: those of the tokenizer, less the white space around
-    a piece where it keeps that. `words` numbers the tokenizer's pre-tokens, those of white space left out (NO_WORD).
+    `begins` and `ends` are offsets in code points, end exclusive, without the white space around a piece that has more
+    than that. `words` numbers the tokenizer's pre-tokens, those of white space left out (NO_WORD).
     """
 
     ids: Ints
@@ -46,6 +46,8 @@ class PieceEncoder:
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        # All it would do here is to trim offsets, in some files and not in others; that is done below, for all alike.
+        self._tokenizer.post_processor = None
         # `</s>` or `<mask>` typed in a note is text; the name is Hugging Face's for split_special_tokens=True.
         self._tokenizer.encode_special_tokens = True
 

@@ -103,8 +103,9 @@ class NoteVectors:
         sizes = np.array([window.end - window.begin for window in windows], dtype=np.int32) + int(brings_cls)
         if len(rows) != sizes.sum():
             raise IncompleteError(
-                f"{sizes.sum()} pieces went into the model, {len(rows)} vectors came out. Give the embeddings stage a "
-                "maxSentenceLength of at least the tokenizer's maxPieces + 2 (+ 3 with cls), and the tokenizer's columns."
+                f"{sizes.sum()} pieces went into the model, {len(rows)} vectors came out. Give the embeddings "
+                "stage a maxSentenceLength of at least the tokenizer's maxPieces + 2 (+ 3 with cls), and VectorPooler "
+                "the same cls as the tokenizer."
             )
         starts = np.cumsum(sizes) - sizes
         firsts = starts + int(brings_cls)
@@ -156,7 +157,7 @@ def _sentences(note: NotePieces, vectors: NoteVectors, how: Pooling) -> list[Spa
     windows = [[i for i, (b, e) in enumerate(note.windows) if first <= b and e <= after] for first, after in edges]
     if sum(map(len, windows)) != len(note.windows):
         raise OptionError(
-            "pooling cls at level sentence: the windows are not of one sentence each, and neither are their cls vectors. "
+            "pooling cls at level sentence: the windows, and so their cls vectors, are not of one sentence each. "
             "Set context sentence on NoteTokenizer, or choose another pooling."
         )
     return [
