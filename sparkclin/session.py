@@ -33,9 +33,6 @@ EXCLUDES = (
     "com.johnsnowlabs.nlp:jsl-llamacpp-cpu_2.12",
     "com.johnsnowlabs.nlp:jsl-openvino-cpu_2.12",
 )
-JAR_KEYS = ("spark.jars.packages", "spark.jars.excludes")
-"""What spark_session() leaves out where the user brings the jars."""
-
 BROUGHT_JARS_KEYS = ("spark.jars", "spark.driver.extraClassPath")
 """A user who sets one of these brings the jars."""
 
@@ -216,24 +213,28 @@ def _start(asked: Mapping[str, str], app_name: str) -> SparkSession:
 
 
 def settings_for(*, asked: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
-    """What spark_session() has to set: `asked`, and of SETTINGS what neither `asked` nor `present` settles.
+    """What spark_session() has to set: `asked`, then what somebody else has put into `present`, then SETTINGS.
 
-    `present` is what Spark will find without us: spark-defaults.conf, or the options of spark-submit.
+    `present` is what Spark finds without us: spark-defaults.conf, or the options of spark-submit. What is right there
+    already is left out of the answer.
     """
-    settled = {**present, **asked}
-    ours = {setting.key: setting.value for setting in SETTINGS} | {"spark.master": "local[*]"}
-    ours["spark.jsl.settings.onnx.intraOpNumThreads"] = settled.get("spark.task.cpus", "1")
-    packages = asked.get("spark.jars.packages", "")
-    if ":spark-nlp" in packages or _brings_jars(settled):
-        ours = {key: value for key, value in ours.items() if key not in JAR_KEYS}
-    result = {key: value for key, value in ours.items() if key not in present} | dict(asked)
-    if packages and "spark.jars.packages" in ours:
-        result["spark.jars.packages"] = f"{ours['spark.jars.packages']},{packages}"
-    return result
+    table = {setting.key: setting.value for setting in SETTINGS} | {"spark.master": "local[*]"}
+    chosen = {key: value for key, value in present.items() if table.get(key) != value} | dict(asked)
+    threads = {"spark.jsl.settings.onnx.intraOpNumThreads": chosen.get("spark.task.cpus", "1")}
+    wanted = table | threads | chosen | _jar_settings(chosen)
+    return {key: value for key, value in wanted.items() if present.get(key) != value}
 
 
-def _brings_jars(settled: Mapping[str, str]) -> bool:
-    return any(settled.get(key) for key in BROUGHT_JARS_KEYS) or any(_spark_home_jars().glob("spark-nlp*.jar"))
+def _jar_settings(chosen: Mapping[str, str]) -> dict[str, str]:
+    """Packages to fetch: ours and the chosen ones, or only the chosen ones where Spark NLP is there without ours."""
+    packages = chosen.get("spark.jars.packages", "")
+    if ":spark-nlp" in packages or _brings_jars(chosen):
+        return {"spark.jars.packages": packages, "spark.jars.excludes": chosen.get("spark.jars.excludes", "")}
+    return {"spark.jars.packages": ",".join([*PACKAGES, packages]).rstrip(",")}
+
+
+def _brings_jars(chosen: Mapping[str, str]) -> bool:
+    return any(chosen.get(key) for key in BROUGHT_JARS_KEYS) or any(_spark_home_jars().glob("spark-nlp*.jar"))
 
 
 def _spark_home_jars() -> Path:

@@ -1,13 +1,15 @@
-"""What all tests share: one Spark session."""
+"""What all tests share: one Spark session, and a repository with a tiny model that echoes its ids."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
 import sparkclin
+from tests.echo import SAMPLE_TEXTS, build_echo_bundle, train_tokenizer
 
 pytest_plugins = ["tests.cluster"]
 
@@ -27,3 +29,12 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     )
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def echo_models(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with the model `clinical_longformer`, an echo of 2 numbers a piece. Do not register in it."""
+    pytest.importorskip("export.graph.tensorflow", reason="needs the export extra to build the echo model")
+    root = tmp_path_factory.mktemp("models")
+    build_echo_bundle(spark, root, tokenizer_json=train_tokenizer(SAMPLE_TEXTS), name="clinical_longformer")
+    return root

@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 from pyspark.sql import SparkSession
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from sparkclin.bundle import TOKENIZER_FILE, Bundle, Manifest, hash_files
+from sparkclin.bundle import TOKENIZER_FILE, Bundle
 from sparkclin.repository import ModelRepository
+from tests.bundles import CREATED, manifest_of
 
 SPECIAL_PIECES = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # the first five ids, as in RoBERTa
-CREATED = "2022-03-04T12:58:32.345Z"
+SAMPLE_TEXTS = ("The patient has fever and cough.", "He denies chest pain; no dyspnoea.", "BP 120/80, pulse 72.")
 
 
 def build_echo_bundle(
@@ -32,7 +33,7 @@ def build_echo_bundle(
     """
     from export.assets import write_assets
     from export.graph.tensorflow import write_echo
-    from export.sparknlp import ANNOTATOR, save_annotator
+    from export.sparknlp import save_annotator
 
     root.mkdir(parents=True, exist_ok=True)
     staged = root / f".{name}.staged"
@@ -44,26 +45,7 @@ def build_echo_bundle(
         write_assets(tokenizer_json, saved_model / "assets", vocab_size=vocab_size)
         save_annotator(spark, saved_model, staged, name=name, width=2, max_row=max_pieces + 2)
     (staged / TOKENIZER_FILE).write_text(tokenizer_json, encoding="utf-8")
-    manifest = Manifest(
-        name=name,
-        language="en",
-        family="longformer",
-        engine="tensorflow",
-        precision="float32",
-        annotator=ANNOTATOR,
-        max_pieces=max_pieces,
-        width=2,
-        vocab_size=vocab_size,
-        cls_id=tokenizer.token_to_id("<s>"),
-        created=created,
-        source="tests/echo.py",
-        source_sha256={},
-        config={},
-        libraries={},
-        parity={},
-        files=hash_files(staged),
-        description="Echoes the ids that it is fed.",
-    )
+    manifest = manifest_of(staged, name=name, created=created, max_pieces=max_pieces, vocab_size=vocab_size)
     return ModelRepository(root).register(staged, manifest)
 
 

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sparkclin.bundle import TOKENIZER_FILE, Bundle
+from sparkclin.cli import main
+from sparkclin.models import MODELS_VARIABLE
+from sparkclin.repository import ModelRepository
+from sparkclin.session import defaults_conf
+from tests.bundles import CREATED_MS, manifest_of, stage
+from tests.sparkclin.processes import run_python
+
+
+@pytest.fixture
+def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Bundle]:
+    """Two versions of `tiny` and one of `klein` (de), in the repository that $SPARKCLIN_MODELS names."""
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path))
+    made = []
+    for name, language in [("tiny", "en"), ("tiny", "en"), ("klein", "de")]:
+        staged = stage(tmp_path, name=name)
+        made.append(ModelRepository(tmp_path).register(staged, manifest_of(staged, name=name, language=language)))
+    return made
+
+
+def test_list_shows_the_newest_version_of_each(bundles: list[Bundle], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:3] == ["NAME", "LANGUAGE", "CREATED"]
+    assert [line.split()[0] for line in lines[1:]] == ["klein", "tiny"]
+    assert lines[2].endswith(bundles[1].path.name)
+
+
+def test_list_all_shows_every_version(bundles: list[Bundle], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list", "--all"]) == 0
+    folders = [line.split()[-1] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert folders == [bundles[2].path.name, bundles[1].path.name, bundles[0].path.name]
+
+
+def test_describe_prints_the_manifest(bundles: list[Bundle], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "describe", "tiny"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["location"] == bundles[1].location
+    assert described["max_pieces"] == bundles[1].manifest.max_pieces
+    assert "files" not in described
+
+
+def test_check_passes_what_is_as_exported(bundles: list[Bundle], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "check"]) == 0
+    assert capsys.readouterr().out.count("2 files as exported") == len(bundles)
+
+
+def test_check_fails_what_is_not(bundles: list[Bundle], capsys: pytest.CaptureFixture[str]) -> None:
+    (bundles[0].path / TOKENIZER_FILE).write_text("altered", encoding="utf-8")
+    assert main(["models", "check", "tiny"]) == 0  # the newest version is whole
+    assert main(["models", "check"]) == 1
+    assert f"{bundles[0].location}: {TOKENIZER_FILE}: changed" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("bundles")
+def test_an_error_is_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "describe", "klein"]) == 1
+    assert main(["models", "describe", "klein", "--language", "de"]) == 0
+    error = capsys.readouterr().err
+    assert error.startswith("sparkclin: no model 'klein' (en)")
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("bundles")
+def test_the_option_goes_before_the_variable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--models", str(tmp_path / "elsewhere"), "list"]) == 1
+    assert "elsewhere has no metadata.json" in capsys.readouterr().err
+
+
+def test_spark_defaults_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["spark-defaults"]) == 0
+    assert capsys.readouterr().out == defaults_conf()
+
+
+def test_it_runs_as_a_module(bundles: list[Bundle]) -> None:
+    root = str(bundles[0].path.parent)
+    code = "import runpy, sys; sys.argv[0] = 'sparkclin'; runpy.run_module('sparkclin', run_name='__main__')"
+    outcome = run_python(code, "models", "--models", root, "list")
+    assert outcome.returncode == 0, outcome.stderr
+    assert str(CREATED_MS + 1) in outcome.stdout
