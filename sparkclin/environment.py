@@ -18,6 +18,17 @@ from sparkclin.errors import SetupError
 from sparkclin.files import replace_text
 from sparkclin.session import JAVA_REMEDY, defaults_conf, spark_env
 
+LOGGING = """
+# spark-submit logs a thousand lines of its own progress for a job of three rows. What goes wrong is enough.
+rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
+"""
+
 _SIGNATURE = "# Written by `sparkclin setup`; SHA-256 of what follows: "
 
 
@@ -45,7 +56,7 @@ def find_installation() -> Installation:
 
 
 def set_up(installation: Installation, *, force: bool = False) -> list[Path]:
-    """Write spark-defaults.conf, spark-env.sh and a spark-submit for this environment; returns their paths.
+    """Write the three files of Spark's `conf/` and a spark-submit for this environment; returns their paths.
 
     Running it again changes nothing. Raises SetupError, before anything is written, where one of the files was written
     or edited by somebody else; `force` replaces it.
@@ -54,6 +65,7 @@ def set_up(installation: Installation, *, force: bool = False) -> list[Path]:
     texts = {
         conf / "spark-defaults.conf": _signed(defaults_conf()),
         conf / "spark-env.sh": _signed(spark_env()),
+        conf / "log4j2.properties": _signed(LOGGING),
         installation.launcher: "#!/bin/sh\n" + _signed(_launcher(installation)),
     }
     foreign = [str(path) for path in texts if not (force or _may_replace(path, installation))]

@@ -47,10 +47,11 @@ def test_a_pyspark_outside_the_environment_is_left_alone(tmp_path: Path, monkeyp
         find_installation()
 
 
-def test_three_files_are_written_whole_and_the_settings_are_the_tables(installation: Installation) -> None:
+def test_four_files_are_written_and_the_settings_are_the_tables(installation: Installation) -> None:
     conf = installation.spark_home / "conf"
     written = set_up(installation)
-    assert written == [conf / "spark-defaults.conf", conf / "spark-env.sh", installation.launcher]
+    configuration = [conf / name for name in ("spark-defaults.conf", "spark-env.sh", "log4j2.properties")]
+    assert written == [*configuration, installation.launcher]
     assert set(contents(installation)) == set(written)
     assert parse_defaults_conf(written[0].read_text()) == parse_defaults_conf(defaults_conf())
 
@@ -137,6 +138,7 @@ def test_spark_submit_works_as_typed(installation: Installation, tmp_path: Path)
         env={"PATH": f"{tmp_path / 'other'}:{os.environ['PATH']}"},
     )
     assert "RESULT" in outcome.stdout, outcome.stderr
+    assert " INFO " not in outcome.stderr
     assert json.loads(outcome.stdout.split("RESULT")[1]) == {
         "driver": sys.executable,
         "worker": sys.executable,
