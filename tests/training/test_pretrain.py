@@ -15,13 +15,11 @@ transformers = pytest.importorskip("transformers", reason="needs the train extra
 from sparkclin.errors import InputError, OptionError  # noqa: E402
 from training.evaluate import IGNORED, MaskedRow, mask_rows, model_loss, unigram_loss  # noqa: E402
 from training.pretrain import (  # noqa: E402
-    MaskedPiecesLM,
     PretrainOptions,
     finish,
     load_model,
     parse_options,
     pretrain,
-    start_positions,
 )
 from training.rows import EncodedNotes, PackedRows, encode_notes  # noqa: E402
 from training.tokenizer import save_tokenizer, train_tokenizer  # noqa: E402
@@ -155,15 +153,6 @@ def test_unigram_loss_is_the_cross_entropy_of_the_counts() -> None:
     assert unigram_loss(notes, torch.tensor([4, 5]), vocab_size=6) == pytest.approx(-np.log([0.4, 0.2]).mean())
 
 
-def test_positions_start_as_sinusoids(material: Path, tmp_path: Path) -> None:
-    model = load_model(options(material, tmp_path), vocab_size=0)
-    start_positions(model)
-    table = model.longformer.embeddings.position_embeddings.weight.detach()[2:]
-    near, far = (torch.nn.functional.cosine_similarity(table[:-gap], table[gap:]).mean() for gap in (1, 20))
-    assert near > 0.9 > far
-    assert table.std().item() == pytest.approx(model.config.initializer_range, rel=0.4)
-
-
 @pytest.mark.slow
 def test_two_steps_write_a_checkpoint_that_loads(material: Path, tmp_path: Path) -> None:
     record = pretrain(options(material, tmp_path))
@@ -215,11 +204,3 @@ def test_contradicting_options_are_told_together(material: Path, tmp_path: Path)
 def test_the_command_line_has_the_dataclass_defaults() -> None:
     parsed = parse_options(["notes.jsonl", "--output", "o", "--work", "w", "--init", "x"])
     assert parsed == PretrainOptions(notes=Path("notes.jsonl"), output=Path("o"), work=Path("w"), init="x")
-
-
-def test_the_demo_configuration_is_the_promised_one() -> None:
-    config = Path(__file__).parents[2] / "training" / "demo.config.json"
-    model = MaskedPiecesLM(transformers.LongformerConfig.from_json_file(config))
-    assert sum(parameter.numel() for parameter in model.parameters()) * 4 < 20_000_000
-    assert model.config.attention_window == [128] * 4
-    assert model.config.max_position_embeddings == 4098
