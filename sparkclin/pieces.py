@@ -17,7 +17,8 @@ NO_WORD = -1
 """The word of a piece that is white space only."""
 
 # Unicode's White_Space, which is what the tokenizers' \s is; str.isspace() adds the ASCII separators U+001C-001F.
-_WHITE = np.array([chr(point).isspace() and not 0x1C <= point <= 0x1F for point in range(0x3001)] + [False])
+WHITE_SPACE = "".join(chr(point) for point in range(0x3001) if chr(point).isspace() and not 0x1C <= point <= 0x1F)
+_WHITE = np.array([chr(point) in WHITE_SPACE for point in range(0x3001)] + [False])
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,12 +7,13 @@ sentence is looked for behind the one before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparkclin.pieces import WHITE_SPACE
 from sparkclin.windows import Range
 
 
@@ -25,41 +26,41 @@ class Sentence:
     text: str
 
 
-@dataclass(frozen=True)
-class Located:
-    """Where the sentences of a note are, in code points, ends exclusive; and how many of them its text has not."""
+def cover(text: str, sentences: Iterable[Sentence]) -> tuple[Range, ...]:
+    """The ranges of `sentences` in `text`, and of what a detector left out: every visible character is in one.
 
-    ranges: tuple[Range, ...]
-    n_missing: int
+    A stretch between two sentences that has other than white space is a sentence of its own. Ranges are in order and do
+    not overlap.
+    """
+    found = locate(text, sentences)
+    edges = [0, *(edge for span in found for edge in span), len(text)]
+    gaps = (_stripped(text, begin, end) for begin, end in zip(edges[::2], edges[1::2], strict=True))
+    return tuple(sorted([*found, *((begin, end) for begin, end in gaps if begin < end)]))
 
 
-def locate(text: str, sentences: Iterable[Sentence]) -> Located:
+def locate(text: str, sentences: Iterable[Sentence]) -> tuple[Range, ...]:
     """The ranges of `sentences` in `text`: in order, none overlapping another, each reading as the sentence does.
 
-    Sentences without text are left out, since there is nothing in them to embed.
+    A sentence that is not in the text (a detector may have changed it) is left out, and so is one without text.
     """
     places = _utf16_places(text)
     ranges: list[Range] = []
-    n_missing = after = 0
+    after = 0
     for sentence in sentences:
-        if not sentence.text:
-            continue
         begin = _code_point(places, sentence.begin)
         if begin < after or not text.startswith(sentence.text, begin):
             begin = text.find(sentence.text, after)
-        if begin < 0:
-            n_missing += 1
-        else:
+        if sentence.text and begin >= 0:
             after = begin + len(sentence.text)
             ranges.append((begin, after))
-    return Located(tuple(ranges), n_missing)
+    return tuple(ranges)
 
 
-def n_outside(text: str, ranges: Sequence[Range]) -> int:
-    """How many characters of `text` are in none of `ranges` (in order), white space and control characters apart."""
-    edges = [0, *(edge for span in ranges for edge in span), len(text)]
-    outside = (text[begin:end] for begin, end in zip(edges[::2], edges[1::2], strict=True))
-    return sum(1 for part in outside for character in part if not (character.isspace() or character < " "))
+def _stripped(text: str, begin: int, end: int) -> Range:
+    """The range without white space at its ends; empty where there is nothing else."""
+    part = text[begin:end]
+    first = begin + len(part) - len(part.lstrip(WHITE_SPACE))
+    return first, first + len(part.strip(WHITE_SPACE))
 
 
 def _utf16_places(text: str) -> NDArray[np.intp] | None:
@@ -73,21 +74,3 @@ def _utf16_places(text: str) -> NDArray[np.intp] | None:
 
 def _code_point(places: NDArray[np.intp] | None, utf16: int) -> int:
     return utf16 if places is None else int(np.searchsorted(places, utf16))
-
-
-def cover(text: str, sentences: Iterable[Sentence]) -> tuple[Range, ...]:
-    """The ranges of `sentences` in `text`, and of what a detector left out: every visible character is in one.
-
-    A stretch between two sentences that has other than white space is a sentence of its own.
-    """
-    found = locate(text, sentences).ranges
-    edges = [0, *(edge for span in found for edge in span), len(text)]
-    gaps = (_stripped(text, begin, end) for begin, end in zip(edges[::2], edges[1::2], strict=True))
-    return tuple(sorted([*found, *((begin, end) for begin, end in gaps if begin < end)]))
-
-
-def _stripped(text: str, begin: int, end: int) -> Range:
-    """The range without white space at its ends; empty where there is nothing else."""
-    part = text[begin:end]
-    first = begin + len(part) - len(part.lstrip())
-    return first, first + len(part.strip())

@@ -2,59 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+import hashlib
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-from pyspark import keyword_only
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCol
-from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import types as T
 
-from sparkclin.annotations import ANNOTATIONS, DOCUMENT, TOKEN, annotator_type, code_words, feed
+from sparkclin.annotations import ANNOTATIONS, DOCUMENT, TOKEN, annotator_type
 from sparkclin.errors import InputError, OptionError
-from sparkclin.pieces import PieceEncoder, Pieces, joined
-from sparkclin.schema import N_PIECES, N_WINDOWS, PIECES, STATUS, STATUS_EMPTY, STATUS_NULL, STATUS_OK
-from sparkclin.sentences import Sentence, cover
-from sparkclin.windows import Range, check_options, cut
+from sparkclin.schema import N_PIECES, N_WINDOWS, PIECES, STATUS
+from sparkclin.tokenization import PIECES_TYPE, SharedTokenizer, Tokenization, tokenize_batches
+from sparkclin.windows import check_options
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 CONTEXTS = ("note", "sentence")
-NOTES_AT_ONCE = 16
-"""Notes tokenized together, and in one batch on their way back: 16 long ones are some 20 MB of annotations."""
+DEFAULT_STRIDE = 512
+_TOKENIZER_FOLDER = "tokenizer"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tokenization:
-    """How notes are tokenized; what the tasks get. `cls_id` is None where the first special piece is not asked for."""
-
-    tokenizer_json: str
-    text_column: str
-    sentence_column: str | None
-    context: str
-    max_pieces: int
-    stride: int
-    cls_id: int | None
-
-
-@dataclass(frozen=True, eq=False)
-class TokenizedNote:
-    """A note's pieces, its windows as ranges of them, and its sentences as ranges of code points."""
-
-    pieces: Pieces
-    windows: tuple[Range, ...]
-    sentences: tuple[Range, ...]
-    status: str
-
-
-class NoteTokenizer(Transformer, HasInputCol, DefaultParamsReadable["NoteTokenizer"], DefaultParamsWritable):
+class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWritable):
     """Notes -> `document` and `token` annotations for a Spark NLP model of this package, and what to find them by.
 
     Adds the columns documentCol and tokenCol (Spark NLP annotations that carry transport codes), piecesCol (offsets in
@@ -64,12 +37,12 @@ class NoteTokenizer(Transformer, HasInputCol, DefaultParamsReadable["NoteTokeniz
 
     With cls the code of the first special piece goes before each window, so that its vector comes back too. With
     sentenceCol (a Spark NLP sentence column of the same text) sentences are handed on, and with context "sentence" each
-    is tokenized alone.
+    is tokenized alone. Text that is in no sentence becomes a sentence of its own.
+
+    `tokenizer` is the text of the model's tokenizer.json. It is no param, since it is megabytes long, but it is saved
+    and loaded with the stage.
     """
 
-    tokenizer: Param[str] = Param(
-        Params._dummy(), "tokenizer", "the text of the model's tokenizer.json", TypeConverters.toString
-    )
     documentCol: Param[str] = Param(
         Params._dummy(), "documentCol", "output: a document annotation a window", TypeConverters.toString
     )
@@ -88,9 +61,8 @@ class NoteTokenizer(Transformer, HasInputCol, DefaultParamsReadable["NoteTokeniz
     sentenceCol: Param[str] = Param(
         Params._dummy(), "sentenceCol", "input: sentence annotations, or empty", TypeConverters.toString
     )
-    context: Param[str] = Param(Params._dummy(), "context", "note or sentence", TypeConverters.toString)
+    context: Param[str] = Param(Params._dummy(), "context", " | ".join(CONTEXTS), TypeConverters.toString)
 
-    @keyword_only
     def __init__(
         self,
         *,
@@ -100,19 +72,26 @@ class NoteTokenizer(Transformer, HasInputCol, DefaultParamsReadable["NoteTokeniz
         tokenCol: str = TOKEN,
         piecesCol: str = PIECES,
         maxPieces: int = 4094,
-        stride: int = 512,
+        stride: int = DEFAULT_STRIDE,
         cls: bool = False,
         clsId: int = 0,
         sentenceCol: str = "",
         context: str = "note",
     ) -> None:
         super().__init__()
-        given = {name: value for name, value in self._input_kwargs.items() if value is not None}  # type: ignore[attr-defined]
-        self._setDefault(
-            inputCol="text", documentCol=DOCUMENT, tokenCol=TOKEN, piecesCol=PIECES, maxPieces=4094, stride=512,
-            cls=False, clsId=0, sentenceCol="", context="note",
-        )  # fmt: skip
-        self._set(**given)
+        self.tokenizer = tokenizer
+        self._set(
+            inputCol=inputCol,
+            documentCol=documentCol,
+            tokenCol=tokenCol,
+            piecesCol=piecesCol,
+            maxPieces=maxPieces,
+            stride=stride,
+            cls=cls,
+            clsId=clsId,
+            sentenceCol=sentenceCol,
+            context=context,
+        )
 
     @classmethod
     def pretrained(cls, name: str, language: str = "en") -> NoteTokenizer:
@@ -127,12 +106,21 @@ class NoteTokenizer(Transformer, HasInputCol, DefaultParamsReadable["NoteTokeniz
         return cls(
             tokenizer=bundle.tokenizer_json(),
             maxPieces=limit,
-            stride=min(512, limit // 8),
+            stride=min(DEFAULT_STRIDE, limit // 8),
             clsId=bundle.manifest.cls_id,
         )
 
     def setInputCol(self, value: str) -> NoteTokenizer:
         return self._set(inputCol=value)
+
+    def setDocumentCol(self, value: str) -> NoteTokenizer:
+        return self._set(documentCol=value)
+
+    def setTokenCol(self, value: str) -> NoteTokenizer:
+        return self._set(tokenCol=value)
+
+    def setPiecesCol(self, value: str) -> NoteTokenizer:
+        return self._set(piecesCol=value)
 
     def setMaxPieces(self, value: int) -> NoteTokenizer:
         return self._set(maxPieces=value)
@@ -149,33 +137,22 @@ class NoteTokenizer(Transformer, HasInputCol, DefaultParamsReadable["NoteTokeniz
     def setContext(self, value: str) -> NoteTokenizer:
         return self._set(context=value)
 
+    def write(self) -> MLWriter:
+        return _Writer(self)
+
+    @classmethod
+    def read(cls) -> MLReader[NoteTokenizer]:
+        return _Reader()
+
     def _transform(self, dataset: DataFrame) -> DataFrame:
         """Raises InputError for missing or clashing columns, OptionError for settings that do not go together."""
-        settings = self._settings()
-        self._check_columns(dataset, settings)
-        new = {
-            self.getOrDefault(self.documentCol): (ANNOTATIONS, annotator_type(DOCUMENT)),
-            self.getOrDefault(self.tokenCol): (ANNOTATIONS, annotator_type(TOKEN)),
-            self.getOrDefault(self.piecesCol): (PIECES_TYPE, {}),
-            N_PIECES: (T.IntegerType(), {}),
-            N_WINDOWS: (T.IntegerType(), {}),
-            STATUS: (T.StringType(), {}),
-        }
-        fields = [*dataset.schema.fields, *(T.StructField(name, kind) for name, (kind, _) in new.items())]
-        tokenized = dataset.mapInArrow(partial(tokenize_batches, settings=settings), T.StructType(fields))
-        # Arrow carries no column metadata, and Spark NLP knows its columns by theirs.
-        metadata = {field.name: field.metadata for field in dataset.schema.fields} | {n: m for n, (_, m) in new.items()}
-        for name, value in metadata.items():
-            if value:
-                tokenized = tokenized.withMetadata(name, value)
-        return tokenized
+        how = self._tokenization()
+        added = self._added()
+        self._check_columns(dataset, added)
+        tokenize = partial(tokenize_batches, tokenizer=self._shared(dataset), how=how, added=[f.name for f in added])
+        return dataset.mapInArrow(tokenize, T.StructType([*dataset.schema.fields, *added]))
 
-    def _settings(self) -> Tokenization:
-        if not self.isSet(self.tokenizer):
-            raise OptionError(
-                "NoteTokenizer has no tokenizer: make it by NoteTokenizer.pretrained(name), or give it the text of the "
-                "model's tokenizer.json."
-            )
+    def _tokenization(self) -> Tokenization:
         get = self.getOrDefault
         check_options(get(self.maxPieces), get(self.stride))
         if get(self.context) not in CONTEXTS or (get(self.context) == "sentence" and not get(self.sentenceCol)):
@@ -183,7 +160,6 @@ class NoteTokenizer(Transformer, HasInputCol, DefaultParamsReadable["NoteTokeniz
                 f"context is {get(self.context)!r}: expected 'note', or 'sentence' together with a sentenceCol."
             )
         return Tokenization(
-            tokenizer_json=get(self.tokenizer),
             text_column=self.getInputCol(),
             sentence_column=get(self.sentenceCol) or None,
             context=get(self.context),
@@ -192,144 +168,80 @@ class NoteTokenizer(Transformer, HasInputCol, DefaultParamsReadable["NoteTokeniz
             cls_id=get(self.clsId) if get(self.cls) else None,
         )
 
-    def _check_columns(self, dataset: DataFrame, settings: Tokenization) -> None:
-        there = set(dataset.columns)
-        outputs = {self.getOrDefault(p) for p in (self.documentCol, self.tokenCol, self.piecesCol)}
-        outputs |= {N_PIECES, N_WINDOWS, STATUS}
-        missing = {name for name in (settings.text_column, settings.sentence_column) if name} - there
-        if missing or outputs & there:
+    def _added(self) -> list[T.StructField]:
+        get = self.getOrDefault
+        return [
+            T.StructField(get(self.documentCol), ANNOTATIONS, metadata=annotator_type(DOCUMENT)),
+            T.StructField(get(self.tokenCol), ANNOTATIONS, metadata=annotator_type(TOKEN)),
+            T.StructField(get(self.piecesCol), PIECES_TYPE),
+            T.StructField(N_PIECES, T.IntegerType()),
+            T.StructField(N_WINDOWS, T.IntegerType()),
+            T.StructField(STATUS, T.StringType()),
+        ]
+
+    def _check_columns(self, dataset: DataFrame, added: Iterable[T.StructField]) -> None:
+        text, sentences = self.getInputCol(), self.getOrDefault(self.sentenceCol)
+        types = dict(dataset.dtypes)
+        there = {name.lower() for name in types}  # to Spark, `Status` and `status` are one name
+        missing = [name for name in (text, sentences) if name and name not in types]
+        clashing = [field.name for field in added if field.name.lower() in there]
+        problems = []
+        if missing:
+            problems.append(f"there is no column {', '.join(missing)}; the columns are {', '.join(types)}")
+        if clashing:
+            problems.append(f"NoteTokenizer adds columns that are there already: {', '.join(clashing)}")
+        if types.get(text, "string") != "string":
+            problems.append(f"column {text} is {types[text]}, expected string")
+        if sentences in types and not _are_annotations(dataset.schema[sentences]):
+            problems.append(f"column {sentences} is {types[sentences]}, expected Spark NLP annotations")
+        if problems:
             raise InputError(
-                f"the columns are {', '.join(dataset.columns)}: missing {', '.join(sorted(missing)) or 'none'}; there "
-                f"already, though NoteTokenizer adds them: {', '.join(sorted(outputs & there)) or 'none'}. Rename columns "
-                "or set inputCol, sentenceCol, documentCol, tokenCol, piecesCol."
+                f"{'; '.join(problems)}. Rename columns, or set inputCol, sentenceCol, documentCol, tokenCol or "
+                "piecesCol."
             )
 
-
-_RANGES = T.ArrayType(
-    T.StructType([T.StructField("begin", T.IntegerType()), T.StructField("end", T.IntegerType())]),
-)
-PIECES_TYPE = T.StructType(
-    [
-        T.StructField("begin", T.ArrayType(T.IntegerType())),
-        T.StructField("end", T.ArrayType(T.IntegerType())),
-        T.StructField("word", T.ArrayType(T.IntegerType())),
-        T.StructField("windows", _RANGES),
-        T.StructField("sentences", _RANGES),
-    ]
-)
-"""The column `pieces`; docs/architecture.md says what each field means."""
+    def _shared(self, dataset: DataFrame) -> SharedTokenizer:
+        text = _needed(self.tokenizer)
+        return SharedTokenizer(
+            sha256=hashlib.sha256(text.encode()).hexdigest(), json=dataset.sparkSession.sparkContext.broadcast(text)
+        )
 
 
-def tokenize_batches(batches: Iterator[pa.RecordBatch], *, settings: Tokenization) -> Iterator[pa.RecordBatch]:
-    """Adds NoteTokenizer's columns to Arrow batches, a few notes at a time."""
-    for batch in batches:
-        for start in range(0, batch.num_rows, NOTES_AT_ONCE):
-            yield _tokenize_batch(batch.slice(start, NOTES_AT_ONCE), settings)
+def _are_annotations(field: T.StructField) -> bool:
+    kind = field.dataType
+    if not isinstance(kind, T.ArrayType) or not isinstance(kind.elementType, T.StructType):
+        return False
+    return {"begin", "end", "result"} <= set(kind.elementType.names)
 
 
-def _tokenize_batch(batch: pa.RecordBatch, settings: Tokenization) -> pa.RecordBatch:
-    encoder = _encoder(settings.tokenizer_json)
-    texts = batch.column(settings.text_column).to_pylist()
-    annotated = batch.column(settings.sentence_column).to_pylist() if settings.sentence_column else [None] * len(texts)
-    sentences = [_sentences(text, annotations) for text, annotations in zip(texts, annotated, strict=True)]
-    notes = tokenize(texts, sentences, encoder=encoder, settings=settings)
-    fed = feed([_fed_windows(note, settings.cls_id) for note in notes], code_words=_code_words(encoder.n_ids))
-    added = [
-        fed.documents,
-        fed.tokens,
-        _pieces_column(notes),
-        pa.array([len(note.pieces) for note in notes], pa.int32()),
-        pa.array([len(note.windows) for note in notes], pa.int32()),
-        pa.array([note.status for note in notes], pa.string()),
-    ]
-    # By position: Spark reads the columns in the order of the schema.
-    names = [*batch.schema.names, *(f"added_{index}" for index in range(len(added)))]
-    return pa.RecordBatch.from_arrays([*batch.columns, *added], names=names)
+def _needed(tokenizer: str | None) -> str:
+    if tokenizer is None:
+        raise OptionError(
+            "NoteTokenizer has no tokenizer: make it by NoteTokenizer.pretrained(name), or give it the text of the "
+            "model's tokenizer.json."
+        )
+    return tokenizer
 
 
-def tokenize(
-    texts: list[str | None],
-    sentences: list[tuple[Range, ...]],
-    *,
-    encoder: PieceEncoder,
-    settings: Tokenization,
-) -> list[TokenizedNote]:
-    """Tokenizes notes whole, or each of their sentences (ranges of code points) alone."""
-    alone = settings.context == "sentence"
-    parts = [_parts(text, ranges, alone=alone) for text, ranges in zip(texts, sentences, strict=True)]
-    encoded = iter(encoder.encode([part for _, note_parts in parts for _, part in note_parts]))
-    return [
-        _tokenized(text, [(offset, next(encoded)) for offset, _ in note_parts], ranges, settings)
-        for text, (_, note_parts), ranges in zip(texts, parts, sentences, strict=True)
-    ]
+class _Writer(MLWriter):
+    """The params as Spark ML saves them, and the tokenizer as a table of one row beside them."""
+
+    def __init__(self, stage: NoteTokenizer) -> None:
+        super().__init__()
+        self._stage = stage
+
+    def saveImpl(self, path: str) -> None:
+        tokenizer = _needed(self._stage.tokenizer)
+        DefaultParamsWriter.saveMetadata(self._stage, path, self.sc)
+        table = self.sparkSession.createDataFrame([(tokenizer,)], "tokenizer string")
+        table.coalesce(1).write.parquet(f"{path}/{_TOKENIZER_FOLDER}")
 
 
-def _parts(text: str | None, ranges: tuple[Range, ...], *, alone: bool) -> tuple[int, list[tuple[int, str]]]:
-    """What is tokenized of a note, each part with its offset."""
-    if text is None or not text.strip():
-        return 0, []
-    parts = [(begin, text[begin:end]) for begin, end in ranges] if alone else [(0, text)]
-    return len(parts), parts
-
-
-def _tokenized(
-    text: str | None, parts: list[tuple[int, Pieces]], sentences: tuple[Range, ...], settings: Tokenization
-) -> TokenizedNote:
-    windows: list[Range] = []
-    before = 0
-    for _, pieces in parts:
-        ranges = cut(len(pieces), settings.max_pieces, settings.stride)
-        windows += [(before + begin, before + end) for begin, end in ranges]
-        before += len(pieces)
-    status = STATUS_OK if before else STATUS_NULL if text is None else STATUS_EMPTY
-    return TokenizedNote(joined(parts), tuple(windows), sentences if before else (), status)
-
-
-def _sentences(text: str | None, annotations: list[dict[str, Any]] | None) -> tuple[Range, ...]:
-    if text is None or annotations is None:
-        return ()
-    return cover(text, [Sentence(found["begin"], found["end"], found["result"]) for found in annotations])
-
-
-def _fed_windows(note: TokenizedNote, cls_id: int | None) -> list[np.ndarray[Any, Any]]:
-    first = np.array([] if cls_id is None else [cls_id], dtype=np.int32)
-    return [np.concatenate([first, note.pieces.ids[begin:end]]) for begin, end in note.windows]
-
-
-def _pieces_column(notes: list[TokenizedNote]) -> pa.StructArray:
-    columns = {
-        "begin": _int_lists([note.pieces.begins for note in notes]),
-        "end": _int_lists([note.pieces.ends for note in notes]),
-        "word": _int_lists([note.pieces.words for note in notes]),
-        "windows": _range_lists([note.windows for note in notes]),
-        "sentences": _range_lists([note.sentences for note in notes]),
-    }
-    return pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
-
-
-def _int_lists(arrays: list[np.ndarray[Any, Any]]) -> pa.ListArray:
-    values = np.concatenate([np.empty(0, np.int32), *arrays]).astype(np.int32)
-    return pa.ListArray.from_arrays(_offsets(arrays), pa.array(values))
-
-
-def _range_lists(ranges: list[tuple[Range, ...]]) -> pa.ListArray:
-    flat = np.array([edge for note in ranges for edge in note], dtype=np.int32).reshape(-1, 2)
-    values = pa.StructArray.from_arrays(
-        [pa.array(flat[:, 0].copy()), pa.array(flat[:, 1].copy())], names=["begin", "end"]
-    )
-    return pa.ListArray.from_arrays(_offsets(ranges), values)
-
-
-def _offsets(lists: list[Any]) -> pa.Int32Array:
-    return pa.array(np.concatenate([[0], np.cumsum([len(part) for part in lists])]).astype(np.int32))
-
-
-@lru_cache(maxsize=2)
-def _encoder(tokenizer_json: str) -> PieceEncoder:
-    """Built once a worker process, not once a task."""
-    return PieceEncoder(tokenizer_json)
-
-
-@lru_cache(maxsize=2)
-def _code_words(n_ids: int) -> pa.StringArray:
-    return code_words(n_ids)
+class _Reader(MLReader[NoteTokenizer]):
+    def load(self, path: str) -> NoteTokenizer:
+        metadata = DefaultParamsReader.loadMetadata(path, self.sc)
+        [row] = self.sparkSession.read.parquet(f"{path}/{_TOKENIZER_FOLDER}").collect()
+        stage = NoteTokenizer(tokenizer=row.tokenizer)
+        stage._resetUid(metadata["uid"])
+        DefaultParamsReader.getAndSetParams(stage, metadata)
+        return stage

@@ -17,7 +17,7 @@ from pyspark.sql import types as T
 
 from sparkclin.errors import IncompleteError, InputError, OptionError, SetupError
 from sparkclin.pooling import BATCH_SETTING, Floats, NotePieces, Pooling, Span, VectorPooler, pool_batches, pool_note
-from sparkclin.tokenizer import PIECES_TYPE
+from sparkclin.tokenization import PIECES_TYPE
 from sparkclin.windows import Range, Window, cut, plan
 
 WIDTH = 3
