@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkclin.bundle import Bundle
-from sparkclin.errors import OptionError
+from sparkclin.errors import InputError, OptionError
 from sparkclin.models import load
 from sparkclin.pooling import VectorPooler, check_pooling
-from sparkclin.schema import EMBEDDINGS, NOTE_ID, TEXT, VECTORS, output_schema
+from sparkclin.schema import (
+    EMBEDDINGS,
+    NOTE_ID,
+    STATUS,
+    STATUS_NO_PIECES,
+    STATUS_OK,
+    TEXT,
+    VECTORS,
+    output_schema,
+)
 from sparkclin.tokenizer import CONTEXTS, NoteTokenizer
 from sparkclin.windows import check_options
 
@@ -60,16 +69,27 @@ def embed(
     """(note_id, text) -> the output schema of the level; every note is in it, an empty or null one with a null vector.
 
     `observe` may add an observation to the tokenized notes (a row a note, with n_pieces, n_windows, status).
-    Raises OptionError where the model reads fewer pieces than `options.max_pieces`.
+    Other columns of `notes` are left out. Raises InputError where note_id or text is missing, and OptionError where the
+    model reads fewer pieces than `options.max_pieces`.
     """
+    _check_columns(notes)
     limit = bundle.manifest.max_pieces
     if options.max_pieces > limit:
         raise OptionError(f"max_pieces is {options.max_pieces}; {bundle.manifest.name} reads at most {limit}.")
-    tokenized = _tokenizer(bundle, options).transform(_with_sentences(notes, options))
+    tokenized = _tokenizer(bundle, options).transform(_with_sentences(notes.select(NOTE_ID, TEXT), options))
     slim = tokenized.drop(SENTENCES) if options.level == "token" else tokenized.drop(SENTENCES, TEXT)
     embedded = _annotator(bundle, options).transform(observe(slim) if observe else slim)
     pooler = VectorPooler(level=options.level, pooling=options.pooling, cls=options.cls)
     return _rows(pooler.transform(embedded), options, model=bundle.manifest.name)
+
+
+def _check_columns(notes: DataFrame) -> None:
+    missing = [name for name in (NOTE_ID, TEXT) if name not in notes.columns]
+    if missing:
+        raise InputError(
+            f"there is no column {', '.join(missing)}; the columns are {', '.join(notes.columns)}. Rename "
+            "yours, or read them with sparkclin.corpus.read_notes()."
+        )
 
 
 def _with_sentences(notes: DataFrame, options: EmbedOptions) -> DataFrame:
@@ -122,6 +142,9 @@ def _rows(pooled: DataFrame, options: EmbedOptions, *, model: str) -> DataFrame:
         "begin": F.col("entry.begin"),
         "end": F.col("entry.end"),
         "vector": F.col("entry.vector"),
+        STATUS: F.when((F.col(STATUS) == STATUS_OK) & F.col("entry.vector").isNull(), STATUS_NO_PIECES).otherwise(
+            F.col(STATUS)
+        ),
         "model": F.lit(model),
         "pooling": F.lit(options.pooling),
     }

@@ -8,6 +8,10 @@ NOTE_ID, TEXT = "note_id", "text"
 PIECES, N_PIECES, N_WINDOWS, STATUS = "pieces", "n_pieces", "n_windows", "status"
 EMBEDDINGS, VECTORS = "embeddings", "vectors"
 STATUS_OK, STATUS_EMPTY, STATUS_NULL = STATUSES = ("ok", "empty", "null")
+"""Of a note: embedded; white space only; null."""
+
+STATUS_NO_PIECES = "no_pieces"
+"""Of a sentence of an embedded note that no piece begins in: where `..` is one piece, it may be two sentences."""
 
 LEVELS = ("document", "window", "sentence", "token")
 
