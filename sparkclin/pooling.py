@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark import keyword_only
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
@@ -231,7 +230,6 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
     pooling: Param[str] = Param(Params._dummy(), "pooling", " | ".join(POOLINGS), TypeConverters.toString)
     cls: Param[bool] = Param(Params._dummy(), "cls", "as on NoteTokenizer", TypeConverters.toBoolean)
 
-    @keyword_only
     def __init__(
         self,
         *,
@@ -245,36 +243,68 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
         cls: bool = False,
     ) -> None:
         super().__init__()
-        self._setDefault(
-            embeddingsCol=EMBEDDINGS, piecesCol=PIECES, documentCol=DOCUMENT, tokenCol=TOKEN, outputCol=VECTORS,
-            level="document", pooling="mean", cls=False,
-        )  # fmt: skip
-        self._set(**self._input_kwargs)  # type: ignore[attr-defined]  # set by @keyword_only
+        self._set(
+            embeddingsCol=embeddingsCol,
+            piecesCol=piecesCol,
+            documentCol=documentCol,
+            tokenCol=tokenCol,
+            outputCol=outputCol,
+            level=level,
+            pooling=pooling,
+            cls=cls,
+        )
+
+    def setEmbeddingsCol(self, value: str) -> VectorPooler:
+        return self._set(embeddingsCol=value)
+
+    def setPiecesCol(self, value: str) -> VectorPooler:
+        return self._set(piecesCol=value)
+
+    def setDocumentCol(self, value: str) -> VectorPooler:
+        return self._set(documentCol=value)
+
+    def setTokenCol(self, value: str) -> VectorPooler:
+        return self._set(tokenCol=value)
+
+    def setOutputCol(self, value: str) -> VectorPooler:
+        return self._set(outputCol=value)
+
+    def setLevel(self, value: str) -> VectorPooler:
+        return self._set(level=value)
+
+    def setPooling(self, value: str) -> VectorPooler:
+        return self._set(pooling=value)
+
+    def setCls(self, value: bool) -> VectorPooler:  # noqa: FBT001
+        return self._set(cls=value)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        """Raises InputError for missing columns, OptionError for settings that do not go together, SetupError for a
-        session whose Arrow batches are too large."""
+        """Raises InputError for missing or clashing columns, OptionError for settings that do not go together,
+        SetupError for a session whose Arrow batches are too large."""
         get = self.getOrDefault
         how = Pooling(level=get(self.level), pooling=get(self.pooling), brings_cls=get(self.cls))
-        embeddings, pieces, output = get(self.embeddingsCol), get(self.piecesCol), get(self.outputCol)
-        missing = sorted({embeddings, pieces} - set(dataset.columns))
-        if missing:
-            raise InputError(
-                f"VectorPooler needs {', '.join(missing)}; the columns are {', '.join(dataset.columns)}. "
-                "It comes after NoteTokenizer and an embeddings stage."
-            )
+        embeddings, output = get(self.embeddingsCol), get(self.outputCol)
+        self._check_columns(dataset)
         check_batch_setting(dataset)
-        used = {embeddings, get(self.documentCol), get(self.tokenCol)}
-        kept = [column for column in dataset.columns if column not in used]
         # Only floats cross to Python: an annotation's strings and maps would cost more than its vector.
-        slim = dataset.select(*(F.col(f"`{c}`") for c in kept), F.col(f"`{embeddings}`.embeddings").alias(output))
-        fields = [dataset.schema[column] for column in kept]
-        schema = T.StructType([*fields, T.StructField(output, VECTORS_TYPE)])
-        pooled = slim.mapInArrow(partial(pool_batches, how=how, pieces_column=pieces), schema)
-        for field in fields:
-            if field.metadata:
-                pooled = pooled.withMetadata(field.name, field.metadata)
-        return pooled
+        slim = dataset.withColumn(output, F.col(f"`{embeddings}`.embeddings"))
+        slim = slim.drop(embeddings, get(self.documentCol), get(self.tokenCol))
+        schema = T.StructType([*slim.schema.fields[:-1], T.StructField(output, VECTORS_TYPE)])
+        return slim.mapInArrow(partial(pool_batches, how=how, pieces_column=get(self.piecesCol)), schema)
+
+    def _check_columns(self, dataset: DataFrame) -> None:
+        output = self.getOrDefault(self.outputCol)
+        needed = [self.getOrDefault(self.embeddingsCol), self.getOrDefault(self.piecesCol)]
+        problems = []
+        if missing := [name for name in needed if name not in dataset.columns]:
+            problems.append(f"VectorPooler needs {', '.join(missing)}; the columns are {', '.join(dataset.columns)}")
+        if output.lower() in (name.lower() for name in dataset.columns):
+            problems.append(f"VectorPooler adds a column that is there already: {output}")
+        if problems:
+            raise InputError(
+                f"{'; '.join(problems)}. It comes after NoteTokenizer and an embeddings stage; set embeddingsCol, "
+                "piecesCol or outputCol where their columns have other names."
+            )
 
 
 def check_batch_setting(dataset: DataFrame) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -333,6 +334,21 @@ def test_the_stage_pools_and_drops_what_is_large(spark: SparkSession) -> None:
 def test_the_stage_names_missing_columns(spark: SparkSession) -> None:
     with pytest.raises(InputError, match="VectorPooler needs embeddings, pieces; the columns are id"):
         VectorPooler().transform(spark.range(1))
+
+
+def test_the_stage_overwrites_no_column(spark: SparkSession) -> None:
+    frame = embedded(spark, EMPTY).withColumnRenamed("document", "Vectors")
+    with pytest.raises(InputError, match="adds a column that is there already: vectors"):
+        VectorPooler().transform(frame)
+
+
+def test_the_stage_is_saved_and_loaded(spark: SparkSession, tmp_path: Path) -> None:
+    pooler = VectorPooler(level="token").setPooling("first").setOutputCol("words")
+    pooler.save(str(tmp_path / "pooler"))
+    loaded = VectorPooler.load(str(tmp_path / "pooler"))
+    frame = embedded(spark, make_case([0, 0, 1], [3], [(0, 2), (1, 3)], cls=False))
+    assert loaded.uid == pooler.uid
+    assert loaded.transform(frame).collect() == pooler.transform(frame).collect()
 
 
 def test_the_stage_refuses_large_arrow_batches(spark: SparkSession) -> None:
