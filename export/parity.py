@@ -142,6 +142,7 @@ def sparknlp_ids(
     """The ids that reach the model by NoteTokenizer and Spark NLP, windows joined, special pieces put back."""
     from pyspark.ml import PipelineModel
     from pyspark.sql import functions as F
+
     from sparkclin.tokenizer import NoteTokenizer
 
     tokenizer = NoteTokenizer(tokenizer=tokenizer_json, maxPieces=config.max_pieces, stride=0, clsId=config.cls_id)

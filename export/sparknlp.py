@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkclin import codes
+from sparkclin.bundle import as_url
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -39,13 +40,13 @@ def save_annotator(
         .setInputCols(["document", "token"])
         .setOutputCol("embeddings")
     )
-    annotator.write().overwrite().save(target.resolve().as_uri())
+    annotator.write().overwrite().save(as_url(str(target)))
 
 
 def load_annotator(folder: Path) -> Any:
     from sparknlp.annotator import LongformerEmbeddings
 
-    return LongformerEmbeddings.load(folder.resolve().as_uri())
+    return LongformerEmbeddings.load(as_url(str(folder)))
 
 
 def run_windows(spark: SparkSession, annotator: Any, windows: Sequence[Sequence[int]]) -> list[npt.NDArray[np.float32]]:

@@ -25,7 +25,7 @@ from sparkclin.corpus import (
     refuse_existing,
     write_vectors,
 )
-from sparkclin.embed import EmbedOptions, embed
+from sparkclin.embedding import EmbedOptions, embed
 from sparkclin.errors import IncompleteError, ModelError, SparkclinError
 from sparkclin.models import active_repository, use_models
 from sparkclin.pooling import POOLINGS

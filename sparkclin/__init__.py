@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sparkclin.errors import IncompleteError, InputError, ModelError, OptionError, SetupError, SparkclinError
 
 if TYPE_CHECKING:
-    from sparkclin.embed import EmbedOptions, embed
+    from sparkclin.embedding import EmbedOptions, embed
     from sparkclin.models import active_repository, pretrained, use_models
     from sparkclin.pooling import VectorPooler
     from sparkclin.repository import ModelRepository
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "EmbedOptions": "sparkclin.embed",
+    "EmbedOptions": "sparkclin.embedding",
     "ModelRepository": "sparkclin.repository",
     "NoteTokenizer": "sparkclin.tokenizer",
     "VectorPooler": "sparkclin.pooling",
     "active_repository": "sparkclin.models",
     "check_session": "sparkclin.session",
-    "embed": "sparkclin.embed",
+    "embed": "sparkclin.embedding",
     "pretrained": "sparkclin.models",
     "spark_session": "sparkclin.session",
     "use_models": "sparkclin.models",

@@ -19,6 +19,7 @@ INPUT_FORMATS = ("parquet", "csv", "jsonl", "text", "delta")
 OUTPUT_FORMATS = ("parquet", "delta")
 
 NOTES_PER_PARTITION = 200
+PARTITIONS_PER_CORE = 4
 MAX_PARTITIONS = 10_000
 
 _BROKEN = "_sparkclin_broken_record"
@@ -95,8 +96,8 @@ def count_notes(notes: DataFrame) -> int:
 
 
 def default_partitions(n_notes: int, *, parallelism: int) -> int:
-    """Enough parts to keep every core busy and to show progress, few enough that files do not get tiny."""
-    wanted = max(parallelism, -(-n_notes // NOTES_PER_PARTITION))
+    """Enough parts to keep every core busy to the end and to show progress, few enough that files do not get tiny."""
+    wanted = max(PARTITIONS_PER_CORE * parallelism, -(-n_notes // NOTES_PER_PARTITION))
     return max(1, min(wanted, n_notes, MAX_PARTITIONS))
 
 
@@ -162,11 +163,12 @@ def _read_jsonl(spark: SparkSession, path: str) -> DataFrame:
     frame = spark.read.json(path, columnNameOfCorruptRecord=_BROKEN)
     if _BROKEN not in frame.columns:
         return frame
-    # Spark adds the column where it met a broken record. Counted with another column beside it, or Spark refuses.
+    # Spark adds the column where it met a broken record, and refuses a query of that column alone.
     others = [name for name in frame.columns if name != _BROKEN]
     if not others:
         raise InputError(f"no line of {path} is a JSON object. Check --input-format.")
-    broken = frame.select(F.col(_BROKEN), F.col(f"`{others[0]}`")).where(F.col(_BROKEN).isNotNull()).count()
+    row = frame.agg(F.count(_BROKEN).alias("broken"), F.count(f"`{others[0]}`")).first()
+    broken = row.broken if row else 0
     raise InputError(f"{broken} lines of {path} are not JSON objects. Mend or remove them: no note may get lost.")
 
 

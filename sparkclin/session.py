@@ -52,6 +52,11 @@ ENVIRONMENT = (
         "1",
         "TensorFlow 2.7 runs 1.3 to 1.6 times as fast with oneDNN. It reads this from the environment of its process.",
     ),
+    Setting(
+        "TF_CPP_MIN_LOG_LEVEL",
+        "2",
+        "Errors only: TensorFlow 2.7 warns of costs it cannot estimate, in hundreds of long lines for every model.",
+    ),
 )
 """Variables that the JVMs that run a model must have; for executors they are among SETTINGS."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from export.graph.attention import block_sides, block_size, dense_limit
 from export.graph.encoder import EncoderConfig
 from tests.export.checkpoints import random_checkpoint
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 v1 = engine.v1
 
 # Wide enough windows for every way through the attention, and two that differ; lengths on both sides of each limit.

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkclin.bundle import Bundle
-from sparkclin.embed import EmbedOptions, embed
+from sparkclin.embedding import EmbedOptions, embed
 from sparkclin.errors import InputError, OptionError
 from sparkclin.pieces import NO_WORD, PieceEncoder, Pieces
 from sparkclin.pooling import Floats

@@ -1,0 +1,200 @@
+"""embed_notes.py as a user runs it: in a process of its own, locally and on a cluster, with the shipped model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.dataset as ds
+import pytest
+from pyspark.sql import SparkSession
+from tokenizers import Tokenizer
+
+import sparkclin
+from sparkclin.corpus import NoteSource, read_notes
+from sparkclin.models import DEMO_MODELS
+from sparkclin.schema import LEVELS, output_schema
+from tests.cluster import StandaloneCluster
+
+ROOT = Path(__file__).parent.parent
+SCRIPT = ROOT / "pipelines" / "embed_notes.py"
+DEMO_NOTES = ROOT / "sparkclin" / "demo" / "notes.jsonl"
+MODEL = "clinical_longformer_demo"
+KEYS = {"document": [], "window": ["window"], "sentence": ["sentence"], "token": ["token_index"]}
+
+SHORT = "BP 120/80, he's well. No acute distress 🩺 was noted.\n\nFollow-up in 2 wks. </s> is text."
+
+
+@pytest.fixture(scope="session")
+def notes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few notes: short, long (9,000 pieces and more), empty, blank and null."""
+    demo = [json.loads(line)["text"] for line in DEMO_NOTES.read_text(encoding="utf-8").splitlines()]
+    long, size = "", 0
+    tokenizer = Tokenizer.from_str(sparkclin.ModelRepository(DEMO_MODELS).find(MODEL).tokenizer_json())
+    for text in demo:
+        if size > 9_000:
+            break
+        long += text + "\n"
+        size = len(tokenizer.encode(long, add_special_tokens=False).ids)
+    texts = {"short": SHORT, "demo": demo[0], "long": long, "empty": "", "blank": " \n\t", "null": None}
+    path = tmp_path_factory.mktemp("notes") / "notes.jsonl"
+    path.write_text("\n".join(json.dumps({"note_id": key, "text": text}) for key, text in texts.items()))
+    return path
+
+
+@pytest.fixture(scope="session")
+def source_notes(notes_file: Path) -> dict[str, str | None]:
+    records = (json.loads(line) for line in notes_file.read_text().splitlines())
+    return {record["note_id"]: record["text"] for record in records}
+
+
+@pytest.fixture(scope="session")
+def local(spark: SparkSession, notes_file: Path) -> dict[str, pd.DataFrame]:
+    """The results of all levels, made in this process by the function that the script calls."""
+    bundle = sparkclin.use_models(spark, DEMO_MODELS).find(MODEL)
+    notes = read_notes(spark, NoteSource(path=str(notes_file), format="jsonl")).repartition(2)
+    frames = {}
+    for level in LEVELS:
+        embedded = sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions(level=level))
+        expected = output_schema(level, notes.schema["note_id"].dataType)
+        assert [(f.name, f.dataType) for f in embedded.schema] == [(f.name, f.dataType) for f in expected]
+        frames[level] = embedded.toPandas().sort_values(["note_id", *KEYS[level]]).reset_index(drop=True)
+    return frames
+
+
+def run_script(*arguments: str) -> subprocess.CompletedProcess[str]:
+    launcher = Path(sys.executable).parent / "spark-submit"
+    return subprocess.run(
+        [launcher, SCRIPT, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
+
+
+def read_output(folder: Path) -> pd.DataFrame:
+    return ds.dataset(folder, format="parquet", exclude_invalid_files=True).to_table().to_pandas()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_note_is_there_with_a_status(local: dict[str, pd.DataFrame], level: str) -> None:
+    statuses = local[level].groupby("note_id")["status"].unique().map(list).to_dict()
+    assert statuses == {
+        "short": ["ok"], "demo": ["ok"], "long": ["ok"], "empty": ["empty"], "blank": ["empty"], "null": ["null"],
+    }  # fmt: skip
+    without = local[level][local[level]["status"] != "ok"]
+    assert len(without) == 3
+    assert without["vector"].isna().all()
+
+
+def test_a_long_note_is_read_to_its_end(local: dict[str, pd.DataFrame], source_notes: dict[str, str | None]) -> None:
+    row = local["document"].set_index("note_id").loc["long"]
+    assert row.n_pieces > 9_000
+    assert row.n_windows == 3
+    words = local["token"][local["token"]["note_id"] == "long"]
+    text = source_notes["long"]
+    assert text is not None
+    assert "".join(words["token"]) == "".join(text.split())
+
+
+@pytest.mark.parametrize("level", ["sentence", "token"])
+def test_offsets_point_to_the_text(
+    local: dict[str, pd.DataFrame], source_notes: dict[str, str | None], level: str
+) -> None:
+    rows = local[level][local[level]["status"] == "ok"]
+    for row in rows.to_dict("records"):
+        text = source_notes[row["note_id"]]
+        assert text is not None
+        part = text[int(row["begin"]) : int(row["end"])]
+        assert part
+        assert part == part.strip()
+        if level == "token":
+            assert row["token"] == part
+
+
+def test_the_script_gives_the_same_and_a_report(
+    local: dict[str, pd.DataFrame], notes_file: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    done = run_script("--input", str(notes_file), "--input-format", "jsonl", "--output", str(output))
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = read_output(output).sort_values("note_id").reset_index(drop=True)
+    assert_same(found, local["document"])
+    report = json.loads((output / "_report.json").read_text())
+    assert report["counts"]["notes"] == 6
+    assert report["counts"]["statuses"] == {"ok": 3, "empty": 2, "null": 1}
+    assert report["counts"]["pieces"] == local["document"]["n_pieces"].sum()
+    assert sum(report["counts"]["lengths"].values()) == 6
+    assert "6" in (output / "_report.md").read_text()
+
+
+def test_no_note_text_in_what_is_printed_or_reported(
+    notes_file: Path, source_notes: dict[str, str | None], tmp_path: Path
+) -> None:
+    """Neither of a run that works nor of one that fails; words that help texts may share are left out."""
+    output = tmp_path / "out"
+    arguments = ("--input", str(notes_file), "--input-format", "jsonl", "--output", str(output))
+    done = run_script(*arguments, "--level", "token")
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text(notes_file.read_text() + '\n{"note_id": "x", "text": "Zebulon Quackenbush has fever\n')
+    failed = run_script("--input", str(broken), "--input-format", "jsonl", "--output", str(tmp_path / "none"))
+    assert failed.returncode == 1
+    assert "1 lines of" in failed.stderr
+    printed = done.stdout + done.stderr + failed.stdout + failed.stderr
+    printed += "".join(path.read_text() for path in output.glob("_report.*"))
+    assert "Quackenbush" not in printed
+    words = {word for text in source_notes.values() if text for word in text.split() if len(word) > 9}
+    assert [word for word in words if word in printed] == []
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_cluster_gives_what_one_machine_gives(
+    cluster: StandaloneCluster, local: dict[str, pd.DataFrame], notes_file: Path, tmp_path: Path, level: str
+) -> None:
+    output = tmp_path / level
+    cluster.submit(
+        SCRIPT,
+        "--input", str(notes_file), "--input-format", "jsonl", "--output", str(output), "--level", level,
+    )  # fmt: skip
+    assert_same(read_output(output).sort_values(["note_id", *KEYS[level]]).reset_index(drop=True), local[level])
+
+
+def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    plain = [column for column in expected.columns if column != "vector"]
+    pd.testing.assert_frame_equal(found[plain], expected[plain], check_dtype=False)
+    for ours, theirs in zip(found["vector"], expected["vector"], strict=True):
+        if theirs is None:
+            assert ours is None
+        else:
+            np.testing.assert_allclose(ours, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--id-column": "nope"}, "has no column nope; it has note_id, text"),
+        ({"--level": "sentence", "--pooling": "cls"}, "cls is a vector of a window"),
+        ({"--model": "absent"}, "clinical_longformer_demo"),
+        ({"--stride": "4094"}, "stride 4094"),
+    ],
+)
+@pytest.mark.usefixtures("spark")
+def test_what_cannot_be_done_is_said_in_a_line(
+    notes_file: Path, tmp_path: Path, change: dict[str, str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipelines.embed_notes import main
+
+    options = {"--input": str(notes_file), "--input-format": "jsonl", "--output": str(tmp_path / "out"), **change}
+    assert main([part for pair in options.items() for part in pair]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_null_and_duplicate_ids_are_counted(spark: SparkSession) -> None:
+    from sparkclin.corpus import count_notes
+
+    notes = spark.createDataFrame([("a", "x"), ("a", "y"), (None, "z"), ("b", "w")], "note_id string, text string")
+    with pytest.raises(sparkclin.InputError, match=r"of 4 notes, 1 notes have a null id and 2 notes share 1 ids"):
+        count_notes(notes)
