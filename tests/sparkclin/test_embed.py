@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyspark.errors import PythonException
+from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, Observation, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -14,11 +16,13 @@ from pyspark.sql import types as T
 from sparkclin.bundle import Bundle
 from sparkclin.embedding import EmbedOptions, embed
 from sparkclin.errors import InputError, OptionError
+from sparkclin.models import load
 from sparkclin.pieces import NO_WORD, PieceEncoder, Pieces
-from sparkclin.pooling import Floats
+from sparkclin.pooling import Floats, VectorPooler
 from sparkclin.report import NoteCounts, count_columns
 from sparkclin.repository import ModelRepository
 from sparkclin.schema import LEVELS, output_schema
+from sparkclin.tokenizer import NoteTokenizer
 from sparkclin.windows import plan
 from tests.echo import build_echo_bundle, train_tokenizer
 
@@ -176,6 +180,15 @@ def test_a_sentence_that_no_piece_begins_in_says_so(spark: SparkSession, tmp_pat
         (1, "no_pieces", True),
         (2, "no_pieces", True),
     ]
+
+
+def test_windows_that_the_model_cuts_are_noticed(notes: DataFrame, echo: Bundle) -> None:
+    tokenizer = NoteTokenizer(tokenizer=echo.tokenizer_json(), maxPieces=MAX_PIECES, stride=STRIDE)
+    annotator = load(echo).setInputCols(["document", "token"]).setOutputCol("embeddings")
+    stages = PipelineModel([tokenizer, annotator.setMaxSentenceLength(MAX_PIECES + 1), VectorPooler()])
+    with pytest.raises(PythonException, match="IncompleteError: [0-9]+ pieces went into the model") as raised:
+        stages.transform(notes.where("note_id = 'long'")).collect()
+    assert "chest" not in str(raised.value)
 
 
 def test_observation_counts_all_notes_in_the_same_pass(notes: DataFrame, echo: Bundle) -> None:
