@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,11 @@ from pyspark.sql import SparkSession
 
 HOST = "127.0.0.1"
 SPARK_HOME = Path(pyspark.__file__).parent
+# Port 0: the system picks a free one, so nothing can take it in between.
+_PORTS = ("--host", HOST, "--port", "0", "--webui-port", "0")
+MASTER = ("org.apache.spark.deploy.master.Master", *_PORTS)
+"""What `spark-class` runs as the master."""
+
 LOG_TAIL = 40
 """How many lines of a log a failure shows."""
 
@@ -47,17 +52,16 @@ class StandaloneCluster:
         self,
         script: Path,
         *arguments: str,
-        settings: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
         timeout_s: float = 900,
     ) -> subprocess.CompletedProcess[str]:
-        """Run `script` as a driver on the cluster and return what it printed.
+        """Run `script` as a driver on the cluster, with `options` of spark-submit, and return what it printed.
 
         Raises ClusterError with the end of its log where it fails, subprocess.TimeoutExpired where it hangs.
         """
-        conf = self.settings() | dict(settings or {})
-        options = [part for key, value in conf.items() for part in ("--conf", f"{key}={value}")]
+        conf = [f"--conf={key}={value}" for key, value in self.settings().items()]
         driver = subprocess.run(
-            [SPARK_HOME / "bin" / "spark-submit", "--master", self.url, *options, script, *arguments],
+            [SPARK_HOME / "bin" / "spark-submit", "--master", self.url, *conf, *options, script, *arguments],
             env=_environment(self.folder),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -91,6 +95,12 @@ class StandaloneCluster:
         return _read_json(f"{self.ui}/json/")
 
 
+def worker_command(url: str, *, cores: int, memory: str, work_folder: Path) -> tuple[str, ...]:
+    """What `spark-class` runs as a worker of the master at `url`."""
+    size = ("--cores", str(cores), "--memory", memory, "--work-dir", str(work_folder))
+    return ("org.apache.spark.deploy.worker.Worker", *_PORTS, *size, url)
+
+
 @contextmanager
 def standalone_cluster(
     folder: Path,
@@ -108,19 +118,16 @@ def standalone_cluster(
     """
     deadline = time.monotonic() + limit_s
     with ExitStack() as processes:
-        # Port 0: the system picks a free one, so nothing can take it in between.
-        ports = ("--host", HOST, "--port", "0", "--webui-port", "0")
         log = folder / "master.log"
-        master = processes.enter_context(_daemon("master.Master", *ports, log=log))
+        master = processes.enter_context(_daemon(MASTER, log=log))
         url = _wait_for(r"Starting Spark master at (spark://\S+)", log=log, process=master, deadline=deadline)
         ui = _wait_for(
             r"Bound MasterWebUI to \S+, and started at (http://\S+)", log=log, process=master, deadline=deadline
         )
         cluster = StandaloneCluster(url=url, ui=f"http://{HOST}:{urlsplit(ui).port}", folder=folder, jars=tuple(jars))
-        size = ("--cores", str(cores), "--memory", memory, "--work-dir", str(folder / "work"))
+        worker = worker_command(url, cores=cores, memory=memory, work_folder=folder / "work")
         for number in range(workers):
-            worker_log = folder / f"worker-{number}.log"
-            processes.enter_context(_daemon("worker.Worker", *ports, *size, url, log=worker_log))
+            processes.enter_context(_daemon(worker, log=folder / f"worker-{number}.log"))
         _wait_for_workers(cluster, count=workers, deadline=deadline)
         yield cluster
 
@@ -134,12 +141,14 @@ def cluster(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @contextmanager
-def _daemon(service: str, *arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _daemon(arguments: Sequence[str], *, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A Spark service in a process group of its own, so that its executors end with it."""
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [SPARK_HOME / "bin" / "spark-class", f"org.apache.spark.deploy.{service}", *arguments],
-            env=_environment(log.parent),
+            [SPARK_HOME / "bin" / "spark-class", *arguments],
+            # No configuration of ours: master and workers must do with what a cluster has without sparkclin, and
+            # Spark's own log settings tell the addresses that we wait for.
+            env=_environment(log.parent) | {"SPARK_CONF_DIR": str(log.parent / "no-conf")},
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,66 @@
+# On a machine with Python 3.11 and Java 17, `make demo` and `make test` need nothing set up before.
+#
+# Everything is installed into .venv by pip, which is slower than other installers but takes its packages from where the
+# user's own pip configuration says: in a hospital that is often a mirror.
+
+PYTHON ?= python3.11
+
+BIN := .venv/bin
+STAMPS := .venv/stamps
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+DEV_EXTRAS := export,train,delta,test,lint
+
+DEMO_OUTPUT := out/demo
+
+.PHONY: demo test lint wheel constraints clean
+
+# Only what running needs: no torch, no TensorFlow for Python.
+demo: $(STAMPS)/setup
+	rm -rf $(DEMO_OUTPUT)
+	$(BIN)/spark-submit pipelines/embed_notes.py \
+	  --input sparkclin/demo/notes.jsonl --input-format jsonl --output $(DEMO_OUTPUT)
+
+# make test ARGS="-k windows" runs some of the tests.
+test: $(STAMPS)/dev $(STAMPS)/setup
+	$(BIN)/python -m pytest -m "" $(ARGS)
+
+lint: $(STAMPS)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheel: $(STAMPS)/dev
+	$(BIN)/python -m build
+
+# The versions that pip chooses today for what pyproject.toml asks; run the tests before committing them.
+constraints:
+	rm -rf build/constraints
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/python -m pip install --quiet --disable-pip-version-check '.[$(DEV_EXTRAS)]'
+	grep '^#' constraints.txt > build/constraints/list
+	build/constraints/bin/python -m pip freeze --all --exclude pip --exclude sparkclin | grep -vE '^(nvidia-|cuda-|triton)' >> build/constraints/list
+	mv build/constraints/list constraints.txt
+
+clean:
+	rm -rf .venv build dist out *.egg-info
+
+# Stamps: an install is repeated only when what it depends on has changed.
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "$(PYTHON) was not found: install Python 3.11, or say which it is: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+$(STAMPS)/runtime: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing what running needs into .venv"
+	$(PIP_INSTALL) -e .
+	mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/dev: pyproject.toml constraints.txt | $(STAMPS)/runtime
+	@echo "Installing what exporting, training and testing need into .venv: torch and TensorFlow take some minutes"
+	$(PIP_INSTALL) -e '.[$(DEV_EXTRAS)]'
+	mkdir -p $(STAMPS) && touch $@
+
+# Makes .venv/bin/spark-submit work as typed, with our Spark settings. A new pyspark brings pip's own launcher back.
+$(STAMPS)/setup: $(STAMPS)/runtime sparkclin/session.py sparkclin/environment.py
+	$(BIN)/sparkclin setup
+	touch $@
