@@ -109,7 +109,7 @@ def _tokenizer(bundle: Bundle, options: EmbedOptions) -> NoteTokenizer:
     return NoteTokenizer(
         tokenizer=bundle.tokenizer_json(),
         inputCol=TEXT,
-        maxPieces=options.max_pieces,
+        maxPieces=options.max_pieces + int(options.cls),
         stride=options.stride,
         cls=options.cls,
         clsId=bundle.manifest.cls_id,
@@ -119,7 +119,10 @@ def _tokenizer(bundle: Bundle, options: EmbedOptions) -> NoteTokenizer:
 
 
 def _annotator(bundle: Bundle, options: EmbedOptions) -> Any:
-    """The model, set to read whole windows: the pieces, two special ones, and a third where cls brings it."""
+    """The model, set to read whole windows: the pieces, Spark NLP's two special ones, and the one that cls brings.
+
+    That third one does not make the model's row longer: its graph masks Spark NLP's own `<s>` then.
+    """
     return (
         load(bundle)
         .setInputCols(["document", "token"])

@@ -103,8 +103,8 @@ class NoteVectors:
         if len(rows) != sizes.sum():
             raise IncompleteError(
                 f"{sizes.sum()} pieces went into the model, {len(rows)} vectors came out. Give the embeddings "
-                "stage a maxSentenceLength of at least the tokenizer's maxPieces + 2 (+ 3 with cls), and VectorPooler "
-                "the same cls as the tokenizer."
+                "stage a maxSentenceLength of at least NoteTokenizer's maxPieces + 2, and VectorPooler the same cls as "
+                "NoteTokenizer."
             )
         starts = np.cumsum(sizes) - sizes
         firsts = starts + int(brings_cls)

@@ -44,7 +44,8 @@ PIECES_TYPE = T.StructType(
 class Tokenization:
     """How notes are tokenized: what the tasks get.
 
-    `sentence_column` is None where there are no sentences, `cls_id` where the first special piece is not asked for.
+    `max_pieces` counts a note's own pieces. `sentence_column` is None where there are no sentences, `cls_id` where the
+    first special piece is not asked for.
     """
 
     text_column: str

@@ -35,9 +35,13 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
     `empty` for a note of white space only; `null`). A note longer than maxPieces pieces becomes several windows, each
     with `stride` pieces of the one before: nothing is cut. Special pieces typed in a note (`</s>`) are text.
 
-    With cls the code of the first special piece goes before each window, so that its vector comes back too. With
-    sentenceCol (a Spark NLP sentence column of the same text) sentences are handed on, and with context "sentence" each
-    is tokenized alone. Text that is in no sentence becomes a sentence of its own.
+    With cls the code of the first special piece goes before each window, so that its vector comes back too; it is one
+    of the window's maxPieces. The embeddings stage needs a maxSentenceLength of maxPieces + 2 or more. Where it has
+    less, VectorPooler raises an error; but where it is short by just one, Spark NLP gives the last piece of a full
+    window the vector of `</s>`, and nothing can tell.
+
+    With sentenceCol (a Spark NLP sentence column of the same text) sentences are handed on, and with context "sentence"
+    each is tokenized alone. Text that is in no sentence becomes a sentence of its own.
 
     `tokenizer` is the text of the model's tokenizer.json. It is no param, since it is megabytes long, but it is saved
     and loaded with the stage.
@@ -52,7 +56,9 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
     piecesCol: Param[str] = Param(
         Params._dummy(), "piecesCol", "output: offsets, words, windows, sentences", TypeConverters.toString
     )
-    maxPieces: Param[int] = Param(Params._dummy(), "maxPieces", "most pieces in a window", TypeConverters.toInt)
+    maxPieces: Param[int] = Param(
+        Params._dummy(), "maxPieces", "most pieces in a window, with cls", TypeConverters.toInt
+    )
     stride: Param[int] = Param(Params._dummy(), "stride", "pieces that two windows share", TypeConverters.toInt)
     cls: Param[bool] = Param(
         Params._dummy(), "cls", "ask for the first special piece's vector", TypeConverters.toBoolean
@@ -154,7 +160,8 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
 
     def _tokenization(self) -> Tokenization:
         get = self.getOrDefault
-        check_options(get(self.maxPieces), get(self.stride))
+        max_pieces = get(self.maxPieces) - int(get(self.cls))
+        check_options(max_pieces, get(self.stride))
         if get(self.context) not in CONTEXTS or (get(self.context) == "sentence" and not get(self.sentenceCol)):
             raise OptionError(
                 f"context is {get(self.context)!r}: expected 'note', or 'sentence' together with a sentenceCol."
@@ -163,7 +170,7 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
             text_column=self.getInputCol(),
             sentence_column=get(self.sentenceCol) or None,
             context=get(self.context),
-            max_pieces=get(self.maxPieces),
+            max_pieces=max_pieces,
             stride=get(self.stride),
             cls_id=get(self.clsId) if get(self.cls) else None,
         )

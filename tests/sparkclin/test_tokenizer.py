@@ -88,7 +88,7 @@ def test_ids_of_real_notes_reach_the_model_as_the_hugging_face_tokenizer_makes_t
 def test_all_windows_of_a_long_note_arrive(spark: SparkSession, echo: Bundle, cls: bool) -> None:  # noqa: FBT001
     notes = ["Fever and cough. " * 60, *HARD]
     tokenizer = tokenizer_of(echo).setMaxPieces(50).setStride(20).setCls(cls)
-    annotator = annotator_of(echo).setMaxSentenceLength(52 + cls)
+    annotator = annotator_of(echo).setMaxSentenceLength(52)
     rows = rows_of(PipelineModel([tokenizer, annotator]).transform(frame_of(spark, notes)))
     encoded = PieceEncoder(echo.tokenizer_json()).encode(notes)
     cls_id = echo.manifest.cls_id if cls else None
@@ -99,6 +99,7 @@ def test_all_windows_of_a_long_note_arrive(spark: SparkSession, echo: Bundle, cl
         assert (row.pieces.begin, row.pieces.end) == (pieces.begins.tolist(), pieces.ends.tolist())
         assert row.pieces.word == pieces.words.tolist()
     assert rows[0].n_windows > 5
+    assert max(window.end - window.begin for window in rows[0].pieces.windows) == 50 - cls
 
 
 def test_a_note_of_9000_pieces(spark: SparkSession, echo: Bundle) -> None:
@@ -212,6 +213,7 @@ def test_a_sentence_column_must_hold_annotations(spark: SparkSession, echo: Bund
     [
         (NoteTokenizer(), "pretrained"),
         (NoteTokenizer(tokenizer="{}", maxPieces=5, stride=5), "max_pieces is 5 and stride 5"),
+        (NoteTokenizer(tokenizer="{}", maxPieces=5, stride=4, cls=True), "max_pieces is 4 and stride 4"),
         (NoteTokenizer(tokenizer="{}", context="sentence"), "together with a sentenceCol"),
         (NoteTokenizer(tokenizer="{}", context="word"), "context is 'word'"),
     ],
