@@ -1,0 +1,141 @@
+"""docs/architecture.md is true: who imports whom and what lies where. And nothing of one machine is committed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODEL_LIBRARIES = {"keras", "onnx", "onnxruntime", "tensorflow", "torch", "transformers"}
+NOT_INSTALLED = {"benchmarks", "docker", "tests", "training"}
+FORBIDDEN = {
+    "sparkclin": {"export", "pipelines", *NOT_INSTALLED, *MODEL_LIBRARIES},
+    "pipelines": {"export", *NOT_INSTALLED, *MODEL_LIBRARIES},
+    "export": {"pipelines", *NOT_INSTALLED},
+    "training": {"tests"},
+    "docker": {"export", "tests", "training", *MODEL_LIBRARIES},
+}
+DESCRIBED = ("sparkclin", "export", "pipelines")
+
+# Written so that this file does not match itself.
+ONE_MACHINE = re.compile(r"(?<![\w.~{}])/(?:home|Users|work|farm|root/[.]pyenv)/[\w.]+")
+REGISTRY = re.compile(
+    r"pypi[.]org|python[h]osted|repo1?[.]maven|repo[.]maven[.]apache|registry[.]npmjs|deb[.]debian|proxy[.]golang"
+)
+
+
+@pytest.mark.parametrize("folder", FORBIDDEN)
+def test_imports_go_one_way(folder: str) -> None:
+    modules = sorted((ROOT / folder).rglob("*.py"))
+    wrong = [
+        f"{module.relative_to(ROOT)} imports {name}"
+        for module in modules
+        for name in sorted(imported(module.read_text(encoding="utf-8")) & FORBIDDEN[folder])
+    ]
+    assert modules
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import torch",
+        "import os, torch.nn as nn",
+        "from torch.nn import Linear",
+        "def later():\n    from torch import nn",
+        "if TYPE_CHECKING:\n    import torch",
+        "importlib.import_module('torch.nn')",
+        "import_module('torch')",
+        "__import__('torch')",
+    ],
+)
+def test_no_way_of_importing_is_missed(source: str) -> None:
+    assert "torch" in imported(source)
+
+
+def imported(source: str) -> set[str]:
+    """The top-level packages that a module imports, wherever in the file."""
+    return {name.split(".")[0] for node in ast.walk(ast.parse(source)) for name in names_imported_by(node)}
+
+
+def names_imported_by(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Import(names=names):
+            yield from (alias.name for alias in names)
+        case ast.ImportFrom(module=str(module)):
+            yield module
+        case ast.Call(
+            func=ast.Name(id="import_module" | "__import__") | ast.Attribute(attr="import_module"),
+            args=[ast.Constant(value=str(module)), *_],
+        ):
+            yield module
+
+
+def test_the_tree_in_the_document_is_the_tree() -> None:
+    modules = {
+        module.relative_to(ROOT).as_posix()
+        for folder in DESCRIBED
+        for module in (ROOT / folder).rglob("*.py")
+        if module.name != "__init__.py"
+    }
+    described = {path for path in paths_described() if path.endswith(".py")}
+    assert described == modules
+
+
+def test_folders_in_the_document_exist() -> None:
+    assert [path for path in paths_described() if not (ROOT / path).exists()] == []
+
+
+def paths_described() -> list[str]:
+    """The paths at the starts of the lines of "Where things are", those of the installed folders and of training/."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tree = text.split("## Where things are")[1].split("```")[1]
+    paths: list[str] = []
+    folder = ""
+    for indent, name in re.findall(r"^( *)(\S+)", tree, flags=re.MULTILINE):
+        if not indent:
+            folder = name if name.endswith("/") else ""
+        paths.append(folder + name if indent else name)
+    return [path for path in paths if path.startswith((*DESCRIBED, "training"))]
+
+
+def test_nothing_of_one_machine_is_committed() -> None:
+    found = [
+        f"{path}:{number}: {match[0]}"
+        for path, text in committed_texts()
+        for number, line in enumerate(text.splitlines(), start=1)
+        for pattern in (ONE_MACHINE, REGISTRY)
+        if (match := pattern.search(line))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        f"source: /{'home'}/ada/model",
+        f'open("/{"work"}/x")',
+        f"https://{'pypi'}.org/simple",
+        f"files.{'python'}hosted.org",
+        f"https://{'repo1'}.maven.org/maven2",
+    ],
+)
+def test_what_must_not_be_committed_is_recognised(leak: str) -> None:
+    assert ONE_MACHINE.search(leak) or REGISTRY.search(leak)
+
+
+def committed_texts() -> Iterator[tuple[str, str]]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        if path.is_file():
+            content = path.read_bytes()
+            if b"\0" not in content[:8000]:
+                yield name, content.decode("utf-8", errors="replace")
