@@ -128,7 +128,8 @@ def _annotator(bundle: Bundle, options: EmbedOptions) -> Any:
         .setInputCols(["document", "token"])
         .setOutputCol(EMBEDDINGS)
         .setBatchSize(WINDOWS_A_PASS[options.context])
-        .setMaxSentenceLength(options.max_pieces + 2 + int(options.cls))
+        # Not by its setter, which refuses the one place over 4,096 that cls takes: the graph hides one of its two <s>.
+        ._set(maxSentenceLength=options.max_pieces + 2 + int(options.cls))
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
@@ -37,18 +39,41 @@ class Work:
 
 
 @contextmanager
-def shown(context: SparkContext, work: Work, *, stream: TextIO = sys.stderr) -> Iterator[None]:
+def shown(context: SparkContext, work: Work) -> Iterator[None]:
     """Shows the progress of Spark jobs started inside, in this thread, by `work.group`."""
     context.setJobGroup(work.group, f"sparkclin: {work.n_notes} notes")
     finished = threading.Event()
-    thread = threading.Thread(target=_show, args=(context, work, stream, finished), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        finished.set()
-        thread.join()
-        context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # Spark's way to take it back
+    with terminal_or_stderr() as stream:
+        thread = threading.Thread(target=_show, args=(context, work, stream, finished), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            finished.set()
+            thread.join()
+            context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # Spark's way to take it back
+
+
+@contextmanager
+def terminal_or_stderr() -> Iterator[TextIO]:
+    """Where progress goes. spark-submit runs a Python program with a pipe for its output; the terminal is its own."""
+    terminal = _open_terminal(Path(f"/proc/{os.getppid()}/fd/2"))
+    if terminal is None:
+        yield sys.stderr
+        return
+    with terminal:
+        yield terminal
+
+
+def _open_terminal(device: Path) -> TextIO | None:
+    """`device` for writing where it is a terminal that may be written to; None elsewhere, or without /proc."""
+    with suppress(OSError):
+        if device.is_char_device():  # to open a log file for writing would empty it
+            stream = device.open("w")
+            if stream.isatty():
+                return stream
+            stream.close()
+    return None
 
 
 def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading.Event) -> None:

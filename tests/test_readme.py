@@ -1,0 +1,130 @@
+"""What the README and the model card say, word for word."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+from tokenizers import Tokenizer
+
+import sparkclin
+from pipelines import embed_notes
+from sparkclin.models import DEMO_MODELS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MODEL = "clinical_longformer_demo"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_python_examples_run_one_after_the_other(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    names: dict[str, object] = {}
+    for block in blocks("python"):
+        exec(block, names)
+    assert names["spark"] is spark
+    shown = capsys.readouterr().out
+    assert "|     n1|" in shown
+    assert names["documents"].first().n_windows == 1  # type: ignore[attr-defined]
+
+
+def test_every_option_is_in_the_table_and_no_other() -> None:
+    named = set(re.findall(r"`(--[a-z-]+)`", README.split("## Embed your notes")[1].split("What comes out")[0]))
+    options = {option for action in embed_notes.parser()._actions for option in action.option_strings}
+    assert named == options - {"-h", "--help"}
+
+
+def test_output_columns_are_as_listed() -> None:
+    from sparkclin.schema import LEVELS, OUTPUT
+
+    for level in LEVELS:
+        row = next(line for line in README.splitlines() if line.startswith(f"| {level} | `note_id`"))
+        assert re.findall(r"`(\w+)`", row) == ["note_id", *(field.name for field in OUTPUT[level])]
+
+
+@pytest.fixture
+def card_models(tmp_path: Path) -> Path:
+    """The demo's bundle under the name that the model card asks for."""
+    import json
+    from dataclasses import replace
+    from shutil import copytree
+
+    from sparkclin.repository import ModelRepository
+
+    demo = ModelRepository(DEMO_MODELS).find(MODEL)
+    staged = tmp_path / "staged"
+    copytree(demo.path, staged)
+    manifest = replace(demo.manifest, name="clinical_longformer")
+    bundle = ModelRepository(tmp_path).register(staged, manifest)
+    assert json.loads((tmp_path / "metadata.json").read_text())["name"] == bundle.manifest.name
+    return tmp_path
+
+
+def test_the_model_cards_snippet(spark: SparkSession, card_models: Path) -> None:
+    from pyspark.ml import Pipeline
+    from sparknlp.annotator import LongformerEmbeddings, SentenceDetector, Tokenizer
+    from sparknlp.base import DocumentAssembler
+
+    sparkclin.use_models(spark, card_models)
+    document_assembler = DocumentAssembler().setInputCol("text").setOutputCol("document")
+    sentence_detector = SentenceDetector().setInputCols(["document"]).setOutputCol("sentence")
+    tokenizer = Tokenizer().setInputCols(["sentence"]).setOutputCol("token")
+    embeddings = (
+        LongformerEmbeddings.pretrained("clinical_longformer", "en")
+        .setInputCols(["sentence", "token"])
+        .setOutputCol("embeddings")
+        .setCaseSensitive(True)
+        .setMaxSentenceLength(4096)
+    )
+    pipeline = Pipeline(stages=[document_assembler, sentence_detector, tokenizer, embeddings])
+    notes = spark.createDataFrame([["The patient has fever. She denies cough."]]).toDF("text")
+    (row,) = pipeline.fit(notes).transform(notes).select("embeddings").collect()
+    assert {len(annotation.embeddings) for annotation in row.embeddings} == {192}
+    assert row.embeddings[0].result == "The"
+
+
+def test_scala_callers_load_the_same_folder(spark: SparkSession) -> None:
+    """The JVM class itself, without Spark NLP's Python half."""
+    bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL)
+    loaded = spark._jvm.com.johnsnowlabs.nlp.embeddings.LongformerEmbeddings.load(bundle.url)  # type: ignore[union-attr]
+    assert loaded.getDimension() == bundle.manifest.width
+    assert loaded.getMaxSentenceLength() == bundle.manifest.max_pieces + 2
+
+
+def test_the_shipped_model_is_intact_and_small() -> None:
+    bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL)
+    assert bundle.problems() == []
+    assert sum(path.stat().st_size for path in bundle.path.rglob("*")) < 20_000_000
+    assert "not Clinical-Longformer" in bundle.manifest.description
+
+
+def test_the_shipped_model_gives_the_reference_vectors(spark: SparkSession) -> None:
+    """Document, window and cls vectors of a sample note against transformers, with the checkpoint in training/."""
+    torch = pytest.importorskip("torch", reason="needs the export extra")
+    transformers = pytest.importorskip("transformers", reason="needs the export extra")
+
+    bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL)
+    reference = transformers.LongformerModel.from_pretrained(
+        ROOT / "training" / "demo_checkpoint", add_pooling_layer=False
+    ).eval()
+    text = "He's afebrile, BP 120/80.\nNo acute distress was noted; follow-up in 2 weeks. " * 40
+    ids = Tokenizer.from_str(bundle.tokenizer_json()).encode(text).ids
+    with torch.inference_mode():
+        vectors = reference(torch.tensor([ids])).last_hidden_state[0].numpy()
+    expected = {"mean": vectors[1:-1].mean(0), "max": vectors[1:-1].max(0), "cls": vectors[0]}
+    expected["mean_max"] = np.concatenate([expected["mean"], expected["max"]])
+    notes = spark.createDataFrame([("n", text)], "note_id string, text string")
+    for pooling, vector in expected.items():
+        options = sparkclin.EmbedOptions(pooling=pooling)
+        row = sparkclin.embed(notes, bundle=bundle, options=options).first()
+        assert row is not None
+        assert row.n_pieces == len(ids) - 2
+        np.testing.assert_allclose(row.vector, vector, atol=1e-4, rtol=0)
