@@ -82,7 +82,7 @@ def test_an_unknown_name_raises_and_lists_what_is_there(spark: SparkSession, ech
 
 def test_a_caller_inside_the_jvm_is_told_the_same(spark: SparkSession, echo_models: Path) -> None:
     sparkclin.use_models(spark, echo_models)
-    jvm_side = spark._jvm.com.johnsnowlabs.nlp.pretrained.PythonResourceDownloader
+    jvm_side = spark._jvm.com.johnsnowlabs.nlp.pretrained.PythonResourceDownloader  # type: ignore[union-attr]
     with pytest.raises(Py4JJavaError, match=r"no model 'unknown' \(en\) .* has: clinical_longformer \(en\)"):
         jvm_side.getDownloadSize("unknown", "en", None)
     with pytest.raises(Py4JJavaError, match="nothing is downloaded"):
