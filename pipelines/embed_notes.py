@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import argparse
 import platform
+import re
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 
 from sparkclin.bundle import Bundle
 from sparkclin.corpus import (
@@ -50,8 +54,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SparkclinError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except (PySparkException, Py4JJavaError) as error:
+        raised = raised_in_a_task(error)
+        if raised is None:
+            raise
+        print(f"error: {raised}", file=sys.stderr)
+        return 1
     print(f"\n{options.output}\n{report.summary()}")
     return 0
+
+
+def raised_in_a_task(error: Exception) -> str | None:
+    """The message of one of our errors that a task's traceback ends with; None where the error is another."""
+    found = re.search(r"^sparkclin\.errors\.\w+: (.+)$", str(error), flags=re.MULTILINE)
+    return found[1] if found else None
 
 
 def run(options: argparse.Namespace) -> RunReport:

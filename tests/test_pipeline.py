@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
@@ -191,6 +193,20 @@ def test_what_cannot_be_done_is_said_in_a_line(
     assert main([part for pair in options.items() for part in pair]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("spark")
+def test_an_error_of_a_task_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A note whose bytes are not text is met in a task only."""
+    from pipelines.embed_notes import main
+
+    source = tmp_path / "notes.parquet"
+    broken = pa.StringArray.from_buffers(1, pa.array([0, 3], pa.int32()).buffers()[1], pa.py_buffer(b"a\xffb"))
+    pq.write_table(pa.table({"note_id": ["n"], "text": broken}), source)
+    assert main(["--input", str(source), "--output", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "UTF-8" in said
+    assert "Traceback" not in said
 
 
 def test_null_and_duplicate_ids_are_counted(spark: SparkSession) -> None:

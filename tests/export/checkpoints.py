@@ -13,9 +13,16 @@ from tests.echo import train_tokenizer
 TEXTS = ["the patient was seen in the clinic", "blood pressure 120/80, he's well", "no acute distress was noted today"]
 
 
-def random_checkpoint(folder: Path, *, vocab_size: int = 400, positions: int = 200, **settings: object) -> Path:
-    """A checkpoint with its tokenizer; `settings` go to LongformerConfig."""
-    tokenizer_json = train_tokenizer(TEXTS, vocab_size=vocab_size)
+def random_checkpoint(
+    folder: Path,
+    *,
+    tokenizer_json: str | None = None,
+    vocab_size: int = 400,
+    positions: int = 200,
+    **settings: object,
+) -> Path:
+    """A checkpoint with its tokenizer, by default a small one; `settings` go to LongformerConfig."""
+    tokenizer_json = tokenizer_json or train_tokenizer(TEXTS, vocab_size=vocab_size)
     config = LongformerConfig(
         **{
             "vocab_size": vocab_size,

@@ -19,6 +19,7 @@ from sparkclin.bundle import Bundle
 from sparkclin.errors import OptionError
 from sparkclin.repository import ModelRepository
 from tests.export.checkpoints import random_checkpoint
+from tests.material import roberta_tokenizer_json
 
 pytestmark = pytest.mark.slow
 NAME = "clinical_longformer"
@@ -86,13 +87,13 @@ def test_a_taken_name_must_be_forced_and_the_old_version_stays(
 def test_a_wrong_graph_is_not_registered_even_by_force(
     spark: SparkSession, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One number of one layer is off by a little."""
+    """One matrix of one layer is off by a hundredth."""
     right = longformer.load
 
     def wrong(source: Checkpoint, config: EncoderConfig) -> EncoderWeights:
         weights = right(source, config)
-        bias = weights.layers[1].output.bias + np.float32(0.01)
-        layer = replace(weights.layers[1], output=replace(weights.layers[1].output, bias=bias))
+        output = weights.layers[1].output
+        layer = replace(weights.layers[1], output=replace(output, weight=output.weight * np.float32(1.01)))
         return replace(weights, layers=(weights.layers[0], layer))
 
     monkeypatch.setattr(longformer, "load", wrong)
@@ -100,6 +101,42 @@ def test_a_wrong_graph_is_not_registered_even_by_force(
     with pytest.raises(ParityError, match="FAILED"):
         convert.convert(options, spark=spark)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_clinical_longformers_shape_and_vocabulary(spark: SparkSession, tmp_path: Path) -> None:
+    """Two random layers of the real width, with the real tokenizer: 50,265 ids."""
+    folder = random_checkpoint(
+        tmp_path / "checkpoint",
+        tokenizer_json=roberta_tokenizer_json(),
+        vocab_size=50_265,
+        positions=4098,
+        hidden_size=768,
+        num_attention_heads=12,
+        intermediate_size=3072,
+        attention_window=512,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        initializer_range=0.02,
+    )
+    models = tmp_path / "models"
+    made = convert.convert(ExportOptions(checkpoint=str(folder), name=NAME, models=models), spark=spark)
+    parity = made.manifest.parity
+    assert parity["id_rows"] == parity["id_rows_identical"]
+    assert max(figure["max_abs_difference"] for figure in parity["vectors"]) <= 1e-4
+    assert {figure["length"] for figure in parity["vectors"]} == {
+        1,
+        2,
+        255,
+        256,
+        257,
+        258,
+        511,
+        512,
+        513,
+        769,
+        1025,
+        4096,
+    }
 
 
 def test_a_name_that_pretrained_could_not_ask_for(tmp_path: Path) -> None:
