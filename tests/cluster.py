@@ -52,17 +52,24 @@ class StandaloneCluster:
         self,
         script: Path,
         *arguments: str,
-        options: Sequence[str] = (),
         timeout_s: float = 900,
     ) -> subprocess.CompletedProcess[str]:
-        """Run `script` as a driver on the cluster, with `options` of spark-submit, and return what it printed.
+        """Run `script` as a driver on the cluster and return what it printed.
 
         Raises ClusterError with the end of its log where it fails, subprocess.TimeoutExpired where it hangs.
         """
         conf = [f"--conf={key}={value}" for key, value in self.settings().items()]
+        command = ["--master", self.url, *conf, str(script), *arguments]
+        return self.spark_submit(command, timeout_s=timeout_s)
+
+    def spark_submit(
+        self, arguments: Sequence[str], *, conf_folder: Path | None = None, timeout_s: float = 900
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `spark-submit` as it stands, with the configuration of `conf_folder`; raises like submit()."""
+        configuration = {"SPARK_CONF_DIR": str(conf_folder)} if conf_folder else {}
         driver = subprocess.run(
-            [SPARK_HOME / "bin" / "spark-submit", "--master", self.url, *conf, *options, script, *arguments],
-            env=_environment(self.folder),
+            [SPARK_HOME / "bin" / "spark-submit", *arguments],
+            env=_environment(self.folder) | configuration,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -72,7 +79,7 @@ class StandaloneCluster:
         if driver.returncode:
             # A Python driver's own messages come on stdout, Spark's on stderr.
             raise ClusterError(
-                f"{script.name} ended with status {driver.returncode}; executors' logs are below {self.folder}\n"
+                f"spark-submit ended with status {driver.returncode}; executors' logs are below {self.folder}\n"
                 f"{_tail(driver.stderr)}\n{_tail(driver.stdout)}"
             )
         return driver

@@ -1,14 +1,18 @@
-"""docs/architecture.md is true: who imports whom and what lies where. And nothing of one machine is committed."""
+"""The documents are true: who imports whom, what lies where, what a cluster needs. Nothing of one machine is here."""
 
 from __future__ import annotations
 
 import ast
 import re
+import runpy
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from sparkclin.session import EXCLUDES, PACKAGES
 
 ROOT = Path(__file__).parents[1]
 MODEL_LIBRARIES = {"keras", "onnx", "onnxruntime", "tensorflow", "torch", "transformers"}
@@ -139,3 +143,20 @@ def committed_texts() -> Iterator[tuple[str, str]]:
             content = path.read_bytes()
             if b"\0" not in content[:8000]:
                 yield name, content.decode("utf-8", errors="replace")
+
+
+def test_the_document_on_clusters_names_the_jars_of_a_session() -> None:
+    text = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+    assert f"--packages {','.join(PACKAGES)}\n--exclude-packages {','.join(EXCLUDES)}\n" in text
+    fetched = runpy.run_path(str(ROOT / "docker" / "fetch_jars.py"))
+    assert ",".join(fetched["S3A"]) in text
+    assert fetched["AWS_BUNDLE"] in text
+
+
+def test_the_document_on_clusters_asks_for_the_versions_of_the_wheel() -> None:
+    text = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = set(re.findall(r"[\w-]+==[\w.]+", text))
+    assert "tokenizers" in {requirement.split("==")[0] for requirement in pinned}
+    assert pinned <= set(project["dependencies"])
+    assert f"sparkclin-{project['version']}-py3" in text

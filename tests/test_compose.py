@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -135,15 +136,34 @@ def test_the_same_topology_embeds_the_sample_notes(jars: list[Path], store: str,
     at_home = {"spark://master:7077": "", "http://store:8333": store}
     run_as_compose_does("notes", at_home)
     run_as_compose_does("notes", at_home)  # a second `docker compose up` starts over
-    with standalone_cluster(tmp_path, jars=jars, memory="3g") as cluster:
-        command = translated(services()["driver"]["command"], at_home | {"spark://master:7077": cluster.url})
-        script = command.index("pipelines/embed_notes.py")
-        cluster.submit(ROOT / command[script], *command[script + 1 :], options=command[1:script])
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    (conf / "spark-defaults.conf").write_text(
+        spark_defaults_of_the_image().replace("/opt/sparkclin/jars", str(jars[0].parent)), encoding="utf-8"
+    )
+    with standalone_cluster(tmp_path, memory="3g") as cluster:
+        spark_submit, *arguments = translated(
+            services()["driver"]["command"],
+            at_home | {"spark://master:7077": cluster.url, "pipelines/": f"{ROOT}/pipelines/"},
+        )
+        assert spark_submit == "spark-submit"
+        # An empty Ivy folder stays empty: nothing is fetched at run time.
+        cluster.spark_submit([f"--conf=spark.jars.ivy={tmp_path / 'ivy'}", *arguments], conf_folder=conf)
+    assert not (tmp_path / "ivy").exists()
 
     vectors = pyarrow.dataset.dataset(f"{BUCKET}/vectors", filesystem=file_system(store), format="parquet").to_table()
     notes = (ROOT / "sparkclin" / "demo" / "notes.jsonl").read_text(encoding="utf-8").splitlines()
     assert sorted(vectors["note_id"].to_pylist()) == sorted(json.loads(note)["note_id"] for note in notes)
     assert vectors["vector"].null_count == 0
+
+
+def spark_defaults_of_the_image() -> str:
+    """What the Dockerfile's own command writes."""
+    command = re.search(r"\{ sparkclin .*?\}", DOCKERFILE.read_text(encoding="utf-8"))
+    assert command
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    shell = ["bash", "-euo", "pipefail", "-c", command[0]]
+    return subprocess.run(shell, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
 
 
 def run_as_compose_does(service: str, replacements: dict[str, str]) -> None:
