@@ -20,6 +20,7 @@ import sparkclin
 from sparkclin.corpus import NoteSource, read_notes
 from sparkclin.models import DEMO_MODELS
 from sparkclin.schema import LEVELS, output_schema
+from sparkclin.session import PACKAGES
 from tests.cluster import StandaloneCluster
 
 ROOT = Path(__file__).parent.parent
@@ -68,10 +69,14 @@ def local(spark: SparkSession, notes_file: Path) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def run_script(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_script(*arguments: str, spark_options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     launcher = Path(sys.executable).parent / "spark-submit"
     return subprocess.run(
-        [launcher, SCRIPT, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        [launcher, *spark_options, SCRIPT, *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
 
 
@@ -130,6 +135,40 @@ def test_the_script_gives_the_same_and_a_report(
     assert report["counts"]["pieces"] == local["document"]["n_pieces"].sum()
     assert sum(report["counts"]["lengths"].values()) == 6
     assert "6" in (output / "_report.md").read_text()
+
+
+DELTA = (
+    "--packages", f"{','.join(PACKAGES)},io.delta:delta-spark_2.12:3.3.2",
+    "--conf", "spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension",
+    "--conf", "spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_delta_in_and_out(local: dict[str, pd.DataFrame], notes_file: Path, tmp_path: Path) -> None:
+    """Document vectors to a Delta table; then a Delta table, with their ids as its text, as the notes."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    written = run_script(
+        "--input", str(notes_file), "--input-format", "jsonl", "--output", str(first), "--output-format", "delta",
+        spark_options=DELTA,
+    )  # fmt: skip
+    assert written.returncode == 0, written.stdout[-3000:]
+    assert (first / "_delta_log").is_dir()
+    assert_same(read_output(first).sort_values("note_id").reset_index(drop=True), local["document"])
+    read = run_script(
+        "--input", str(first), "--input-format", "delta", "--text-column", "status", "--output", str(second),
+        spark_options=DELTA,
+    )  # fmt: skip
+    assert read.returncode == 0, read.stdout[-3000:]
+    assert len(read_output(second)) == 6
+
+
+@pytest.mark.usefixtures("spark")
+def test_delta_that_is_not_there(notes_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pipelines.embed_notes import main
+
+    assert main(["--input", str(notes_file), "--input-format", "delta", "--output", str(tmp_path / "out")]) == 1
+    assert "Delta Lake is not part of this Spark session" in capsys.readouterr().err
 
 
 def test_no_note_text_in_what_is_printed_or_reported(
