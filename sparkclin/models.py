@@ -211,7 +211,8 @@ def _prepare(request: _Request) -> None:
         return
     record = _in_use.repository.resolve(request.name, request.language)
     wanted = _Loaded(_in_use.repository.location(record), str(SparkContext._active_spark_context.applicationId))
-    if _in_use.loaded.get(request, wanted) != wanted:
+    # A name that was not loaded since use_models() may still be in the JVM, from another repository.
+    if _in_use.loaded.get(request) != wanted:
         _forget(request)
     _in_use.loaded[request] = wanted
 
