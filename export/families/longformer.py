@@ -173,7 +173,9 @@ class Loader:
     def layer(self, index: int) -> LayerWeights:
         name = f"encoder.layer.{index}"
         return LayerWeights(
-            query_key_value=self.projections(f"{name}.attention.self"),
+            query=self.query(f"{name}.attention.self.query"),
+            key=self.linear(f"{name}.attention.self.key"),
+            value=self.linear(f"{name}.attention.self.value"),
             attention_output=self.linear(f"{name}.attention.output.dense"),
             attention_norm=self.norm(f"{name}.attention.output.LayerNorm"),
             intermediate=self.linear(f"{name}.intermediate.dense"),
@@ -181,14 +183,11 @@ class Loader:
             output_norm=self.norm(f"{name}.output.LayerNorm"),
         )
 
-    def projections(self, name: str) -> Linear:
-        """Query, key and value side by side; the query carries attention's 1 / √D."""
-        query, key, value = (self.linear(f"{name}.{part}") for part in ("query", "key", "value"))
+    def query(self, name: str) -> Linear:
+        """The query's projection carries attention's 1 / √D."""
+        query = self.linear(name)
         scale = np.float32((self.config.width // self.config.heads) ** -0.5)
-        return Linear(
-            weight=np.concatenate([query.weight * scale, key.weight, value.weight], axis=1),
-            bias=np.concatenate([query.bias * scale, key.bias, value.bias]),
-        )
+        return Linear(weight=query.weight * scale, bias=query.bias * scale)
 
     def linear(self, name: str) -> Linear:
         return Linear(weight=np.ascontiguousarray(self.tensors[f"{name}.weight"].T), bias=self.tensors[f"{name}.bias"])

@@ -12,8 +12,8 @@ Shapes: rows R, pieces P, heads H, size D; blocks N of B pieces, keys K = (2 · 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -40,36 +40,56 @@ def dense_limit(reach: int) -> int:
     return 3 * reach + 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class AttentionMasks:
-    """Score offsets (0 or HIDDEN), made once and shared by all layers of a reach.
+def pad_to_blocks(ops: Ops, ids: Tensor, *, reaches: Iterable[int], pad_id: int) -> Tensor:
+    """(R, P) -> (R, P'): a row that goes in blocks is made of whole ones, once, and not again in every layer."""
+    size = max(map(block_size, reaches))
+    pieces = ops.size(ids, axis=1)
+    is_short = ops.less_equal(pieces, min(map(dense_limit, reaches)))
+    missing = ops.where(is_short, 0, ops.mod(0 - pieces, size))
+    return ops.pad(ids, axis=1, before=0, after=missing, value=pad_id)
 
-    `dense[reach]` is (R, 1, 1 or P, P); `blocks[reach]` is (N, R, 1, B, K); `is_short[reach]` is a scalar: take the
-    dense way. A mask is built inside its branch's condition, so that a long row never builds a (P, P) band.
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionPlan:
+    """What all layers of a reach share, made once.
+
+    `is_short` is a scalar: take the dense way. `dense_mask` (R, 1, 1 or P, P) and `block_mask` (R, 1, N, B, K) are
+    score offsets, 0 or HIDDEN; `neighbours` (N, 2 · sides + 1) the blocks whose keys a block reads. Each is made inside
+    its way's condition, so that a long row never builds a (P, P) band; the other way has a placeholder of zeros.
     """
 
-    dense: dict[int, Tensor]
-    blocks: dict[int, Tensor]
-    is_short: dict[int, Tensor]
+    reach: int
+    is_short: Tensor
+    dense_mask: Tensor
+    block_mask: Tensor
+    neighbours: Tensor
 
     @classmethod
-    def build(cls, ops: Ops, visible: Tensor, *, reaches: tuple[int, ...]) -> AttentionMasks:
-        """`visible` int (R, P): 1 where a piece may be seen."""
-        with ops.scope("masks"):
+    def build(cls, ops: Ops, visible: Tensor, *, reach: int) -> AttentionPlan:
+        """`visible` int (R, P): 1 where a piece may be seen. P is whole blocks where it is over dense_limit."""
+        with ops.scope(f"attention_{reach}"):
             hidden = (1.0 - ops.to_float(visible)) * HIDDEN
-            pieces = ops.size(visible, axis=1)
-            is_short = {reach: ops.less_equal(pieces, dense_limit(reach)) for reach in set(reaches)}
-            nothing = ops.constant(np.zeros((1, 1, 1, 1), np.float32), "nothing")
-            no_blocks = ops.constant(np.zeros((1, 1, 1, 1, 1), np.float32), "no_blocks")
-            dense = {
-                reach: ops.cond(short, partial(dense_mask, ops, hidden, reach=reach), lambda: nothing)
-                for reach, short in is_short.items()
-            }
-            blocks = {
-                reach: ops.cond(short, lambda: no_blocks, partial(block_mask, ops, hidden, reach=reach))
-                for reach, short in is_short.items()
-            }
-            return cls(dense=dense, blocks=blocks, is_short=is_short)
+            is_short = ops.less_equal(ops.size(visible, axis=1), dense_limit(reach))
+
+            return cls(
+                reach=reach,
+                is_short=is_short,
+                dense_mask=ops.cond(
+                    is_short,
+                    lambda: dense_mask(ops, hidden, reach=reach),
+                    lambda: ops.constant(np.zeros((1, 1, 1, 1), np.float32), "no_mask"),
+                ),
+                block_mask=ops.cond(
+                    is_short,
+                    lambda: ops.constant(np.zeros((1, 1, 1, 1, 1), np.float32), "no_mask"),
+                    lambda: block_mask(ops, hidden, reach=reach),
+                ),
+                neighbours=ops.cond(
+                    is_short,
+                    lambda: ops.reshape(ops.range(1), (1, 1)),
+                    lambda: clipped(ops, neighbours(ops, hidden, reach=reach), hidden, reach=reach),
+                ),
+            )
 
 
 def dense_mask(ops: Ops, hidden: Tensor, *, reach: int) -> Tensor:
@@ -78,7 +98,7 @@ def dense_mask(ops: Ops, hidden: Tensor, *, reach: int) -> Tensor:
     padding = ops.reshape(hidden, (-1, 1, 1, pieces))
 
     def banded() -> Tensor:
-        place = ops.range_like(hidden, axis=1)
+        place = ops.range(pieces)
         distance = ops.abs(ops.reshape(place, (-1, 1)) - ops.reshape(place, (1, -1)))
         return padding + ops.to_float(ops.less(reach, distance)) * HIDDEN
 
@@ -86,16 +106,32 @@ def dense_mask(ops: Ops, hidden: Tensor, *, reach: int) -> Tensor:
 
 
 def block_mask(ops: Ops, hidden: Tensor, *, reach: int) -> Tensor:
-    """(R, P) -> (N, R, 1, B, K)"""
-    size, sides = block_size(reach), block_sides(reach)
-    pieces = ops.size(hidden, axis=1)
-    blocks = (pieces + (size - 1)) // size
-    padded = ops.pad(hidden, axis=1, before=sides * size, after=(blocks + sides) * size - pieces, value=HIDDEN)
-    by_block = ops.transpose(ops.reshape(padded, (-1, blocks + 2 * sides, size)), (1, 0, 2))
-    keys = ops.concat(neighbours(ops, by_block, blocks=blocks, sides=sides), axis=2)
-    padding = ops.reshape(keys, (blocks, -1, 1, 1, (2 * sides + 1) * size))
-    # Two hidden offsets may add up: exp() of the sum is 0 all the same.
-    return padding + ops.constant(band(reach), "band")
+    """(R, P) -> (R, 1, N, B, K)"""
+    size, near = block_size(reach), 2 * block_sides(reach) + 1
+    wanted = neighbours(ops, hidden, reach=reach)
+    there = clipped(ops, wanted, hidden, reach=reach)
+    blocks = n_blocks(ops, hidden, reach=reach)
+    padding = ops.gather(ops.reshape(hidden, (-1, blocks, size)), there, axis=1)  # (R, N, near, B)
+    outside = ops.to_float(ops.not_equal(wanted, there)) * HIDDEN
+    # Hidden offsets may add up: exp() of the sum is 0 all the same.
+    keys = padding + ops.reshape(outside, (blocks, near, 1))
+    return ops.reshape(keys, (-1, 1, blocks, 1, near * size)) + ops.constant(band(reach), "band")
+
+
+def n_blocks(ops: Ops, hidden: Tensor, *, reach: int) -> Tensor:
+    return ops.size(hidden, axis=1) // block_size(reach)
+
+
+def neighbours(ops: Ops, hidden: Tensor, *, reach: int) -> Tensor:
+    """(N, 2 · sides + 1): the blocks around each block, those before the first and after the last included."""
+    sides = block_sides(reach)
+    shifts = ops.reshape(ops.range(2 * sides + 1), (1, -1)) - sides
+    return ops.reshape(ops.range(n_blocks(ops, hidden, reach=reach)), (-1, 1)) + shifts
+
+
+def clipped(ops: Ops, wanted: Tensor, hidden: Tensor, *, reach: int) -> Tensor:
+    """A neighbour that does not exist is one that does: what is read there is masked."""
+    return ops.clip(wanted, low=0, high=n_blocks(ops, hidden, reach=reach) - 1)
 
 
 def band(reach: int) -> npt.NDArray[np.float32]:
@@ -106,47 +142,41 @@ def band(reach: int) -> npt.NDArray[np.float32]:
     return np.where(np.abs(query - key) <= reach, 0.0, HIDDEN).astype(np.float32)
 
 
-def attend(ops: Ops, projected: Tensor, masks: AttentionMasks, *, reach: int, heads: int, width: int) -> Tensor:
-    """queries, keys and values side by side (R, P, 3 W) -> context (R, P, W)"""
-    short = masks.is_short[reach]
-    return ops.cond(
-        short,
-        lambda: dense_attention(ops, projected, masks.dense[reach], heads=heads, width=width),
-        lambda: block_attention(ops, projected, masks.blocks[reach], reach=reach, heads=heads, width=width),
-    )
+@dataclass(frozen=True, kw_only=True)
+class Projections:
+    """Queries, keys and values, (R, P, W) each; the queries are already scaled by 1 / √D."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
 
 
-def dense_attention(ops: Ops, projected: Tensor, mask: Tensor, *, heads: int, width: int) -> Tensor:
-    """(R, P, 3 W) -> (R, P, W)"""
-    pieces = ops.size(projected, axis=1)
-    split = ops.reshape(projected, (-1, pieces, 3, heads, width // heads))
-    by_head = ops.transpose(split, (2, 0, 3, 1, 4))  # (3, R, H, P, D)
-    query, key, value = (ops.squeeze_first(by_head, index) for index in range(3))
-    context = weigh(ops, query, key, value, mask)  # (R, H, P, D)
+def attend(ops: Ops, projected: Projections, plan: AttentionPlan, *, heads: int, width: int) -> Tensor:
+    """-> context (R, P, W)"""
+    pieces = ops.size(projected.query, axis=1)
+    size = width // heads
+
+    def by_head(x: Tensor) -> Tensor:  # (R, P, W) -> (R, H, P, D)
+        return ops.transpose(ops.reshape(x, (-1, pieces, heads, size)), (0, 2, 1, 3))
+
+    def dense() -> Tensor:
+        query, key, value = (by_head(x) for x in (projected.query, projected.key, projected.value))
+        return weigh(ops, query, key, value, plan.dense_mask)
+
+    def in_blocks() -> Tensor:
+        block, near = block_size(plan.reach), 2 * block_sides(plan.reach) + 1
+        blocks = pieces // block
+
+        def around(x: Tensor) -> Tensor:  # (R, P, W) -> (R, H, N, K, D), the only copy of keys or values
+            runs = ops.gather(ops.reshape(by_head(x), (-1, heads, blocks, block * size)), plan.neighbours, axis=2)
+            return ops.reshape(runs, (-1, heads, blocks, near * block, size))
+
+        query = ops.reshape(by_head(projected.query), (-1, heads, blocks, block, size))
+        context = weigh(ops, query, around(projected.key), around(projected.value), plan.block_mask)
+        return ops.reshape(context, (-1, heads, pieces, size))
+
+    context = ops.cond(plan.is_short, dense, in_blocks)  # (R, H, P, D)
     return ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (-1, pieces, width))
-
-
-def block_attention(ops: Ops, projected: Tensor, mask: Tensor, *, reach: int, heads: int, width: int) -> Tensor:
-    """(R, P, 3 W) -> (R, P, W)"""
-    size, sides = block_size(reach), block_sides(reach)
-    pieces = ops.size(projected, axis=1)
-    blocks = (pieces + (size - 1)) // size
-    padded = ops.pad(projected, axis=1, before=sides * size, after=(blocks + sides) * size - pieces, value=0.0)
-    split = ops.reshape(padded, (-1, blocks + 2 * sides, size, 3, heads, width // heads))
-    # Blocks first: a run of blocks is then one piece of memory, and taking it copies nothing.
-    by_block = ops.transpose(split, (3, 1, 0, 4, 2, 5))  # (3, N + 2 sides, R, H, B, D)
-    query, key, value = (ops.squeeze_first(by_block, index) for index in range(3))
-    query = ops.slice(query, axis=0, begin=sides, end=blocks + sides)
-    key = ops.concat(neighbours(ops, key, blocks=blocks, sides=sides), axis=3)  # (N, R, H, K, D)
-    value = ops.concat(neighbours(ops, value, blocks=blocks, sides=sides), axis=3)
-    context = weigh(ops, query, key, value, mask)  # (N, R, H, B, D)
-    joined = ops.reshape(ops.transpose(context, (1, 0, 3, 2, 4)), (-1, blocks * size, width))
-    return ops.slice(joined, axis=1, begin=0, end=pieces)
-
-
-def neighbours(ops: Ops, by_block: Tensor, *, blocks: Tensor, sides: int) -> list[Tensor]:
-    """For each place in the neighbourhood, from left to right, that neighbour of every block: (N, …) each."""
-    return [ops.slice(by_block, axis=0, begin=shift, end=blocks + shift) for shift in range(2 * sides + 1)]
 
 
 def weigh(ops: Ops, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:

@@ -9,13 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from export.graph.attention import AttentionMasks, attend
-from export.graph.ops import Ops, Tensor
-
-Array = npt.NDArray[np.float32]
+from export.graph.attention import AttentionPlan, Projections, attend, pad_to_blocks
+from export.graph.ops import Array, Ops, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +68,11 @@ class Norm:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerWeights:
-    """One layer. `query_key_value` is the three projections side by side, (W, 3 W)."""
+    """One layer; `query` carries attention's 1 / √D."""
 
-    query_key_value: Linear
+    query: Linear
+    key: Linear
+    value: Linear
     attention_output: Linear
     attention_norm: Norm
     intermediate: Linear
@@ -93,17 +90,18 @@ class EncoderWeights:
     layers: tuple[LayerWeights, ...]
 
 
-def encode(
-    ops: Ops, input_ids: Tensor, attention_mask: Tensor, *, config: EncoderConfig, weights: EncoderWeights
-) -> Tensor:
-    """ids and mask, int (R, P) -> the last layer's vectors, float (R, P, W)."""
-    feed = read_feed(ops, input_ids, attention_mask, config=config)
+def encode(ops: Ops, input_ids: Tensor, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
+    """Arriving ids, int (R, P) -> the last layer's vectors, float (R, P, W)."""
+    pieces = ops.size(input_ids, axis=1)
+    with ops.scope("feed"):
+        whole = pad_to_blocks(ops, input_ids, reaches=config.reach, pad_id=config.pad_id)
+        feed = read_feed(ops, whole, config=config)
     states = embed(ops, feed, config=config, weights=weights)
-    masks = AttentionMasks.build(ops, feed.visible, reaches=config.reach)
-    for index, layer in enumerate(weights.layers):
+    plans = {reach: AttentionPlan.build(ops, feed.visible, reach=reach) for reach in sorted(set(config.reach))}
+    for index, (reach, layer) in enumerate(zip(config.reach, weights.layers, strict=True)):
         with ops.scope(f"layer_{index}"):
-            states = encode_layer(ops, states, masks, reach=config.reach[index], config=config, layer=layer)
-    return states
+            states = encode_layer(ops, states, plans[reach], config=config, layer=layer)
+    return ops.slice(states, axis=1, begin=0, end=pieces)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,63 +113,69 @@ class Feed:
     visible: Tensor
 
 
-def read_feed(ops: Ops, input_ids: Tensor, attention_mask: Tensor, *, config: EncoderConfig) -> Feed:
-    """Reads both feeds: ordinary ids 0…V−1, and transport codes V…2V−1, which stand for id − V.
+def read_feed(ops: Ops, input_ids: Tensor, *, config: EncoderConfig) -> Feed:
+    """Reads all feeds: ordinary ids 0…V−1, and transport codes from V on, which stand for the remainder by V.
+
+    Padding is seen from the ids: Spark NLP's ONNX carriers of RoBERTa's kind send an attention mask that hides id 0,
+    which is `<s>`, and shows padding.
 
     A row whose second id is the code of the first special piece brings that piece itself, because Spark NLP hands
     back no vector for the one it puts in front. The outer one is then hidden: not attended to, and not counted as a
     position, so the row is exactly the row without it.
     """
-    with ops.scope("feed"):
-        size = config.vocab_size
-        # The remainder, since Spark NLP warms a model up with ids of RoBERTa's vocabulary, whatever the model's own is.
-        ids = ops.mod(input_ids, size)
-        second = ops.slice(input_ids, axis=1, begin=1, end=2)
-        brings_cls = ops.any(ops.equal(second, size + config.cls_id), axis=1)
-        is_first = ops.equal(ops.range_like(input_ids, axis=1), 0)
-        hidden = ops.logical_and(brings_cls, is_first)
-        shown = ops.where(hidden, ops.zeros_like(ids), ops.ones_like(ids))
-        counted = ops.to_int(ops.not_equal(ids, config.pad_id)) * shown
-        positions = ops.cumsum(counted, axis=1) * counted + config.pad_id
-        return Feed(ids=ids, positions=positions, visible=attention_mask * shown)
+    size = config.vocab_size
+    # The remainder, too, since Spark NLP warms a model up with ids of RoBERTa's vocabulary, whatever the model's own is.
+    ids = ops.mod(input_ids, size)
+    second = ops.slice(input_ids, axis=1, begin=1, end=2)
+    brings_cls = ops.any(ops.equal(second, size + config.cls_id), axis=1)
+    is_first = ops.equal(ops.range(ops.size(input_ids, axis=1)), 0)
+    hidden = ops.logical_and(brings_cls, is_first)
+    visible = ops.where(hidden, 0, ops.to_int(ops.not_equal(ids, config.pad_id)))
+    positions = ops.cumsum(visible, axis=1) * visible + config.pad_id
+    return Feed(ids=ids, positions=positions, visible=visible)
 
 
 def embed(ops: Ops, feed: Feed, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
     """(R, P) -> (R, P, W)"""
     with ops.scope("embeddings"):
-        pieces = ops.gather(ops.constant(weights.pieces, "pieces"), feed.ids)
-        positions = ops.gather(ops.constant(weights.positions, "positions"), feed.positions)
-        return normalise(ops, pieces + positions, weights.embeddings_norm, eps=config.layer_norm_eps)
+        pieces = ops.embedding(weights.pieces, feed.ids, name="pieces")
+        positions = ops.embedding(weights.positions, feed.positions, name="positions")
+        return add_and_norm(ops, pieces, positions, weights.embeddings_norm, eps=config.layer_norm_eps)
 
 
 def encode_layer(
-    ops: Ops, states: Tensor, masks: AttentionMasks, *, reach: int, config: EncoderConfig, layer: LayerWeights
+    ops: Ops, states: Tensor, plan: AttentionPlan, *, config: EncoderConfig, layer: LayerWeights
 ) -> Tensor:
     """(R, P, W) -> (R, P, W)"""
     with ops.scope("attention"):
-        projected = linear(ops, states, layer.query_key_value)
-        context = attend(ops, projected, masks, reach=reach, heads=config.heads, width=config.width)
+        projected = Projections(
+            query=linear(ops, states, layer.query),
+            key=linear(ops, states, layer.key),
+            value=linear(ops, states, layer.value),
+        )
+        context = attend(ops, projected, plan, heads=config.heads, width=config.width)
         attended = linear(ops, context, layer.attention_output)
-        states = normalise(ops, attended + states, layer.attention_norm, eps=config.layer_norm_eps)
+        states = add_and_norm(ops, attended, states, layer.attention_norm, eps=config.layer_norm_eps)
     with ops.scope("feed_forward"):
         inner = activate(ops, linear(ops, states, layer.intermediate), config.activation)
-        return normalise(ops, linear(ops, inner, layer.output) + states, layer.output_norm, eps=config.layer_norm_eps)
+        fed = linear(ops, inner, layer.output)
+        return add_and_norm(ops, fed, states, layer.output_norm, eps=config.layer_norm_eps)
 
 
 def linear(ops: Ops, x: Tensor, layer: Linear) -> Tensor:
     """(…, inputs) -> (…, outputs)"""
-    return ops.linear(x, ops.constant(layer.weight, "weight"), ops.constant(layer.bias, "bias"))
+    return ops.linear(x, layer.weight, layer.bias)
 
 
-def normalise(ops: Ops, x: Tensor, norm: Norm, *, eps: float) -> Tensor:
-    """Layer normalisation over the last axis (Ba et al., 2016)."""
-    return ops.layer_norm(x, ops.constant(norm.scale, "scale"), ops.constant(norm.shift, "shift"), eps=eps)
+def add_and_norm(ops: Ops, x: Tensor, residual: Tensor, norm: Norm, *, eps: float) -> Tensor:
+    """Layer normalisation (Ba et al., 2016) of a sum, over the last axis."""
+    return ops.add_and_norm(x, residual, norm.scale, norm.shift, eps=eps)
 
 
 def activate(ops: Ops, x: Tensor, name: str) -> Tensor:
     """The activations that transformers knows by these names."""
     if name == "gelu":
-        return x * 0.5 * (ops.erf(x * math.sqrt(0.5)) + 1.0)
+        return ops.gelu(x)
     if name in ("gelu_new", "gelu_pytorch_tanh"):
         return x * 0.5 * (ops.tanh((x + x * x * x * 0.044715) * math.sqrt(2.0 / math.pi)) + 1.0)
     return ops.relu(x)

@@ -6,22 +6,38 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 # A tensor of the engine's graph. It supports + − * // with tensors and Python numbers.
 Tensor = Any
 # A size that is known when the graph is built (int) or only when it runs (a scalar tensor).
 Size = Any
+# Weights, which an engine stores as its precision asks.
+Array = npt.NDArray[np.float32]
 
 
 class Ops(Protocol):
-    """The operations of one engine's graph builder; shapes and meanings are NumPy's unless said otherwise."""
+    """The operations of one engine's graph builder; shapes and meanings are NumPy's unless said otherwise.
+
+    Those that take weights as arrays are the ones that an engine may store in another precision or run fused.
+    """
 
     def scope(self, name: str) -> AbstractContextManager[None]:
         """Names of the operations inside begin with `name`, so that a profile reads like the code."""
 
     def constant(self, value: npt.NDArray[Any], name: str) -> Tensor:
-        """A weight; the same array twice is stored once."""
+        """The same array twice is stored once."""
+
+    def embedding(self, table: Array, ids: Tensor, *, name: str) -> Tensor:
+        """Rows of a table of weights: (V, W), (…) -> (…, W)"""
+
+    def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
+        """x · weight + bias over the last axis: (…, I), (I, O), (O,) -> (…, O)"""
+
+    def layer_norm(self, x: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor: ...
+    def add_and_norm(self, x: Tensor, residual: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:
+        """layer_norm(x + residual)"""
 
     def size(self, x: Tensor, *, axis: int) -> Size:
         """The length of an axis, as a scalar integer tensor."""
@@ -29,44 +45,46 @@ class Ops(Protocol):
     def reshape(self, x: Tensor, shape: Sequence[Size]) -> Tensor: ...
     def transpose(self, x: Tensor, axes: Sequence[int]) -> Tensor: ...
     def slice(self, x: Tensor, *, axis: int, begin: Size, end: Size) -> Tensor: ...
-    def squeeze_first(self, x: Tensor, index: int) -> Tensor:
-        """x[index]"""
-
     def concat(self, parts: Sequence[Tensor], *, axis: int) -> Tensor: ...
     def pad(self, x: Tensor, *, axis: int, before: Size, after: Size, value: float) -> Tensor: ...
-    def gather(self, table: Tensor, ids: Tensor) -> Tensor:
-        """Rows of `table`: (V, W), (…) -> (…, W)"""
+    def gather(self, x: Tensor, indices: Tensor, *, axis: int) -> Tensor:
+        """The axis is replaced by those of `indices`."""
 
     def matmul(self, a: Tensor, b: Tensor, *, transpose_b: bool = False) -> Tensor: ...
-    def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """x · weight + bias over the last axis: (…, I), (I, O), (O,) -> (…, O)"""
-
-    def layer_norm(self, x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Tensor: ...
     def softmax(self, x: Tensor) -> Tensor:
         """Over the last axis."""
 
-    def erf(self, x: Tensor) -> Tensor: ...
+    def gelu(self, x: Tensor) -> Tensor:
+        """x · Φ(x), exact (Hendrycks and Gimpel, 2016)."""
+
     def tanh(self, x: Tensor) -> Tensor: ...
     def relu(self, x: Tensor) -> Tensor: ...
     def abs(self, x: Tensor) -> Tensor: ...
+    def clip(self, x: Tensor, *, low: Size, high: Size) -> Tensor: ...
     def cumsum(self, x: Tensor, *, axis: int) -> Tensor: ...
+    def sum(self, x: Tensor, *, axis: int) -> Tensor:
+        """Keeps the axis, with length 1."""
+
     def any(self, x: Tensor, *, axis: int) -> Tensor:
         """Keeps the axis, with length 1."""
 
+    def segment_max(self, x: Tensor, segments: Tensor, *, n_segments: Size) -> Tensor:
+        """Largest of each segment's rows: (P, W), int (P,) -> (n_segments, W); rows of segment n_segments are in none."""
+
     def equal(self, a: Tensor, b: Tensor | int) -> Tensor: ...
     def not_equal(self, a: Tensor, b: Tensor | int) -> Tensor: ...
-    def mod(self, a: Tensor, b: int) -> Tensor: ...
+    def mod(self, a: Tensor, b: int) -> Tensor:
+        """Never negative for positive b."""
+
     def less(self, a: Tensor | int, b: Tensor | int) -> Tensor: ...
     def less_equal(self, a: Tensor | int, b: Tensor | int) -> Tensor: ...
     def logical_and(self, a: Tensor, b: Tensor) -> Tensor: ...
-    def where(self, condition: Tensor, a: Tensor, b: Tensor) -> Tensor: ...
+    def where(self, condition: Tensor, a: Tensor | int, b: Tensor | int) -> Tensor: ...
     def cond(self, predicate: Tensor, if_true: Callable[[], Tensor], if_false: Callable[[], Tensor]) -> Tensor:
         """Runs one of two branches; `predicate` is a scalar."""
 
-    def range_like(self, x: Tensor, *, axis: int) -> Tensor:
-        """0, 1, … along an axis of `x`, as integers, shape (1, …, size, …, 1) without the axes before it: (size,)"""
+    def range(self, size: Size) -> Tensor:
+        """0, 1, … as integers: (size,)"""
 
-    def zeros_like(self, x: Tensor) -> Tensor: ...
-    def ones_like(self, x: Tensor) -> Tensor: ...
     def to_int(self, x: Tensor) -> Tensor: ...
     def to_float(self, x: Tensor) -> Tensor: ...

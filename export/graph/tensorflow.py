@@ -8,6 +8,7 @@ one: a single unused number.
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,7 @@ import tensorflow as tf
 
 from export.errors import CheckpointError
 from export.graph.encoder import EncoderConfig, EncoderWeights, encode
-from export.graph.ops import Size, Tensor
+from export.graph.ops import Array, Size, Tensor
 
 v1 = tf.compat.v1
 
@@ -60,6 +61,26 @@ class TensorFlowOps:
                 self._constants[key] = tf.constant(value, name=name)
         return self._constants[key]
 
+    def embedding(self, table: Array, ids: Tensor, *, name: str) -> Tensor:
+        return tf.gather(self.constant(table, name), ids)
+
+    def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
+        # Two-dimensional on purpose: the runtime fuses MatMul + BiasAdd, not its batched form.
+        inputs, outputs = weight.shape
+        product = tf.matmul(tf.reshape(x, (-1, inputs)), self.constant(weight, "weight"))
+        flat = tf.nn.bias_add(product, self.constant(bias, "bias"))
+        return tf.reshape(flat, tf.concat([tf.shape(x)[:-1], [outputs]], 0))
+
+    def layer_norm(self, x: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:
+        mean = tf.reduce_mean(x, -1, keepdims=True)
+        centred = x - mean
+        variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
+        scaled = centred * tf.math.rsqrt(variance + eps) * self.constant(scale, "scale")
+        return scaled + self.constant(shift, "shift")
+
+    def add_and_norm(self, x: Tensor, residual: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:
+        return self.layer_norm(x + residual, scale, shift, eps=eps)
+
     def size(self, x: Tensor, *, axis: int) -> Size:
         return tf.shape(x)[axis]
 
@@ -72,9 +93,6 @@ class TensorFlowOps:
     def slice(self, x: Tensor, *, axis: int, begin: Size, end: Size) -> Tensor:
         return x[(slice(None),) * axis + (slice(begin, end),)]
 
-    def squeeze_first(self, x: Tensor, index: int) -> Tensor:
-        return x[index]
-
     def concat(self, parts: Sequence[Tensor], *, axis: int) -> Tensor:
         return tf.concat(list(parts), axis)
 
@@ -83,29 +101,17 @@ class TensorFlowOps:
         paddings[axis] = [before, after]
         return tf.pad(x, tf.stack([tf.stack(pair) for pair in paddings]), constant_values=value)
 
-    def gather(self, table: Tensor, ids: Tensor) -> Tensor:
-        return tf.gather(table, ids)
+    def gather(self, x: Tensor, indices: Tensor, *, axis: int) -> Tensor:
+        return tf.gather(x, indices, axis=axis)
 
     def matmul(self, a: Tensor, b: Tensor, *, transpose_b: bool = False) -> Tensor:
         return tf.matmul(a, b, transpose_b=transpose_b)
 
-    def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        # Two-dimensional on purpose: the runtime fuses MatMul + BiasAdd, not its batched form.
-        inputs, outputs = weight.shape
-        flat = tf.nn.bias_add(tf.matmul(tf.reshape(x, (-1, inputs)), weight), bias)
-        return tf.reshape(flat, tf.concat([tf.shape(x)[:-1], [outputs]], 0))
-
-    def layer_norm(self, x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Tensor:
-        mean = tf.reduce_mean(x, -1, keepdims=True)
-        centred = x - mean
-        variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
-        return centred * tf.math.rsqrt(variance + eps) * scale + shift
-
     def softmax(self, x: Tensor) -> Tensor:
         return tf.nn.softmax(x)
 
-    def erf(self, x: Tensor) -> Tensor:
-        return tf.math.erf(x)
+    def gelu(self, x: Tensor) -> Tensor:
+        return x * 0.5 * (tf.math.erf(x * math.sqrt(0.5)) + 1.0)
 
     def tanh(self, x: Tensor) -> Tensor:
         return tf.math.tanh(x)
@@ -116,11 +122,20 @@ class TensorFlowOps:
     def abs(self, x: Tensor) -> Tensor:
         return tf.abs(x)
 
+    def clip(self, x: Tensor, *, low: Size, high: Size) -> Tensor:
+        return tf.clip_by_value(x, low, high)
+
     def cumsum(self, x: Tensor, *, axis: int) -> Tensor:
         return tf.cumsum(x, axis=axis)
 
+    def sum(self, x: Tensor, *, axis: int) -> Tensor:
+        return tf.reduce_sum(x, axis=axis, keepdims=True)
+
     def any(self, x: Tensor, *, axis: int) -> Tensor:
         return tf.reduce_any(x, axis=axis, keepdims=True)
+
+    def segment_max(self, x: Tensor, segments: Tensor, *, n_segments: Size) -> Tensor:
+        return tf.math.unsorted_segment_max(x, segments, n_segments + 1)[:n_segments]
 
     def equal(self, a: Tensor, b: Tensor | int) -> Tensor:
         return tf.equal(a, b)
@@ -140,20 +155,14 @@ class TensorFlowOps:
     def logical_and(self, a: Tensor, b: Tensor) -> Tensor:
         return tf.logical_and(a, b)
 
-    def where(self, condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    def where(self, condition: Tensor, a: Tensor | int, b: Tensor | int) -> Tensor:
         return tf.where(condition, a, b)
 
     def cond(self, predicate: Tensor, if_true: Callable[[], Tensor], if_false: Callable[[], Tensor]) -> Tensor:
         return v1.cond(predicate, if_true, if_false)
 
-    def range_like(self, x: Tensor, *, axis: int) -> Tensor:
-        return tf.range(tf.shape(x)[axis])
-
-    def zeros_like(self, x: Tensor) -> Tensor:
-        return tf.zeros_like(x)
-
-    def ones_like(self, x: Tensor) -> Tensor:
-        return tf.ones_like(x)
+    def range(self, size: Size) -> Tensor:
+        return tf.range(size)
 
     def to_int(self, x: Tensor) -> Tensor:
         return tf.cast(x, tf.int32)
@@ -164,7 +173,7 @@ class TensorFlowOps:
 
 def write_encoder(folder: Path, *, config: EncoderConfig, weights: EncoderWeights) -> None:
     """Writes the encoder as a SavedModel; raises CheckpointError where it would not fit into one graph."""
-    write_saved_model(folder, lambda ops, ids, mask: encode(ops, ids, mask, config=config, weights=weights))
+    write_saved_model(folder, lambda ops, ids, _: encode(ops, ids, config=config, weights=weights))
 
 
 def write_echo(folder: Path) -> None:

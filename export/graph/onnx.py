@@ -1,0 +1,322 @@
+"""The encoder as an ONNX graph that Spark NLP 5.5.3's ONNX Runtime 1.19.2 runs.
+
+One file serves two carriers, `RoBertaEmbeddings` and `UAEEmbeddings` (packs). Both send `input_ids`; the other inputs
+are declared because a carrier sends them, and used by nobody.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from export.errors import CheckpointError
+from export.graph.encoder import EncoderConfig, EncoderWeights
+from export.graph.ops import Array, Size, Tensor
+from export.graph.packs import answer
+
+# What ONNX Runtime 1.19 knows: operators of ONNX 1.16, in files of its format, and its own.
+OPSET, IR_VERSION = 20, 10
+MICROSOFT = "com.microsoft"
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+LAST_HIDDEN_STATE = "last_hidden_state"
+MODEL_FILE = "model.onnx"
+# Where Spark NLP keeps the graph in a saved RoBertaEmbeddings: a zip of one file.
+SPARK_NLP_FILE = "roberta_classification_onnx"
+# A graph is one protocol buffer message, and those end at 2 GiB.
+MAX_GRAPH_BYTES = 2_000_000_000
+INT8_MAX = 127
+
+# input_ids, int64 (R, P) -> float32 (R, P, width)
+Body = Callable[["OnnxOps", Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor of the graph: its name there, and the builder that operators on it add nodes to."""
+
+    ops: OnnxOps
+    name: str
+
+    def __add__(self, other: Any) -> Value:
+        return self.ops.node("Add", self, other)
+
+    def __sub__(self, other: Any) -> Value:
+        return self.ops.node("Sub", self, other)
+
+    def __rsub__(self, other: Any) -> Value:
+        return self.ops.node("Sub", other, self)
+
+    def __mul__(self, other: Any) -> Value:
+        return self.ops.node("Mul", self, other)
+
+    def __truediv__(self, other: Any) -> Value:
+        return self.ops.node("Div", self, other)
+
+    def __floordiv__(self, other: Any) -> Value:
+        """Of integers that are not negative."""
+        return self.ops.node("Div", self, other)
+
+
+class OnnxOps:
+    """`Ops` that writes down nodes. Integers are int64, as the carriers send them.
+
+    With precision int8 the weights of linear layers are 8-bit integers with a scale a column, those of the piece table
+    with a scale a row; what meets a layer is quantized when it runs, with a scale a batch (ONNX Runtime's
+    DynamicQuantizeMatMul). All else stays fp32.
+    """
+
+    def __init__(self, *, precision: str) -> None:
+        self.initializers: dict[str, TensorProto] = {}
+        self._int8 = precision == "int8"
+        self._nodes: list[list[onnx.NodeProto]] = [[]]
+        self._scopes: list[str] = []
+        self._names: dict[str, int] = {}
+        # The arrays are kept beside what was made of them, so that no other array gets the id of one.
+        self._constants: dict[int, tuple[npt.NDArray[Any], Value]] = {}
+        self._numbers: dict[tuple[str, bytes, tuple[int, ...]], Value] = {}
+
+    @property
+    def nodes(self) -> list[onnx.NodeProto]:
+        """The nodes of the main graph, in order."""
+        return self._nodes[0]
+
+    def node(self, kind: str, *inputs: Any, domain: str = "", **attributes: Any) -> Value:
+        """Adds an operation with one output; numbers among the inputs become constants."""
+        name = self._unique(kind)
+        given = [value.name if isinstance(value, Value) else self._number(value).name for value in inputs]
+        self._nodes[-1].append(helper.make_node(kind, given, [name], name=name, domain=domain, **attributes))
+        return Value(self, name)
+
+    def _unique(self, name: str) -> str:
+        full = "/".join([*self._scopes, name])
+        self._names[full] = self._names.get(full, 0) + 1
+        return full if self._names[full] == 1 else f"{full}_{self._names[full]}"
+
+    def _number(self, value: Any) -> Value:
+        """A number or short list of the code itself; floats are float32, integers int64."""
+        array = np.asarray(value)
+        array = array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
+        key = (array.dtype.str, array.tobytes(), array.shape)
+        if key not in self._numbers:
+            self._numbers[key] = self._store(array, f"number_{len(self._numbers)}")
+        return self._numbers[key]
+
+    def _store(self, array: npt.NDArray[Any], name: str) -> Value:
+        self.initializers[name] = numpy_helper.from_array(array, name)
+        return Value(self, name)
+
+    def _sizes(self, sizes: Sequence[Size]) -> Value:
+        if not any(isinstance(size, Value) for size in sizes):
+            return self._number(np.array(sizes, np.int64))
+        return self.node("Concat", *(self.node("Reshape", size, [1]) for size in sizes), axis=0)
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        self._scopes.append(name)
+        yield
+        self._scopes.pop()
+
+    def constant(self, value: npt.NDArray[Any], name: str) -> Tensor:
+        if id(value) not in self._constants:
+            self._constants[id(value)] = (value, self._store(value, self._unique(name)))
+        return self._constants[id(value)][1]
+
+    def embedding(self, table: Array, ids: Tensor, *, name: str) -> Tensor:
+        if not self._int8:
+            return self.gather(self.constant(table, name), ids, axis=0)
+        scales = largest(table, axis=1) / INT8_MAX
+        rows = self.gather(self._store(quantized(table, scales), self._unique(name)), ids, axis=0)
+        return self.to_float(rows) * self.gather(self.constant(scales, f"{name}_scales"), ids, axis=0)
+
+    def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
+        if not self._int8:
+            return self.node("MatMul", x, self.constant(weight, "weight")) + self.constant(bias, "bias")
+        scales = largest(weight, axis=0) / INT8_MAX
+        stored = (
+            self._store(quantized(weight, scales), self._unique("weight")),
+            self._store(scales[0], self._unique("scales")),
+            self._store(np.zeros(scales.shape[1], np.int8), self._unique("zero_points")),
+        )
+        return self.node("DynamicQuantizeMatMul", x, *stored, self.constant(bias, "bias"), domain=MICROSOFT)
+
+    def layer_norm(self, x: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:
+        given = (self.constant(scale, "scale"), self.constant(shift, "shift"))
+        return self.node("LayerNormalization", x, *given, axis=-1, epsilon=eps)
+
+    def add_and_norm(self, x: Tensor, residual: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:
+        given = (self.constant(scale, "scale"), self.constant(shift, "shift"))
+        return self.node("SkipLayerNormalization", x, residual, *given, domain=MICROSOFT, epsilon=eps)
+
+    def size(self, x: Tensor, *, axis: int) -> Size:
+        return self.node("Squeeze", self.node("Shape", x, start=axis, end=axis + 1), [0])
+
+    def reshape(self, x: Tensor, shape: Sequence[Size]) -> Tensor:
+        return self.node("Reshape", x, self._sizes(shape))
+
+    def transpose(self, x: Tensor, axes: Sequence[int]) -> Tensor:
+        return self.node("Transpose", x, perm=list(axes))
+
+    def slice(self, x: Tensor, *, axis: int, begin: Size, end: Size) -> Tensor:
+        return self.node("Slice", x, self._sizes([begin]), self._sizes([end]), [axis])
+
+    def concat(self, parts: Sequence[Tensor], *, axis: int) -> Tensor:
+        return self.node("Concat", *parts, axis=axis)
+
+    def pad(self, x: Tensor, *, axis: int, before: Size, after: Size, value: float) -> Tensor:
+        return self.node("Pad", x, self._sizes([before, after]), value, [axis])
+
+    def gather(self, x: Tensor, indices: Tensor, *, axis: int) -> Tensor:
+        return self.node("Gather", x, indices, axis=axis)
+
+    def matmul(self, a: Tensor, b: Tensor, *, transpose_b: bool = False) -> Tensor:
+        return self.node("FusedMatMul", a, b, domain=MICROSOFT, transB=1) if transpose_b else self.node("MatMul", a, b)
+
+    def softmax(self, x: Tensor) -> Tensor:
+        return self.node("Softmax", x, axis=-1)
+
+    def gelu(self, x: Tensor) -> Tensor:
+        return self.node("Gelu", x)
+
+    def tanh(self, x: Tensor) -> Tensor:
+        return self.node("Tanh", x)
+
+    def relu(self, x: Tensor) -> Tensor:
+        return self.node("Relu", x)
+
+    def abs(self, x: Tensor) -> Tensor:
+        return self.node("Abs", x)
+
+    def clip(self, x: Tensor, *, low: Size, high: Size) -> Tensor:
+        return self.node("Clip", x, low, high)
+
+    def cumsum(self, x: Tensor, *, axis: int) -> Tensor:
+        return self.node("CumSum", x, axis)
+
+    def sum(self, x: Tensor, *, axis: int) -> Tensor:
+        return self.node("ReduceSum", x, [axis])
+
+    def any(self, x: Tensor, *, axis: int) -> Tensor:
+        return self.node("Cast", self.node("ReduceMax", self.to_int(x), [axis]), to=TensorProto.BOOL)
+
+    def segment_max(self, x: Tensor, segments: Tensor, *, n_segments: Size) -> Tensor:
+        width = self.size(x, axis=1)
+        lowest = self.node("Expand", float(np.finfo(np.float32).min), self._sizes([n_segments + 1, width]))
+        rows = self.node("Expand", self.reshape(segments, (-1, 1)), self.node("Shape", x))
+        found = self.node("ScatterElements", lowest, rows, x, axis=0, reduction="max")
+        return self.slice(found, axis=0, begin=0, end=n_segments)
+
+    def equal(self, a: Tensor, b: Tensor | int) -> Tensor:
+        return self.node("Equal", a, b)
+
+    def not_equal(self, a: Tensor, b: Tensor | int) -> Tensor:
+        return self.node("Not", self.equal(a, b))
+
+    def mod(self, a: Tensor, b: int) -> Tensor:
+        return self.node("Mod", a, b)
+
+    def less(self, a: Tensor | int, b: Tensor | int) -> Tensor:
+        return self.node("Less", a, b)
+
+    def less_equal(self, a: Tensor | int, b: Tensor | int) -> Tensor:
+        return self.node("LessOrEqual", a, b)
+
+    def logical_and(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.node("And", a, b)
+
+    def where(self, condition: Tensor, a: Tensor | int, b: Tensor | int) -> Tensor:
+        return self.node("Where", condition, a, b)
+
+    def cond(self, predicate: Tensor, if_true: Callable[[], Tensor], if_false: Callable[[], Tensor]) -> Tensor:
+        return self.node("If", predicate, then_branch=self._branch(if_true), else_branch=self._branch(if_false))
+
+    def _branch(self, build: Callable[[], Tensor]) -> onnx.GraphProto:
+        self._nodes.append([])
+        output = self.node("Identity", build()).name
+        return helper.make_graph(
+            self._nodes.pop(), self._unique("branch"), [], [helper.make_empty_tensor_value_info(output)]
+        )
+
+    def range(self, size: Size) -> Tensor:
+        return self.node("Range", 0, size, 1)
+
+    def to_int(self, x: Tensor) -> Tensor:
+        return self.node("Cast", x, to=TensorProto.INT64)
+
+    def to_float(self, x: Tensor) -> Tensor:
+        return self.node("Cast", x, to=TensorProto.FLOAT)
+
+
+def largest(weight: Array, *, axis: int) -> Array:
+    """Largest magnitude along an axis, which is kept with length 1; 1 where all is 0, so that one can divide by it."""
+    found: Array = np.abs(weight).max(axis=axis, keepdims=True)
+    return np.where(found > 0, found, np.float32(1)).astype(np.float32)
+
+
+def quantized(weight: Array, scales: Array) -> npt.NDArray[np.int8]:
+    """Whole numbers −127…127 that, times `scales`, are `weight` to the nearest step."""
+    return np.rint(weight / scales).astype(np.int8)
+
+
+def write_encoder(folder: Path, *, config: EncoderConfig, weights: EncoderWeights, precision: str) -> None:
+    """Writes the encoder as `model.onnx`; raises CheckpointError where it would not fit into one graph."""
+    write_model(folder, lambda ops, ids: answer(ops, ids, config=config, weights=weights), precision=precision)
+
+
+def write_echo(folder: Path) -> None:
+    """A model whose vector at a place is (the id that arrived, the length of the row): showing what Spark NLP feeds."""
+
+    def echo(ops: OnnxOps, ids: Tensor) -> Tensor:
+        ids_only = ops.reshape(ops.to_float(ids), (ops.size(ids, axis=0), -1, 1))
+        lengths = ops.to_float(ops.size(ids, axis=1)) + ids_only * 0.0
+        return ops.concat((ids_only, lengths), axis=2)
+
+    write_model(folder, echo, precision="fp32")
+
+
+def write_model(folder: Path, body: Body, *, precision: str) -> None:
+    """Writes `body` with the inputs and the output that the carriers expect."""
+    ops = OnnxOps(precision=precision)
+    result = body(ops, Value(ops, INPUTS[0]))
+    output = helper.make_node("Identity", [result.name], [LAST_HIDDEN_STATE])
+    graph = helper.make_graph(
+        [*ops.nodes, output],
+        "encoder",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ("rows", "pieces")) for name in INPUTS],
+        [helper.make_tensor_value_info(LAST_HIDDEN_STATE, TensorProto.FLOAT, ("rows", "places", "width"))],
+        list(ops.initializers.values()),
+    )
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sparkclin")
+    if model.ByteSize() > MAX_GRAPH_BYTES:
+        raise CheckpointError("The model's weights exceed the 2 GB that one ONNX graph can hold.")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MODEL_FILE).write_bytes(model.SerializeToString())
+
+
+class SavedGraph:
+    """The graph inside a saved annotator, run in this process: the very bytes that Spark NLP will load."""
+
+    def __init__(self, annotator: Path) -> None:
+        with zipfile.ZipFile(annotator / SPARK_NLP_FILE) as archive:
+            [name] = archive.namelist()
+            self._session = session(archive.read(name))
+
+    def run(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """ids, mask (R, P) -> vectors (R, P, W)"""
+        feed = {name: array.astype(np.int64) for name, array in zip(INPUTS, (ids, mask, 0 * mask), strict=True)}
+        [vectors] = self._session.run([LAST_HIDDEN_STATE], feed)
+        return np.asarray(vectors, np.float32)
+
+
+def session(model: bytes) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
