@@ -1,0 +1,81 @@
+"""Who is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks import ours, raw_onnx, reference, stock
+from benchmarks.job import Job, Running, Store
+from benchmarks.ours import TENSORFLOW_FP32, Variant
+from benchmarks.workloads import LONG, NOTES, SENTENCES
+from sparkclin.errors import OptionError
+
+ONNX_FP32 = Variant(engine="onnx", precision="fp32")
+ONNX_INT8 = Variant(engine="onnx", precision="int8")
+
+NOMINAL_GFLOPS = 189
+"""Of the machine that the nominal rates are of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """`prepare` makes what it needs, once; `start` loads it in the measuring process.
+
+    `nominal` are its pieces a second by workload, roughly; they only decide how many rows a measurement gets.
+    """
+
+    name: str
+    prepare: Callable[[Store], object]
+    start: Callable[[Job], Running]
+    nominal: Mapping[str, float]
+
+
+def nominal(sentences: float, notes: float, long: float) -> dict[str, float]:
+    return {SENTENCES: sentences, NOTES: notes, LONG: long}
+
+
+def needs_nothing(store: Store) -> None:
+    """The checkpoint is all it reads."""
+
+
+def raw(name: str, variant: Variant, rates: Mapping[str, float]) -> Contender:
+    prepare, start = partial(ours.prepare, variant=variant), partial(raw_onnx.start, variant=variant)
+    return Contender(name=name, prepare=prepare, start=start, nominal=rates)
+
+
+def sparkclin(name: str, variant: Variant, rates: Mapping[str, float]) -> Contender:
+    prepare, start = partial(ours.prepare, variant=variant), partial(ours.start, variant=variant)
+    return Contender(name=name, prepare=prepare, start=start, nominal=rates)
+
+
+def transformers(name: str, dtype: str, rates: Mapping[str, float]) -> Contender:
+    start = partial(reference.start, dtype=dtype)
+    return Contender(name=name, prepare=needs_nothing, start=start, nominal=rates)
+
+
+STOCK = Contender(name="stock", prepare=stock.prepare, start=stock.start, nominal=nominal(16, 330, 400))
+
+CONTENDERS = (
+    STOCK,
+    transformers("transformers fp32", "float32", nominal(15, 330, 430)),
+    transformers("transformers bf16", "bfloat16", nominal(26, 600, 620)),
+    raw("onnxruntime fp32", ONNX_FP32, nominal(1000, 800, 700)),
+    raw("onnxruntime int8", ONNX_INT8, nominal(3500, 2000, 1600)),
+    sparkclin("sparkclin tensorflow fp32", TENSORFLOW_FP32, nominal(520, 520, 500)),
+    sparkclin("sparkclin onnx fp32", ONNX_FP32, nominal(900, 800, 700)),
+    sparkclin("sparkclin onnx int8", ONNX_INT8, nominal(2500, 2000, 1600)),
+)
+"""In the order of the table."""
+
+OURS = [contender for contender in CONTENDERS if contender.name.startswith("sparkclin")]
+"""The fastest last."""
+
+
+def find_contender(name: str) -> Contender:
+    """Raises OptionError, naming all, for one that there is not."""
+    found = {contender.name: contender for contender in CONTENDERS}
+    if name not in found:
+        raise OptionError(f"there is no contender {name!r}; the contenders are {', '.join(found)}.")
+    return found[name]

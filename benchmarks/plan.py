@@ -1,0 +1,157 @@
+"""Which trials there are: the contenders side by side on three workloads, and how one of them scales."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.contenders import NOMINAL_GFLOPS, Contender
+from benchmarks.job import Job, Store
+from benchmarks.material import Material
+from benchmarks.trials import Trial
+from benchmarks.workloads import LONG, NOTES, Row, make_rows, sample, texts_of, write_rows
+from sparkclin.windows import cut
+
+TASKS_A_CORE = 2
+CORES, WORKERS, CORPUS, WINDOWS = "cores", "workers", "corpus", "windows"
+SCALING = (CORES, WORKERS, CORPUS, WINDOWS)
+
+CORPUS_TIMES = (1, 4, 16)
+WINDOW_COUNTS = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How long measured runs and warm-ups should take on `cpus`, of a machine that multiplies at `gflops` GFLOP/s."""
+
+    seconds: float
+    warm_up_seconds: float
+    gflops: float
+    cpus: tuple[int, ...]
+
+    def rows(self, contender: Contender, workload: str, *, mean_pieces: float, seconds: float) -> int:
+        """How many rows keep the contender busy for about `seconds`: as many for every core, and at least one."""
+        per_s = contender.nominal[workload] * self.gflops / NOMINAL_GFLOPS
+        return max(1, round(per_s * seconds / mean_pieces / len(self.cpus))) * len(self.cpus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planner:
+    """Makes trials, and writes their rows below the store's folder."""
+
+    store: Store
+    material: Material
+    effort: Effort
+    _made: dict[str, list[Row]] = field(default_factory=dict, repr=False)
+
+    def compare(self, contenders: Sequence[Contender], workloads: Sequence[str]) -> list[Trial]:
+        """Every contender on every workload."""
+        return [
+            self._trial(
+                series=workload,
+                case=contender.name,
+                contender=contender,
+                workload=workload,
+                rows=self._sample(contender, workload, seconds=self.effort.seconds),
+            )
+            for workload in workloads
+            for contender in contenders
+        ]
+
+    def scale(self, contender: Contender, series: Sequence[str]) -> list[Trial]:
+        """How `contender` goes with more cores, more workers, a larger corpus and longer notes."""
+        planned = {CORES: self._cores, WORKERS: self._workers, CORPUS: self._corpus, WINDOWS: self._windows}
+        return [trial for name in series for trial in planned[name](contender)]
+
+    def workload(self, name: str) -> list[Row]:
+        """All rows of a workload, made when they are first asked for."""
+        if name not in self._made:
+            tokenizer, max_pieces = self.material.tokenizer(), self.store.shape.max_pieces
+            self._made[name] = make_rows(name, self.material.notes, tokenizer=tokenizer, max_pieces=max_pieces)
+        return self._made[name]
+
+    def _cores(self, contender: Contender) -> list[Trial]:
+        rows = self._sample(contender, NOTES, seconds=self.effort.seconds)
+        cpus = self.effort.cpus
+        return [
+            self._trial(series=CORES, case=str(n), contender=contender, workload=NOTES, rows=rows, cpus=cpus[:n])
+            for n in doubling(len(cpus))
+        ]
+
+    def _workers(self, contender: Contender) -> list[Trial]:
+        rows = self._sample(contender, NOTES, seconds=self.effort.seconds)
+        return [
+            self._trial(series=WORKERS, case=str(n), contender=contender, workload=NOTES, rows=rows, workers=n)
+            for n in doubling(len(self.effort.cpus))
+        ]
+
+    def _corpus(self, contender: Contender) -> list[Trial]:
+        """The same notes once, four times and sixteen times; the middle one takes as long as other runs."""
+        rows = self._sample(contender, NOTES, seconds=self.effort.seconds / CORPUS_TIMES[1])
+        return [
+            self._trial(
+                series=CORPUS, case=f"×{n}", contender=contender, workload=NOTES, rows=sample(rows, n * len(rows))
+            )
+            for n in CORPUS_TIMES
+        ]
+
+    def _windows(self, contender: Contender) -> list[Trial]:
+        """Notes of one, two, four and eight windows: fewer the longer, so that there are as many windows of each."""
+        shape, longest = self.store.shape, WINDOW_COUNTS[-1]
+        tokenizer = self.material.tokenizer()
+        notes_of_longest = self.effort.rows(
+            contender, LONG, mean_pieces=shape.max_pieces * longest, seconds=self.effort.seconds
+        )
+        trials = []
+        for n in WINDOW_COUNTS:
+            n_pieces = shape.max_pieces + (n - 1) * (shape.max_pieces - shape.stride)
+            count = notes_of_longest * longest // n
+            rows = texts_of(n_pieces, self.material.notes, count=count, tokenizer=tokenizer)
+            trials.append(self._trial(series=WINDOWS, case=str(n), contender=contender, workload=LONG, rows=rows))
+        return trials
+
+    def _sample(self, contender: Contender, workload: str, *, seconds: float) -> list[Row]:
+        rows = self.workload(workload)
+        mean_pieces = sum(row.n_pieces for row in rows) / len(rows)
+        return sample(rows, self.effort.rows(contender, workload, mean_pieces=mean_pieces, seconds=seconds))
+
+    def _trial(
+        self,
+        *,
+        series: str,
+        case: str,
+        contender: Contender,
+        workload: str,
+        rows: Sequence[Row],
+        cpus: tuple[int, ...] = (),
+        workers: int = 0,
+    ) -> Trial:
+        """Also writes the rows. `cpus` are all of them where none are given."""
+        cpus, shape = cpus or self.effort.cpus, self.store.shape
+        folder = self.store.folder / "rows" / f"{series}-{case}".replace(" ", "-")
+        warm_up = self._sample(contender, workload, seconds=self.effort.warm_up_seconds)
+        parts = TASKS_A_CORE * (workers or len(cpus))
+        write_rows(rows, folder / "measured", parts=parts)
+        write_rows(warm_up, folder / "warm-up", parts=parts)
+        return Trial(
+            series=series,
+            case=case,
+            job=Job(
+                contender=contender.name,
+                workload=workload,
+                store=self.store,
+                rows=folder / "measured",
+                warm_up=folder / "warm-up",
+                cpus=cpus,
+                master="",
+            ),
+            n_rows=len(rows),
+            n_pieces=sum(row.n_pieces for row in rows),
+            n_windows=sum(len(cut(row.n_pieces, shape.max_pieces, shape.stride)) for row in rows),
+            workers=workers,
+        )
+
+
+def doubling(most: int) -> list[int]:
+    """1, 2, 4, … up to `most`."""
+    return [2**power for power in range(most.bit_length())]

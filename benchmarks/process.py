@@ -1,0 +1,88 @@
+"""Run a command with its output in a file, and watch the memory of all that it starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from benchmarks.errors import RunError
+from benchmarks.material import CHECKOUT
+
+SAMPLE_EVERY_S = 0.25
+LIMIT_S = 3600
+
+
+def run_logged(
+    command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, limit_s: float = LIMIT_S
+) -> None:
+    """Run a command from the checkout. Raises RunError, naming the log, where it fails or takes over `limit_s`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command,
+            cwd=CHECKOUT,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            status = process.wait(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            raise RunError(f"{log.stem} took more than {limit_s:.0f} s and was ended; see {log}") from None
+        finally:
+            end_tree(process)
+    if status:
+        raise RunError(f"{log.stem} ended with status {status}; see {log}")
+
+
+def end_tree(process: subprocess.Popen[bytes]) -> None:
+    """End a process, and whatever of its children still runs, at once."""
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+    process.kill()
+    process.wait()
+
+
+class PeakMemory:
+    """The largest resident memory that all processes below this one had together, in bytes.
+
+    It is a sum of resident sizes, sampled four times a second. Pages that forked processes share count in each of them:
+    for Spark's Python workers these are the interpreter and its libraries, not a model.
+    """
+
+    def __init__(self) -> None:
+        self.peak_bytes = 0
+
+    def sample(self) -> None:
+        total = 0
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # it ended while we looked
+                total += process.memory_info().rss
+        self.peak_bytes = max(self.peak_bytes, total)
+
+
+@contextmanager
+def watching_memory() -> Iterator[PeakMemory]:
+    """Samples until left."""
+    memory, done = PeakMemory(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(SAMPLE_EVERY_S):
+            memory.sample()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield memory
+    finally:
+        done.set()
+        watcher.join()

@@ -1,0 +1,67 @@
+"""transformers in Spark: LongformerModel behind predict_batch_udf, which is how Spark documents it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.job import Job, Running
+from benchmarks.spark import open_session, running
+from benchmarks.workloads import SENTENCES
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+BATCH = {SENTENCES: 8}
+"""Rows in a forward pass, 1 where it is not said: the model pads every row to a multiple of its window, 512, so that a
+sentence costs as much as 512 pieces and one longer row fills the processor by itself."""
+
+THREADS_A_TASK = 1
+"""A task has one core."""
+
+
+def start(job: Job, dtype: str) -> Running:
+    """Means of the last hidden state over a text's pieces; `dtype` is one of torch's, such as bfloat16."""
+    from pyspark.ml.functions import predict_batch_udf
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import ArrayType, FloatType
+
+    batch = BATCH.get(job.workload, 1)
+    checkpoint = job.store.checkpoint
+    # One UDF for warm-up and measurement: a Python worker keeps the model of a UDF.
+    mean_vector = predict_batch_udf(
+        lambda: load(checkpoint, dtype), return_type=ArrayType(FloatType()), batch_size=batch
+    )
+
+    def vectors(rows: DataFrame) -> DataFrame:
+        return rows.withColumn("vector", mean_vector("text"))
+
+    settings = {"batch": str(batch), "torch threads": str(THREADS_A_TASK), "dtype": dtype}
+    return running(open_session(job), vectors, vector=F.col("vector"), settings=settings)
+
+
+def load(checkpoint: Path, dtype: str) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
+    """The function that a Python worker calls: texts (batch,) -> vectors (batch, width)."""
+    import torch
+    from transformers import AutoTokenizer, LongformerModel
+
+    torch.set_num_threads(THREADS_A_TASK)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    model = LongformerModel.from_pretrained(checkpoint, add_pooling_layer=False, dtype=getattr(torch, dtype)).eval()
+    longest = model.config.max_position_embeddings - 2
+
+    def predict(texts: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        encoded = tokenizer(
+            [str(text) for text in texts], padding=True, truncation=True, max_length=longest, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            states = model(**encoded).last_hidden_state.float()
+        mask = encoded["attention_mask"].unsqueeze(-1)
+        means: npt.NDArray[np.float32] = ((states * mask).sum(dim=1) / mask.sum(dim=1)).numpy()
+        return means
+
+    return predict

@@ -1,0 +1,148 @@
+"""The results as text: Markdown tables, which are readable on a terminal too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.plan import SCALING
+from benchmarks.results import Results
+from benchmarks.targets import STOCK, TARGETS, verdict
+from benchmarks.trials import Measurement
+from benchmarks.workloads import WORKLOADS
+
+ABSENT = "–"
+
+
+def to_text(results: Results) -> str:
+    """All of it: the machine, the contenders, the targets, scaling, and what was not measured."""
+    sections = [
+        summary(results),
+        comparison(results) if measured(results, WORKLOADS) else "",
+        target_table(results) if measured(results, [target.series for target in TARGETS]) else "",
+        scaling(results) if measured(results, SCALING) else "",
+        not_measured(results),
+    ]
+    return "\n\n".join(section for section in sections if section)
+
+
+def measured(results: Results, names: Sequence[str]) -> list[str]:
+    return [series for series in results.series() if series in names]
+
+
+def places(results: Results, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Series and case of all rows of a table."""
+    return [(series, case) for series in measured(results, names) for case in results.cases(series)]
+
+
+def summary(results: Results) -> str:
+    machine, model = results.machine, results.model
+    rates = [rate.best for rate in results.matrix_rates]
+    lines = [
+        f"machine: {machine.cpu}, {machine.cores} cores, {machine.memory_gb:.0f} GB, {', '.join(machine.features)}",
+        f"load before the run: {machine.load} (another job's work makes every figure worse)",
+        f"fp32 matrix products: {results.gflops:.0f} GFLOP/s, from {min(rates):.0f} to {max(rates):.0f} during the run",
+        f"model: {model.layers} × {model.width}, window {model.window}, random weights",
+        f"texts: {results.notes_source}; tokenizer: {results.tokenizer_source}",
+        *(
+            f"{name}: {facts.mean_pieces:.1f} pieces on average, {facts.longest:,} at most; "
+            f"limit {results.limit_pieces_per_s(name):,.0f} pieces/s"
+            for name, facts in results.workloads.items()
+        ),
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def comparison(results: Results) -> str:
+    """A row a workload and contender: medians of the rounds."""
+    header = ("workload", "contender", "pieces/s", "min–max", "notes/s", "× stock", "of the limit", "peak GB", "notes")
+    return table(header, [comparison_row(results, *place) for place in places(results, WORKLOADS)])
+
+
+def comparison_row(results: Results, series: str, case: str) -> tuple[str, ...]:
+    done = results.of(series, case)
+    if not done:
+        return series, case, *(ABSENT,) * 7
+    rates = [m.pieces_per_s for m in done]
+    rate = results.median(series, case, lambda m: m.pieces_per_s)
+    return (
+        series,
+        case,
+        shown(rate, ",.0f"),
+        f"{min(rates):,.0f}–{max(rates):,.0f}",
+        shown(results.median(series, case, lambda m: m.rows_per_s), ",.2f"),
+        shown(results.ratio(series, case, STOCK), ",.1f"),
+        shown(None if rate is None else rate / results.limit_pieces_per_s(series), ".0%"),
+        f"{max(m.peak_memory_bytes for m in done) / 2**30:.1f}",
+        f"{done[0].n_rows:,}",
+    )
+
+
+def target_table(results: Results) -> str:
+    rows = []
+    for target in (target for target in TARGETS if target.series in results.series()):
+        found = target.found(results)
+        done = results.of(target.series, target.case)
+        rows.append(
+            (
+                target.series,
+                f"{target.case} ÷ {target.against}",
+                f"≥ {target.at_least:g}",
+                shown(found, ",.2f"),
+                verdict(target, found),
+                f"{done[0].n_rows:,}" if done else ABSENT,
+            )
+        )
+    return table(("target", "what", "asked", "found", "verdict", "notes"), rows)
+
+
+def scaling(results: Results) -> str:
+    """A row a case; `× first` is its rate by that of its series' first case, 1.00 where a window's cost is flat."""
+    header = ("scaling", "case", "contender", "notes", "windows", "seconds", "windows/s", "× first", "peak GB")
+    return table(header, [scaling_row(results, *place) for place in places(results, SCALING)])
+
+
+def scaling_row(results: Results, series: str, case: str) -> tuple[str, ...]:
+    done = results.of(series, case)
+    if not done:
+        return series, case, *(ABSENT,) * 7
+    return (
+        series,
+        case,
+        done[0].contender,
+        f"{done[0].n_rows:,}",
+        f"{done[0].n_windows:,}",
+        shown(results.median(series, case, lambda m: m.elapsed_s), ",.1f"),
+        shown(results.median(series, case, windows_per_s), ",.3f"),
+        shown(results.ratio(series, case, results.cases(series)[0], windows_per_s), ".2f"),
+        f"{max(m.peak_memory_bytes for m in done) / 2**30:.1f}",
+    )
+
+
+def windows_per_s(measurement: Measurement) -> float:
+    return measurement.windows_per_s
+
+
+def not_measured(results: Results) -> str:
+    missing = [f"- {name} was not measured: {reason}" for name, reason in results.missing.items()]
+    failed = [f"- {m.series}, {m.case}, round {m.round}: {m.error}" for m in results.failures()]
+    return "\n".join([*missing, *failed])
+
+
+def shown(value: float | None, form: str) -> str:
+    return ABSENT if value is None else format(value, form)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown, every column padded to one width; a column of numbers is right-aligned."""
+    columns = [column(cells) for cells in zip(header, *rows, strict=True)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True))
+
+
+def column(cells: Sequence[str]) -> list[str]:
+    """The header, the rule below it, and the other cells, all as wide as the widest."""
+    width = max(map(len, cells))
+    if all(cell == ABSENT or cell[0].isdigit() for cell in cells[1:]):
+        padded, rule = [cell.rjust(width) for cell in cells], "-" * (width - 1) + ":"
+    else:
+        padded, rule = [cell.ljust(width) for cell in cells], "-" * width
+    return [padded[0], rule, *padded[1:]]

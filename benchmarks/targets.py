@@ -1,0 +1,58 @@
+"""What the project promises of its speed, as ratios within one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.plan import WORKERS
+from benchmarks.results import Results
+from benchmarks.workloads import LONG, NOTES, SENTENCES, WORKLOADS
+
+LIMIT = "the limit of matrix products"
+FP32, INT8, STOCK = "sparkclin onnx fp32", "sparkclin onnx int8", "stock"
+RAW = {FP32: "onnxruntime fp32", INT8: "onnxruntime int8"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """`case` of `series` is to reach `at_least` times the rate of `against`, another case or LIMIT."""
+
+    series: str
+    case: str
+    against: str
+    at_least: float
+
+    def found(self, results: Results) -> float | None:
+        """None where one of the two was not measured."""
+        if self.against != LIMIT:
+            return results.ratio(self.series, self.case, self.against)
+        rate = results.median(self.series, self.case, lambda m: m.pieces_per_s)
+        return None if rate is None else rate / results.limit_pieces_per_s(self.series)
+
+
+TIMES_STOCK: dict[str, dict[str, float]] = {
+    FP32: {SENTENCES: 50, NOTES: 2.5, LONG: 2},
+    INT8: {SENTENCES: 120, NOTES: 6, LONG: 5},
+}
+
+TARGETS = (
+    *(
+        Target(series=workload, case=case, against=STOCK, at_least=times)
+        for case, by_workload in TIMES_STOCK.items()
+        for workload, times in by_workload.items()
+    ),
+    *(Target(series=workload, case=FP32, against=LIMIT, at_least=0.8) for workload in WORKLOADS),
+    *(
+        Target(series=workload, case=case, against=raw, at_least=0.85)
+        for case, raw in RAW.items()
+        for workload in WORKLOADS
+    ),
+    Target(series=WORKERS, case="2", against="1", at_least=1.8),
+)
+
+
+def verdict(target: Target, found: float | None) -> str:
+    """`met`, by how much it is missed, or that it was not measured."""
+    if found is None:
+        return "not measured"
+    return "met" if found >= target.at_least else f"short by {1 - found / target.at_least:.0%}"

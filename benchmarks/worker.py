@@ -1,0 +1,42 @@
+"""The process that makes one measurement: `python -m benchmarks.worker JOB.json ANSWER.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.contenders import find_contender
+from benchmarks.job import Answer, Job
+
+
+def main() -> None:
+    job_file, answer_file = map(Path, sys.argv[1:])
+    answer = run(Job.from_json(job_file.read_text(encoding="utf-8")))
+    answer_file.write_text(json.dumps(asdict(answer)), encoding="utf-8")
+
+
+def run(job: Job) -> Answer:
+    # Before anything starts a thread: JVMs and engines count the processors that they may use.
+    os.sched_setaffinity(0, job.cpus)
+    begin = time.perf_counter()
+    running = find_contender(job.contender).start(job)
+    loaded = time.perf_counter()
+    running.embed(job.warm_up)
+    warm = time.perf_counter()
+    rows = running.embed(job.rows)
+    end = time.perf_counter()
+    return Answer(
+        rows=rows,
+        load_s=loaded - begin,
+        warm_up_s=warm - loaded,
+        elapsed_s=end - warm,
+        settings=running.settings,
+    )
+
+
+if __name__ == "__main__":
+    main()
