@@ -8,11 +8,11 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMPS := .venv/stamps
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-DEV_EXTRAS := export,train,delta,test,lint
+DEV_EXTRAS := export,train,delta,bench,test,lint
 
 DEMO_OUTPUT := out/demo
 
-.PHONY: demo test lint wheel constraints clean
+.PHONY: demo test lint bench wheel constraints clean
 
 # Only what running needs: no torch, no TensorFlow for Python.
 demo: $(STAMPS)/setup
@@ -28,6 +28,10 @@ lint: $(STAMPS)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Some hours on an otherwise idle machine; make bench ARGS="--only scaling" runs a part.
+bench: $(STAMPS)/dev $(STAMPS)/setup
+	$(BIN)/python -m benchmarks $(ARGS)
 
 wheel: $(STAMPS)/dev
 	$(BIN)/python -m build

@@ -118,7 +118,7 @@ def master_of(trial: Trial, folder: Path) -> Iterator[str]:
 
 
 def in_rounds(trials: Sequence[Trial], *, rounds: int) -> Iterator[tuple[int, Trial]]:
-    """Rounds count from 1. Series after series; within one all its cases, then all again: drift meets all cases alike."""
+    """Series after series; in one all cases, then all again: drift meets all alike. Rounds count from 1."""
     for series in dict.fromkeys(trial.series for trial in trials):
         cases = [trial for trial in trials if trial.series == series]
         yield from ((number, trial) for number in range(1, rounds + 1) for trial in cases)

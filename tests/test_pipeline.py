@@ -17,11 +17,11 @@ from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
 
 import sparkclin
+from benchmarks.cluster import StandaloneCluster
 from sparkclin.corpus import NoteSource, read_notes
 from sparkclin.models import DEMO_MODELS
 from sparkclin.schema import LEVELS, output_schema
 from sparkclin.session import PACKAGES
-from tests.cluster import StandaloneCluster
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "pipelines" / "embed_notes.py"
