@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.plan import SCALING
-from benchmarks.report import measured, windows_per_s
+from benchmarks.report import windows_per_s
 from benchmarks.results import Results
 from benchmarks.workloads import WORKLOADS
 
@@ -22,10 +22,11 @@ FLAT = ("corpus", "windows")
 
 
 def write_plots(results: Results, folder: Path) -> None:
-    if measured(results, WORKLOADS):
-        draw(results, folder / COMPARISON_FILE, names=measured(results, WORKLOADS), panel=comparison_panel)
-    if measured(results, SCALING):
-        draw(results, folder / SCALING_FILE, names=measured(results, SCALING), panel=scaling_panel)
+    """Series without any measurement that succeeded are left out."""
+    found = {m.series for m in results.measurements if m.answer is not None}
+    for names, file, panel in ((WORKLOADS, COMPARISON_FILE, comparison_panel), (SCALING, SCALING_FILE, scaling_panel)):
+        if drawn := [name for name in names if name in found]:
+            draw(results, folder / file, names=drawn, panel=panel)
 
 
 def draw(results: Results, file: Path, *, names: Sequence[str], panel: Callable[[Axes, Results, str], None]) -> None:

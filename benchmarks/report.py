@@ -26,6 +26,7 @@ def to_text(results: Results) -> str:
 
 
 def measured(results: Results, names: Sequence[str]) -> list[str]:
+    """Those of the series that were tried."""
     return [series for series in results.series() if series in names]
 
 

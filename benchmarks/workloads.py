@@ -30,7 +30,7 @@ FILLER = " a"
 """One piece in byte-level BPE of English: it brings a text that ends at a word's end to an exact length."""
 
 N_LONG = 64
-"""How many different long texts there are; more rows than that repeat them."""
+"""How many long texts are made; more rows than that repeat them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +83,10 @@ def text_of(n_pieces: int, supply: Iterator[Row], *, tokenizer: Tokenizer) -> st
         enough += row.n_pieces
     joined = "\n\n".join(parts)
     encoding = tokenizer.encode(joined, add_special_tokens=False)
-    words = [*encoding.word_ids, None]
-    whole = next(n for n in range(n_pieces, 0, -1) if words[n - 1] != words[n])
-    text = joined[: encoding.offsets[whole - 1][1]].rstrip()
+    # The most pieces that end with a word, 0 where the first word alone has too many.
+    words, ends = [None, *encoding.word_ids, None], [0, *(end for _, end in encoding.offsets)]
+    whole = next(n for n in range(n_pieces, -1, -1) if words[n] != words[n + 1])
+    text = joined[: ends[whole]].rstrip()
     text += FILLER * (n_pieces - count_pieces(text, tokenizer))
     if (found := count_pieces(text, tokenizer)) != n_pieces:
         raise RunError(f"a text that should have {n_pieces} pieces has {found}: the tokenizer is no byte-level BPE.")

@@ -7,9 +7,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
-from tests.echo import SPECIAL_PIECES
+from benchmarks.material import byte_level_tokenizer
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -17,14 +16,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 @cache
 def roberta_tokenizer_json() -> str:
     """The tokenizer.json of RoBERTa, which is Clinical-Longformer's too."""
-    folder = _present("roberta-tokenizer")
-    tokenizer = Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
-    special = [AddedToken(piece, lstrip=piece == "<mask>", special=True) for piece in SPECIAL_PIECES]
-    tokenizer.add_special_tokens(special)
-    return str(tokenizer.to_str())
+    return byte_level_tokenizer(_present("roberta-tokenizer"))
 
 
 @cache

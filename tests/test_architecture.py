@@ -22,6 +22,7 @@ FORBIDDEN = {
     "pipelines": {"export", *NOT_INSTALLED, *MODEL_LIBRARIES},
     "export": {"pipelines", *NOT_INSTALLED},
     "training": {"tests"},
+    "benchmarks": {"tests"},
     "docker": {"export", "tests", "training", *MODEL_LIBRARIES},
 }
 DESCRIBED = ("sparkclin", "export", "pipelines")

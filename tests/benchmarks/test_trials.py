@@ -1,0 +1,73 @@
+"""Order of the measurements, and what becomes of one that fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmarks.checkpoint import TINY
+from benchmarks.errors import RunError
+from benchmarks.job import Job, Store
+from benchmarks.process import PeakMemory, run_logged
+from benchmarks.trials import Trial, in_rounds, measure
+
+
+def trial(folder: Path, *, series: str = "notes", case: str = "stock") -> Trial:
+    job = Job(
+        contender=case,
+        workload="notes",
+        store=Store(folder=folder, shape=TINY),
+        rows=folder / "rows",
+        warm_up=folder / "warm-up",
+        cpus=tuple(os.sched_getaffinity(0)),
+        master="",
+    )
+    return Trial(series=series, case=case, job=job, n_rows=1, n_pieces=1, n_windows=1)
+
+
+def test_cases_of_a_series_take_turns(tmp_path: Path) -> None:
+    trials = [trial(tmp_path, series=series, case=case) for series in ("long", "notes") for case in ("a", "b")]
+    order = [(t.series, number, t.case) for number, t in in_rounds(trials, rounds=2)]
+    assert order == [(series, number, case) for series in ("long", "notes") for number in (1, 2) for case in ("a", "b")]
+
+
+def test_a_failure_is_a_measurement_that_names_its_log(tmp_path: Path) -> None:
+    found = measure(trial(tmp_path, case="nobody"), number=1)
+    assert found.answer is None
+    assert "ended with status 1" in found.error
+    log = tmp_path / "logs" / "notes-nobody-1.log"
+    assert str(log) in found.error
+    assert "there is no contender 'nobody'" in log.read_text(encoding="utf-8")
+
+
+def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    # Both wait for input that nobody sends.
+    child = f"import os, pathlib; pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); input()"
+    parent = f"import subprocess; subprocess.Popen([{sys.executable!r}, '-c', {child!r}], stdin=subprocess.PIPE).wait()"
+    with pytest.raises(RunError, match="took more than 5 s"):
+        run_logged([sys.executable, "-c", parent], log=tmp_path / "hangs.log", limit_s=5)
+    pid = int(pid_file.read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_memory_of_children_counts_and_our_own_does_not() -> None:
+    megabytes = 200
+    code = f"held = bytearray({megabytes} * 2**20); held[::4096] = b'x' * len(held[::4096]); print('ready'); input()"
+    ours = bytearray(4 * megabytes * 2**20)
+    ours[::4096] = b"x" * len(ours[::4096])
+    with subprocess.Popen(
+        [sys.executable, "-uc", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        memory = PeakMemory()
+        memory.sample()
+        child.communicate("\n")
+    memory.sample()
+    assert megabytes * 2**20 <= memory.peak_bytes < 2 * megabytes * 2**20
