@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from sparkclin.bundle import Bundle
+from sparkclin.bundle import ENGINES, PRECISIONS, Bundle
 from sparkclin.corpus import (
     INPUT_FORMATS,
     OUTPUT_FORMATS,
@@ -32,12 +32,12 @@ from sparkclin.corpus import (
 from sparkclin.embedding import EmbedOptions, embed
 from sparkclin.errors import IncompleteError, ModelError, SparkclinError
 from sparkclin.models import active_repository, use_models
-from sparkclin.pooling import POOLINGS
 from sparkclin.progress import Work, shown
 from sparkclin.report import NoteCounts, RunReport, count_columns
 from sparkclin.repository import ModelRepository
 from sparkclin.schema import LEVELS
 from sparkclin.session import spark_session
+from sparkclin.spans import POOLINGS
 from sparkclin.tokenizer import CONTEXTS
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> RunReport:
     spark = spark_session(app_name="sparkclin embed_notes")
     spark.sparkContext.setLogLevel("ERROR")
     repository = use_models(spark, options.models or active_repository().root)
-    bundle = choose_model(repository, options.model)
+    bundle = choose_model(repository, options)
     embedding = embed_options(options, bundle)
     refuse_existing(spark, options.output)
     notes = read_notes(spark, note_source(options))
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> RunReport:
         notes.repartition(n_tasks),
         bundle=bundle,
         options=embedding,
-        observe=lambda tokenized: tokenized.observe(counts, *count_columns()),
+        observe=lambda pooled: pooled.observe(counts, *count_columns()),
     )
     with shown(spark.sparkContext, Work(group=f"embed {options.output}", n_notes=n_notes, n_tasks=n_tasks)):
         write_vectors(vectors, options.output, format=options.output_format)
@@ -130,15 +130,15 @@ def check_output(spark: SparkSession, options: argparse.Namespace, *, expected_n
     return int(row.rows)
 
 
-def choose_model(repository: ModelRepository, name: str | None) -> Bundle:
+def choose_model(repository: ModelRepository, options: argparse.Namespace) -> Bundle:
     """The model asked for; without a name, the only one there is."""
-    if name is not None:
-        return repository.find(name)
-    models = repository.newest()
-    if len(models) == 1:
-        return models[0]
-    names = ", ".join(sorted(bundle.manifest.name for bundle in models)) or "none"
-    raise ModelError(f"{repository.root} holds the models {names}: choose one with --model.")
+    name = options.model
+    if name is None:
+        names = sorted({record.name for record in repository.records()})
+        if len(names) != 1:
+            raise ModelError(f"{repository.root} holds the models {', '.join(names) or 'none'}: choose with --model.")
+        [name] = names
+    return repository.find(name, engine=options.engine, precision=options.precision)
 
 
 def embed_options(options: argparse.Namespace, bundle: Bundle) -> EmbedOptions:
@@ -187,6 +187,8 @@ def parser() -> argparse.ArgumentParser:
     add("--level", choices=LEVELS, default="document", help="one vector a …; default: document")
     add("--model", metavar="NAME", help="default: the only model of the repository")
     add("--models", metavar="DIR", help="the model repository; default: $SPARKCLIN_MODELS, else the demo model")
+    add("--engine", choices=ENGINES, help="default: onnx where the model has it, which is faster")
+    add("--precision", choices=PRECISIONS, help="int8: faster, and not exact; default: fp32 where the model has it")
     add("--input-format", choices=INPUT_FORMATS, default="parquet", help="text: a file is a note; default: parquet")
     add("--output-format", choices=OUTPUT_FORMATS, default="parquet", help="default: parquet")
     add("--id-column", default="note_id", metavar="NAME", help="default: note_id")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,14 @@ def feed(notes: Sequence[Sequence[Ints]], *, code_words: pa.StringArray) -> Feed
     )
 
 
+def documents(texts: Sequence[str]) -> pa.ListArray:
+    """One row of document annotations with these texts."""
+    places, sizes = np.arange(len(texts)), np.array([len(text) for text in texts], dtype=np.int64)
+    annotations = _annotations(DOCUMENT, 0 * sizes, sizes - 1, pa.array(texts, pa.string()), places)
+    return _lists(np.array([len(texts)]), annotations)
+
+
+@lru_cache(maxsize=4)
 def code_words(n_ids: int) -> pa.StringArray:
     """The code of every id below `n_ids`."""
     return pa.array([codes.encode(index) for index in range(n_ids)], pa.string())

@@ -15,7 +15,11 @@ from sparkclin.errors import ModelError
 
 MANIFEST_FILE = "sparkclin.json"
 TOKENIZER_FILE = "tokenizer.json"
-FORMAT_REVISION = 1
+FORMAT_REVISION = 2
+
+ENGINES = ("onnx", "tensorflow")
+PRECISIONS = ("fp32", "int8")
+"""Of versions of a model, each in the order in which one is preferred where the user does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +27,8 @@ class Manifest:
     """What a bundle is and what made it.
 
     `max_pieces` is the most pieces a window may have, special pieces not counted; `width` the length of a vector;
-    `vocab_size` the number V of ordinary piece ids (codes are V…2V−1); `cls_id` the id of the first special piece;
+    `vocab_size` the number V of ordinary piece ids (codes are V…2V−1); `cls_id` and `sep_id` the ids of the special
+    pieces that begin and end a window, `pad_id` that of padding; `engine` is one of ENGINES, `precision` of PRECISIONS;
     `created` is UTC, ISO 8601 with milliseconds; `config` the checkpoint's own configuration; `libraries` name ->
     version; `parity` the figures of the export's verification; `files` path in the bundle -> SHA-256.
     """
@@ -38,6 +43,8 @@ class Manifest:
     width: int
     vocab_size: int
     cls_id: int
+    sep_id: int
+    pad_id: int
     created: str
     source: str
     source_sha256: dict[str, str]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from sparkclin.bundle import Bundle, is_remote
+from sparkclin.bundle import ENGINES, PRECISIONS, Bundle, is_remote
 from sparkclin.environment import find_installation, set_up
 from sparkclin.errors import SparkclinError
 from sparkclin.models import MODELS_VARIABLE, active_repository
@@ -33,9 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def list_models(options: argparse.Namespace) -> int:
     repository = _repository(options)
     bundles = repository.bundles() if options.all else repository.newest()
-    rows = [("NAME", "LANGUAGE", "CREATED", "FAMILY", "WIDTH", "MAX PIECES", "FOLDER")]
+    rows = [("NAME", "LANGUAGE", "ENGINE", "PRECISION", "CREATED", "FAMILY", "WIDTH", "MAX PIECES", "FOLDER")]
     rows += [
-        (m.name, m.language, m.created, m.family, str(m.width), str(m.max_pieces), b.location.rsplit("/", 1)[1])
+        (
+            *(m.name, m.language, m.engine, m.precision, m.created, m.family, str(m.width), str(m.max_pieces)),
+            b.location.rsplit("/", 1)[1],
+        )
         for b in bundles
         for m in [b.manifest]
     ]
@@ -46,7 +49,7 @@ def list_models(options: argparse.Namespace) -> int:
 
 
 def describe_model(options: argparse.Namespace) -> int:
-    bundle = _repository(options).find(options.name, options.language)
+    bundle = _find(_repository(options), options)
     described = {"location": bundle.location, **asdict(bundle.manifest)}
     del described["files"]
     print(json.dumps(described, indent=2, ensure_ascii=False))
@@ -55,8 +58,12 @@ def describe_model(options: argparse.Namespace) -> int:
 
 def check_models(options: argparse.Namespace) -> int:
     repository = _repository(options)
-    bundles = [repository.find(options.name, options.language)] if options.name else repository.bundles()
+    bundles = [_find(repository, options)] if options.name else repository.bundles()
     return max([_check(bundle) for bundle in bundles], default=0)
+
+
+def _find(repository: ModelRepository, options: argparse.Namespace) -> Bundle:
+    return repository.find(options.name, options.language, engine=options.engine, precision=options.precision)
 
 
 def _check(bundle: Bundle) -> int:
@@ -99,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_kind(action: argparse.ArgumentParser) -> None:
+    action.add_argument("--language", default="en")
+    action.add_argument("--engine", choices=ENGINES, help="default: onnx where there is one")
+    action.add_argument("--precision", choices=PRECISIONS, help="default: fp32 where there is one")
+
+
 def _add_models(models: argparse.ArgumentParser) -> None:
     models.add_argument(
         "--models", metavar="DIR", help=f"the repository; by default ${MODELS_VARIABLE}, else the demo model's"
@@ -111,12 +124,12 @@ def _add_models(models: argparse.ArgumentParser) -> None:
 
     describe = actions.add_parser("describe", help="what a model is, what made it, and its parity figures, as JSON")
     describe.add_argument("name")
-    describe.add_argument("--language", default="en")
+    _add_kind(describe)
     describe.set_defaults(command=describe_model)
 
     check = actions.add_parser(
         "check", help="compare every file with the hash in the manifest; exit status 1 if one differs"
     )
     check.add_argument("name", nargs="?", help="by default all versions of all models")
-    check.add_argument("--language", default="en")
+    _add_kind(check)
     check.set_defaults(command=check_models)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sparkclin.annotations import DOCUMENT, annotator_type
 from sparkclin.bundle import Bundle
 from sparkclin.errors import InputError, OptionError
-from sparkclin.models import load
-from sparkclin.pooling import VectorPooler, check_pooling
+from sparkclin.models import load, load_for_packs, pack_vocabulary
+from sparkclin.packing import NOTES, SPANS, Packing, pack_batches, packed_schema, pooled_schema, unpack_batches
+from sparkclin.pooling import VectorPooler
 from sparkclin.schema import (
     EMBEDDINGS,
     NOTE_ID,
@@ -20,6 +23,8 @@ from sparkclin.schema import (
     VECTORS,
     output_schema,
 )
+from sparkclin.spans import check_pooling
+from sparkclin.tokenization import Tokenization, shared
 from sparkclin.tokenizer import CONTEXTS, NoteTokenizer
 from sparkclin.windows import check_options
 
@@ -68,7 +73,7 @@ def embed(
 ) -> DataFrame:
     """(note_id, text) -> the output schema of the level; every note is in it, an empty or null one with a null vector.
 
-    `observe` may add an observation to the tokenized notes (a row a note, with n_pieces, n_windows, status).
+    `observe` may add an observation to the pooled notes (a row a note, with n_pieces, n_windows, status).
     Other columns of `notes` are left out. Raises InputError where note_id or text is missing, and OptionError where the
     model reads fewer pieces than `options.max_pieces`.
     """
@@ -76,11 +81,39 @@ def embed(
     limit = bundle.manifest.max_pieces
     if options.max_pieces > limit:
         raise OptionError(f"max_pieces is {options.max_pieces}; {bundle.manifest.name} reads at most {limit}.")
-    tokenized = _tokenizer(bundle, options).transform(_with_sentences(notes.select(NOTE_ID, TEXT), options))
+    read = _with_sentences(notes.select(NOTE_ID, TEXT), options)
+    pools_inside = bundle.manifest.engine == "onnx" and options.level != "token"
+    pooled = _pooled_inside(read, bundle, options) if pools_inside else _pooled_after(read, bundle, options)
+    return _rows(observe(pooled) if observe else pooled, options, model=bundle.manifest.name)
+
+
+def _pooled_inside(notes: DataFrame, bundle: Bundle, options: EmbedOptions) -> DataFrame:
+    """By a model that pools in its graph: packs of windows in, one vector a span out; see sparkclin.packing."""
+    from pyspark.sql import functions as F
+
+    spark, note_id = notes.sparkSession, notes.schema[NOTE_ID].dataType
+    how = Packing(
+        tokenization=_tokenization(options),
+        level=options.level,
+        pooling=options.pooling,
+        vocabulary=pack_vocabulary(bundle),
+    )
+    pack = partial(pack_batches, tokenizer=shared(spark, bundle.tokenizer_json()), how=how)
+    # Spark drops a column's metadata, by which Spark NLP knows annotations, where Python hands it back.
+    packs = notes.mapInArrow(pack, packed_schema(note_id)).withMetadata(DOCUMENT, annotator_type(DOCUMENT))
+    annotator = load_for_packs(spark, bundle).setInputCols([DOCUMENT]).setOutputCol(EMBEDDINGS)
+    answers = annotator.transform(packs).select(SPANS, NOTES, F.col(f"{EMBEDDINGS}.embeddings").alias(VECTORS))
+    pooled: DataFrame = answers.mapInArrow(partial(unpack_batches, pooling=options.pooling), pooled_schema(note_id))
+    return pooled
+
+
+def _pooled_after(notes: DataFrame, bundle: Bundle, options: EmbedOptions) -> DataFrame:
+    """By a model that gives a vector a piece, pooled in Python."""
+    tokenized = _tokenizer(bundle, options).transform(notes)
     slim = tokenized.drop(SENTENCES) if options.level == "token" else tokenized.drop(SENTENCES, TEXT)
-    embedded = _annotator(bundle, options).transform(observe(slim) if observe else slim)
     pooler = VectorPooler(level=options.level, pooling=options.pooling, cls=options.cls)
-    return _rows(pooler.transform(embedded), options, model=bundle.manifest.name)
+    pooled: DataFrame = pooler.transform(_annotator(bundle, options).transform(slim))
+    return pooled
 
 
 def _check_columns(notes: DataFrame) -> None:
@@ -103,6 +136,17 @@ def _with_sentences(notes: DataFrame, options: EmbedOptions) -> DataFrame:
     detector = SentenceDetector().setInputCols(["_assembled"]).setOutputCol(SENTENCES)
     detected: DataFrame = detector.transform(assembled).drop("_assembled")
     return detected
+
+
+def _tokenization(options: EmbedOptions) -> Tokenization:
+    return Tokenization(
+        text_column=TEXT,
+        sentence_column=SENTENCES if options.level == "sentence" else None,
+        context=options.context,
+        max_pieces=options.max_pieces,
+        stride=options.stride,
+        cls_id=None,  # a pack has it anyway
+    )
 
 
 def _tokenizer(bundle: Bundle, options: EmbedOptions) -> NoteTokenizer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from sparkclin.bundle import Bundle
 from sparkclin.errors import ModelError, SetupError
-from sparkclin.repository import ModelRepository
+from sparkclin.packs import Vocabulary
+from sparkclin.repository import ModelRepository, Record, Wanted
 from sparkclin.session import check_session, free_spark_nlp, running_session, scala_object
 
 if TYPE_CHECKING:
@@ -19,8 +21,11 @@ if TYPE_CHECKING:
 MODELS_VARIABLE = "SPARKCLIN_MODELS"
 DEMO_MODELS = Path(__file__).parent / "demo" / "models"
 
-ANNOTATORS = ("LongformerEmbeddings",)
+ANNOTATORS = ("LongformerEmbeddings", "RoBertaEmbeddings")
 """The Spark NLP annotators that a manifest may name; all are classes of `sparknlp.annotator`."""
+
+STOCK_ANNOTATOR = ANNOTATORS[0]
+"""What a caller in the JVM gets of a name: only Python's calls tell for which annotator they ask."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +47,11 @@ class _Loaded:
 
 @dataclass(frozen=True, kw_only=True)
 class _InUse:
-    """What use_models() set, and what was loaded from there since."""
+    """What use_models() set, what was loaded from there since, and what Python's last call for a name wants of it."""
 
     repository: ModelRepository
     loaded: dict[_Request, _Loaded] = field(default_factory=dict)
+    wanted: dict[tuple[str, str | None], Record] = field(default_factory=dict)
 
 
 _in_use: _InUse | None = None
@@ -69,10 +75,10 @@ def use_models(spark: SparkSession, root: str | Path) -> ModelRepository:
     free_spark_nlp(spark)
     repository = ModelRepository(root)
     repository.records()  # what is wrong with it is better known now
-    _serve(spark, repository)
     for request in _in_use.loaded if _in_use else ():
         _forget(request)
     _in_use = _InUse(repository=repository)
+    _serve(spark, _in_use)
     _wrap_stock_download()
     return repository
 
@@ -93,8 +99,9 @@ def active_repository() -> ModelRepository:
     )
 
 
-def pretrained(name: str, language: str = "en") -> Any:
-    """The newest version of a model of active_repository(), as Spark NLP's annotator object.
+def pretrained(name: str, language: str = "en", *, engine: str | None = None, precision: str | None = None) -> Any:
+    """The newest version of a model of active_repository(), as Spark NLP's annotator object: LongformerEmbeddings for
+    engine tensorflow, RoBertaEmbeddings for onnx. Without `engine` or `precision`: exact, and then fast.
 
     Every call loads the model anew, so what is set on one object does not show on another.
     Raises ModelError, listing what there is, for a name that is not there, and SetupError without a session.
@@ -104,7 +111,7 @@ def pretrained(name: str, language: str = "en") -> Any:
         raise SetupError("no Spark session is running. Start one first: sparkclin.spark_session()")
     check_session(spark)
     free_spark_nlp(spark)
-    return load(active_repository().find(name, language))
+    return load(active_repository().find(name, language, engine=engine, precision=precision))
 
 
 def load(bundle: Bundle) -> Any:
@@ -118,6 +125,42 @@ def load(bundle: Bundle) -> Any:
     return annotator.load(bundle.url)
 
 
+def load_for_packs(spark: SparkSession, bundle: Bundle) -> Any:
+    """An ONNX bundle as a UAEEmbeddings that reads packs, a row a pack; see sparkclin.packs.
+
+    That class gives back a row's first vector as it is, of any length, which Spark NLP's carriers of RoBERTa's kind do
+    not. It is built here around the session that the bundle's own annotator has, so the model is in memory once.
+    """
+    from sparknlp.annotator import UAEEmbeddings
+
+    jvm: Any = spark._jvm
+    nothing = scala_object(jvm, "scala.None")
+    session = load(bundle)._java_obj.getModelIfNotSet().onnxWrapper()
+    reader = jvm.com.johnsnowlabs.nlp.embeddings.UAEEmbeddings()
+    reader.setVocabulary(_to_ids(jvm, pack_vocabulary(bundle).words()))
+    reader.setModelIfNotSet(spark._jsparkSession, nothing, session, nothing)
+    annotator = UAEEmbeddings(java_model=reader).setCaseSensitive(True).setPoolingStrategy("cls").setBatchSize(1)
+    return annotator._set(maxSentenceLength=LONGEST_PACK)  # its setter refuses more than 512
+
+
+LONGEST_PACK = 1_000_000
+"""In pieces: no limit, which Spark NLP would keep by cutting."""
+
+
+def pack_vocabulary(bundle: Bundle) -> Vocabulary:
+    manifest = bundle.manifest
+    return Vocabulary(size=manifest.vocab_size, cls_id=manifest.cls_id, sep_id=manifest.sep_id, pad_id=manifest.pad_id)
+
+
+def _to_ids(jvm: Any, words: Sequence[str]) -> Any:
+    """Words as a Scala Map to their places in the list, in a few calls to the JVM whatever their number."""
+    lines = jvm.java.util.regex.Pattern.compile("\n").splitAsStream("\n".join(words))
+    listed = lines.collect(jvm.java.util.stream.Collectors.toList())
+    buffer = jvm.scala.collection.JavaConverters.asScalaBufferConverter(listed).asScala()
+    can_build = scala_object(jvm, "scala.collection.Seq").canBuildFrom()
+    return buffer.zipWithIndex(can_build).toMap(getattr(jvm.scala.Predef, "$conforms")())
+
+
 class _Downloader:
     """Spark NLP's trait ResourceDownloader (5.5.3), answered from a repository. py4j calls it from the JVM.
 
@@ -128,10 +171,11 @@ class _Downloader:
     class Java:
         implements = ("com.johnsnowlabs.nlp.pretrained.ResourceDownloader",)
 
-    def __init__(self, spark: SparkSession, repository: ModelRepository) -> None:
+    def __init__(self, spark: SparkSession, in_use: _InUse) -> None:
         self._gateway = _gateway(spark)
         self._hadoop = spark._jsc.hadoopConfiguration()
-        self._repository = repository
+        self._repository = in_use.repository
+        self._wanted = in_use.wanted
 
     def downloadMetadataIfNeed(self, folder: str) -> Any:  # noqa: N802, ARG002
         jvm = self._gateway.jvm
@@ -162,7 +206,10 @@ class _Downloader:
 
     def _url(self, request: Any) -> str:
         language = request.language()
-        record = self._repository.resolve(request.name(), language.get() if language.isDefined() else None)
+        asked = (str(request.name()), language.get() if language.isDefined() else None)
+        record = self._wanted.get(asked) or self._repository.resolve(
+            Wanted(name=asked[0], language=asked[1], annotator=STOCK_ANNOTATOR)
+        )
         return self._repository.url(record)
 
 
@@ -170,13 +217,13 @@ def _gateway(spark: SparkSession) -> Any:
     return spark.sparkContext._gateway
 
 
-def _serve(spark: SparkSession, repository: ModelRepository) -> None:
+def _serve(spark: SparkSession, in_use: _InUse) -> None:
     """Put a _Downloader in the place of Spark NLP's three."""
     from pyspark.java_gateway import ensure_callback_server_started
 
     gateway = _gateway(spark)
     ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
-    downloader = _Downloader(spark, repository)
+    downloader = _Downloader(spark, in_use)
     spark_nlp = scala_object(gateway.jvm, "com.johnsnowlabs.nlp.pretrained.ResourceDownloader")
     for setter in ("publicDownloader_$eq", "privateDownloader_$eq", "communityDownloader_$eq"):
         getattr(spark_nlp, setter)(downloader)
@@ -197,19 +244,20 @@ def _wrap_stock_download() -> None:
     def download_model(
         reader: Any, name: str, language: str, remote_loc: str | None = None, j_dwn: str = "PythonResourceDownloader"
     ) -> Any:
-        _prepare(_Request(name, language, remote_loc))
+        _prepare(_Request(name, language, remote_loc), annotator=reader.name)
         return stock(reader, name, language, remote_loc, j_dwn)
 
     ResourceDownloader.downloadModel = staticmethod(download_model)
 
 
-def _prepare(request: _Request) -> None:
+def _prepare(request: _Request, *, annotator: str) -> None:
     """Raise ModelError for a name that is not there; make the JVM forget a model that is not the one to load now."""
     from pyspark import SparkContext
 
     if _in_use is None or SparkContext._active_spark_context is None:
         return
-    record = _in_use.repository.resolve(request.name, request.language)
+    record = _in_use.repository.resolve(Wanted(name=request.name, language=request.language, annotator=annotator))
+    _in_use.wanted[request.name, request.language] = record
     wanted = _Loaded(_in_use.repository.location(record), str(SparkContext._active_spark_context.applicationId))
     # A name that was not loaded since use_models() may still be in the JVM, from another repository.
     if _in_use.loaded.get(request) != wanted:

@@ -20,16 +20,13 @@ from sparkclin.annotations import DOCUMENT, TOKEN
 from sparkclin.errors import IncompleteError, InputError, OptionError, SetupError
 from sparkclin.pieces import NO_WORD, Ints
 from sparkclin.schema import EMBEDDINGS, LEVELS, PIECES, VECTORS
+from sparkclin.spans import POOLINGS, NotePieces, Part, check_pooling, plan_spans
 from sparkclin.windows import Range, Window, own
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Floats = NDArray[np.float32]
-
-SPAN_POOLINGS = ("mean", "cls", "max", "mean_max")
-TOKEN_POOLINGS = ("mean", "first")
-POOLINGS = ("mean", "cls", "max", "mean_max", "first")
 
 BATCH_SETTING = "spark.sql.execution.arrow.maxRecordsPerBatch"
 MAX_NOTES_AT_ONCE = 64
@@ -50,30 +47,6 @@ class Pooling:
             raise OptionError("pooling cls needs the vectors of the first special piece: set cls on NoteTokenizer too.")
 
 
-def check_pooling(level: str, pooling: str) -> None:
-    """Raises OptionError for a level or pooling that is not known, or not at that level."""
-    allowed = TOKEN_POOLINGS if level == "token" else SPAN_POOLINGS
-    if level not in LEVELS or pooling not in allowed:
-        raise OptionError(
-            f"level {level!r} with pooling {pooling!r}: expected one of {', '.join(LEVELS)}, and at level "
-            f"{level} one of {', '.join(allowed)}."
-        )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NotePieces:
-    """A note as the column `pieces` describes it: begins, ends, words (pieces,), ranges of windows and sentences."""
-
-    begins: Ints
-    ends: Ints
-    words: Ints
-    windows: Sequence[Range]
-    sentences: Sequence[Range]
-
-    def __len__(self) -> int:
-        return len(self.begins)
-
-
 @dataclass(frozen=True, eq=False)
 class Span:
     """One result: its range in code points, and its vector, None where there is nothing to make one of."""
@@ -84,91 +57,72 @@ class Span:
 
 
 @dataclass(frozen=True, eq=False)
-class NoteVectors:
-    """A note's vectors as the model gave them, (rows, width), and which row is what.
+class Pooled:
+    """The vectors of a part: how many there are, their mean in float64 and their maximum, (width,) each."""
 
-    `of_pieces` is the row of each piece, taken from the window that owns it; `of_cls` the row of each window's first
-    special piece, none where they were not asked for; `of_windows` the rows of each window's pieces.
-    """
-
-    rows: Floats
-    of_pieces: Ints
-    of_cls: Ints
-    of_windows: tuple[Ints, ...]
+    size: int
+    mean: NDArray[np.float64]
+    largest: Floats
 
     @classmethod
-    def arrange(cls, rows: Floats, windows: Sequence[Window], *, brings_cls: bool) -> NoteVectors:
-        """Raises IncompleteError, with the counts, where there is not a row for every piece."""
-        sizes = np.array([window.end - window.begin for window in windows], dtype=np.int32) + int(brings_cls)
-        if len(rows) != sizes.sum():
-            raise IncompleteError(
-                f"{sizes.sum()} pieces went into the model, {len(rows)} vectors came out. Give the embeddings "
-                "stage a maxSentenceLength of at least NoteTokenizer's maxPieces + 2, and VectorPooler the same cls as "
-                "NoteTokenizer."
-            )
-        starts = np.cumsum(sizes) - sizes
-        firsts = starts + int(brings_cls)
-        owned = [
-            np.arange(first + w.own_begin - w.begin, first + w.own_end - w.begin)
-            for first, w in zip(firsts, windows, strict=True)
-        ]
-        return cls(
-            rows=rows,
-            of_pieces=np.concatenate([np.empty(0, np.int32), *owned]).astype(np.int32),
-            of_cls=starts.astype(np.int32) if brings_cls else np.empty(0, np.int32),
-            of_windows=tuple(np.arange(f, s + n) for f, s, n in zip(firsts, starts, sizes, strict=True)),
-        )
+    def of(cls, vectors: Floats) -> Pooled:
+        """(pieces, width), at least one piece"""
+        return cls(len(vectors), vectors.mean(axis=0, dtype=np.float64), vectors.max(axis=0))
 
 
-def pool_note(rows: Floats, note: NotePieces, how: Pooling) -> list[Span]:
-    """All results of a note at a level, in order; none for a note without pieces."""
-    if not len(note):
-        return []
-    vectors = NoteVectors.arrange(rows, own(note.windows), brings_cls=how.brings_cls)
-    match how.level:
-        case "document":
-            return [_span(note, vectors, range(len(note)), vectors.of_pieces, vectors.of_cls, how)]
-        case "window":
-            return [
-                _span(note, vectors, range(*window), vectors.of_windows[index], vectors.of_cls[index : index + 1], how)
-                for index, window in enumerate(note.windows)
-            ]
-        case "sentence":
-            return _sentences(note, vectors, how)
-        case _:
-            return _tokens(note, vectors, how)
+def merge(pooled: Sequence[Pooled], pooling: str) -> Floats:
+    """The vector of a result from its parts, at least one: (width,), or (2 width,) for mean_max."""
+    sizes = np.array([part.size for part in pooled])
+    mean: Floats = (sizes @ np.stack([part.mean for part in pooled]) / sizes.sum()).astype(np.float32)
+    if pooling in ("mean", "cls"):
+        return mean
+    largest: Floats = np.max([part.largest for part in pooled], axis=0)
+    return largest if pooling == "max" else np.concatenate([mean, largest])
 
 
-def _span(note: NotePieces, vectors: NoteVectors, pieces: range, of_pieces: Ints, of_cls: Ints, how: Pooling) -> Span:
-    vector = pool(vectors.rows[of_cls], "mean") if how.pooling == "cls" else pool(vectors.rows[of_pieces], how.pooling)
-    return Span(int(note.begins[pieces[0]]), int(note.ends[pieces[-1]]), vector)
-
-
-def _sentences(note: NotePieces, vectors: NoteVectors, how: Pooling) -> list[Span]:
-    """From the pieces that begin in a sentence; for cls, from the windows that begin in it.
-
-    Raises OptionError for cls where a window goes on in the next sentence.
-    """
-    edges = np.searchsorted(note.begins, np.array(note.sentences).reshape(-1, 2)).tolist()
-    if how.pooling != "cls":
-        rows = [vectors.of_pieces[first:after] for first, after in edges]
-        return [_sentence(s, vectors.rows[own], how.pooling) for s, own in zip(note.sentences, rows, strict=True)]
-    windows = [[i for i, (b, e) in enumerate(note.windows) if first <= b and e <= after] for first, after in edges]
-    if sum(map(len, windows)) != len(note.windows):
-        raise OptionError(
-            "pooling cls at level sentence: the windows, and so their cls vectors, are not of one sentence each. "
-            "Set context sentence on NoteTokenizer, or choose another pooling."
-        )
+def merge_results(results: Sequence[Range], parts: Sequence[tuple[int, Pooled]], pooling: str) -> list[Span]:
+    """All results of a note, in order, from its parts, each given with the index of its result."""
+    of_result: list[list[Pooled]] = [[] for _ in results]
+    for result, pooled in parts:
+        of_result[result].append(pooled)
     return [
-        _sentence(s, vectors.rows[vectors.of_cls[own]], "mean") for s, own in zip(note.sentences, windows, strict=True)
+        Span(begin, end, merge(pooled, pooling) if pooled else None)
+        for (begin, end), pooled in zip(results, of_result, strict=True)
     ]
 
 
-def _sentence(sentence: Range, rows: Floats, pooling: str) -> Span:
-    return Span(*sentence, pool(rows, pooling) if len(rows) else None)
+def pool_note(rows: Floats, note: NotePieces, how: Pooling) -> list[Span]:
+    """All results of a note at a level, in order, from the vectors that the model gave; none without pieces.
+
+    Raises IncompleteError, with the counts, where there is not a row for every piece.
+    """
+    starts = window_starts(rows, note.windows, brings_cls=how.brings_cls)
+    if how.level == "token":
+        return _tokens(rows, note, starts, how)
+    plan = plan_spans(note, level=how.level, pooling=how.pooling)
+    parts = [(part.result, Pooled.of(rows[_rows_of(part, starts)])) for part in plan.parts]
+    return merge_results(plan.results, parts, how.pooling)
 
 
-def _tokens(note: NotePieces, vectors: NoteVectors, how: Pooling) -> list[Span]:
+def window_starts(rows: Floats, windows: Sequence[Range], *, brings_cls: bool) -> Ints:
+    """The row of each window's place 0, which is no row at all where the first special piece was not asked for."""
+    sizes = np.array([end - begin for begin, end in windows], dtype=np.int32) + int(brings_cls)
+    if len(rows) != sizes.sum():
+        raise IncompleteError(
+            f"{sizes.sum()} pieces went into the model, {len(rows)} vectors came out. Give the embeddings "
+            "stage a maxSentenceLength of at least NoteTokenizer's maxPieces + 2, and VectorPooler the same cls as "
+            "NoteTokenizer."
+        )
+    starts: Ints = (np.cumsum(sizes) - sizes - int(not brings_cls)).astype(np.int32)
+    return starts
+
+
+def _rows_of(part: Part, starts: Ints) -> slice:
+    start = int(starts[part.window])
+    return slice(start + part.begin, start + part.end)
+
+
+def _tokens(rows: Floats, note: NotePieces, starts: Ints, how: Pooling) -> list[Span]:
     """One result a word, which is a run of pieces; pieces of white space are in none."""
     pieces = np.flatnonzero(note.words != NO_WORD)
     if not len(pieces):
@@ -176,23 +130,20 @@ def _tokens(note: NotePieces, vectors: NoteVectors, how: Pooling) -> list[Span]:
     words = note.words[pieces]
     firsts = np.flatnonzero(np.diff(words, prepend=NO_WORD))
     lasts = np.append(firsts[1:], len(words)) - 1
-    rows = vectors.rows[vectors.of_pieces[pieces]]
+    vectors = rows[_row_of_pieces(own(note.windows), starts)[pieces]]
     if how.pooling == "first":
-        pooled = rows[firsts]
+        pooled = vectors[firsts]
     else:
-        sums = np.add.reduceat(rows, firsts, axis=0, dtype=np.float64)
+        sums = np.add.reduceat(vectors, firsts, axis=0, dtype=np.float64)
         pooled = (sums / (lasts - firsts + 1)[:, None]).astype(np.float32)
     begins, ends = note.begins[pieces[firsts]].tolist(), note.ends[pieces[lasts]].tolist()
     return [Span(begin, end, vector) for begin, end, vector in zip(begins, ends, pooled, strict=True)]
 
 
-def pool(vectors: Floats, pooling: str) -> Floats:
-    """(pieces, width) -> (width,), or (2 width,) for mean_max. Means are summed in float64."""
-    mean: Floats = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    if pooling == "mean":
-        return mean
-    largest: Floats = vectors.max(axis=0)
-    return largest if pooling == "max" else np.concatenate([mean, largest])
+def _row_of_pieces(windows: Sequence[Window], starts: Ints) -> Ints:
+    """The row of each piece of the note, from the window that owns it."""
+    owned = [np.arange(w.own_begin, w.own_end) - w.begin + 1 + start for start, w in zip(starts, windows, strict=True)]
+    return np.concatenate(owned).astype(np.int32)
 
 
 VECTORS_TYPE = T.ArrayType(
@@ -321,12 +272,12 @@ def pool_batches(batches: Iterator[pa.RecordBatch], *, how: Pooling, pieces_colu
     for batch in batches:
         for index in range(batch.num_rows):
             row = batch.slice(index, 1)
-            spans = pool_note(_rows(row.column(batch.num_columns - 1)), _note(row.column(pieces_column)), how)
-            columns = [*row.columns[:-1], _vectors_column(spans)]
+            spans = pool_note(only_row(row.column(batch.num_columns - 1)), _note(row.column(pieces_column)), how)
+            columns = [*row.columns[:-1], vectors_column([spans])]
             yield pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
-def _rows(column: pa.ListArray) -> Floats:
+def only_row(column: pa.ListArray) -> Floats:
     """The only row of array<array<float>> -> (rows, width), without a copy."""
     vectors = column.flatten()
     flat: Floats = vectors.flatten().to_numpy(zero_copy_only=False)
@@ -351,17 +302,18 @@ def _note(column: pa.StructArray) -> NotePieces:
     )
 
 
-def _vectors_column(spans: list[Span]) -> pa.ListArray:
-    """One row of VECTORS_TYPE."""
+def vectors_column(notes: Sequence[Sequence[Span]]) -> pa.ListArray:
+    """VECTORS_TYPE, a row a note."""
+    spans = [span for note in notes for span in note]
     sizes = [0 if span.vector is None else len(span.vector) for span in spans]
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
     values = np.concatenate([np.empty(0, np.float32), *(s.vector for s in spans if s.vector is not None)])
     missing = pa.array([span.vector is None for span in spans], pa.bool_())
     columns: dict[str, Any] = {
-        "index": pa.array(range(len(spans)), pa.int32()),
+        "index": pa.array([index for note in notes for index in range(len(note))], pa.int32()),
         "begin": pa.array([span.begin for span in spans], pa.int32()),
         "end": pa.array([span.end for span in spans], pa.int32()),
         "vector": pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, pa.float32()), mask=missing),
     }
     entries = pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
-    return pa.ListArray.from_arrays(pa.array([0, len(spans)], pa.int32()), entries)
+    return pa.ListArray.from_arrays(pa.array(np.cumsum([0, *map(len, notes)]), pa.int32()), entries)

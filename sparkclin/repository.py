@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sparkclin.bundle import MANIFEST_FILE, Bundle, Manifest, as_url, is_remote, read_local_text
+from sparkclin.bundle import ENGINES, MANIFEST_FILE, PRECISIONS, Bundle, Manifest, as_url, is_remote, read_local_text
 from sparkclin.errors import ModelError
 from sparkclin.files import replace_text
 from sparkclin.session import running_session
@@ -45,6 +45,7 @@ class Record:
     time_ms: int
     annotator: str
     engine: str
+    precision: str
 
     @classmethod
     def of(cls, manifest: Manifest) -> Record:
@@ -56,6 +57,7 @@ class Record:
             time_ms=manifest.created_ms,
             annotator=manifest.annotator,
             engine=manifest.engine,
+            precision=manifest.precision,
         )
 
     @classmethod
@@ -70,6 +72,7 @@ class Record:
             time_ms=_to_ms(raw["time"]),
             annotator=raw.get("annotator", ""),
             engine=raw.get("engine", ""),
+            precision=raw.get("precision", PRECISIONS[0]),
         )
 
     def to_json(self) -> str:
@@ -85,6 +88,7 @@ class Record:
             "checksum": "",
             "annotator": self.annotator,
             "engine": self.engine,
+            "precision": self.precision,  # ours; Spark NLP passes over it
         }
         return json.dumps(raw, separators=(",", ":"))
 
@@ -97,6 +101,29 @@ class Record:
     def age(self) -> tuple[tuple[int, ...], tuple[int, ...], int]:
         """What Spark NLP orders versions of a name by; the greatest is the newest."""
         return self.spark_version, self.lib_version, self.time_ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is asked of a repository; None stands for any."""
+
+    name: str
+    language: str | None = None
+    engine: str | None = None
+    precision: str | None = None
+    annotator: str | None = None
+
+    def fits(self, record: Record) -> bool:
+        return all(value in (None, getattr(record, name)) for name, value in vars(self).items())
+
+    def __str__(self) -> str:
+        rest = [value for name, value in vars(self).items() if name != "name" and value is not None]
+        return repr(self.name) + (f" ({', '.join(rest)})" if rest else "")
+
+
+def _preference(record: Record) -> tuple[bool, bool]:
+    """Exact before small, fast before slow; the smaller is preferred."""
+    return record.precision != PRECISIONS[0], record.engine != ENGINES[0]
 
 
 class ModelRepository:
@@ -146,32 +173,38 @@ class ModelRepository:
         newest_first = sorted(records, key=lambda record: record.age, reverse=True)
         return sorted(newest_first, key=lambda record: (record.name, record.language))
 
-    def resolve(self, name: str, language: str | None = "en") -> Record:
-        """The newest version of a model, in any language where `language` is None.
+    def resolve(self, wanted: Wanted) -> Record:
+        """The newest version of the preferred kind among those that are wanted.
 
-        Raises ModelError, listing what there is, for a name that is not there.
+        Raises ModelError, listing what there is, where there is none.
         """
         records = self.records()
-        matching = [r for r in records if r.name == name and language in (None, r.language)]
+        matching = [record for record in records if wanted.fits(record)]
         if not matching:
-            there = sorted({f"{r.name} ({r.language})" for r in records})
+            there = sorted({f"{r.name} ({r.language}, {r.engine} {r.precision})" for r in records})
             raise ModelError(
-                f"no model {name!r}{f' ({language})' if language else ''} in {self.root}. "
+                f"no model {wanted} in {self.root}. "
                 + (f"It has: {', '.join(there)}." if there else "It is empty; `python -m export` puts models there.")
             )
-        return max(matching, key=lambda record: record.age)
+        preferred = min(map(_preference, matching))
+        return max((r for r in matching if _preference(r) == preferred), key=lambda record: record.age)
 
-    def find(self, name: str, language: str = "en") -> Bundle:
-        """The newest version of a model; raises ModelError, listing what there is, for a name that is not there."""
-        return self._bundle(self.resolve(name, language))
+    def find(
+        self, name: str, language: str = "en", *, engine: str | None = None, precision: str | None = None
+    ) -> Bundle:
+        """The newest version of a model; without `engine` or `precision` the preferred one: exact, and then fast.
+
+        Raises ModelError, listing what there is, for what is not there.
+        """
+        return self._bundle(self.resolve(Wanted(name=name, language=language, engine=engine, precision=precision)))
 
     def bundles(self) -> list[Bundle]:
         """All versions of all models, in the order of records(); raises ModelError where one cannot be read."""
         return [self._bundle(record) for record in self.records()]
 
     def newest(self) -> list[Bundle]:
-        """The newest version of each model, by name and language."""
-        firsts = {(record.name, record.language): record for record in reversed(self.records())}
+        """The newest version of each model, language, engine and precision."""
+        firsts = {(r.name, r.language, r.engine, r.precision): r for r in reversed(self.records())}
         return [self._bundle(record) for record in reversed(firsts.values())]
 
     def location(self, record: Record) -> str:

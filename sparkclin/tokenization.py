@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sparkclin.windows import Range, cut
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
+    from pyspark.sql import SparkSession
 
 NOTES_AT_ONCE = 16
 """Notes tokenized together, and in one batch on their way back: 16 long ones are some 20 MB of annotations."""
@@ -64,6 +66,12 @@ class SharedTokenizer:
     json: Broadcast[str]
 
 
+def shared(spark: SparkSession, tokenizer_json: str) -> SharedTokenizer:
+    return SharedTokenizer(
+        sha256=hashlib.sha256(tokenizer_json.encode()).hexdigest(), json=spark.sparkContext.broadcast(tokenizer_json)
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class TokenizedNote:
     """A note's pieces, its windows as ranges of them, and its sentences as ranges of code points."""
@@ -75,30 +83,34 @@ class TokenizedNote:
 
 
 @dataclass(frozen=True, eq=False)
-class _Encoder:
+class Encoder:
     """What a worker makes of a tokenizer.json, and keeps: both take longer to make than a note takes to tokenize."""
 
     pieces: PieceEncoder
     code_words: pa.StringArray
 
 
-_encoders: dict[str, _Encoder] = {}
+_encoders: dict[str, Encoder] = {}
 
 
 def tokenize_batches(
     batches: Iterator[pa.RecordBatch], *, tokenizer: SharedTokenizer, how: Tokenization, added: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """Adds NoteTokenizer's six columns, under the names `added`, to Arrow batches, a few notes at a time."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # Spark gives a task one core
-    encoder = _encoder(tokenizer)
+    encoder = encoder_of(tokenizer)
+    for batch, notes in tokenized_batches(batches, encoder=encoder.pieces, how=how):
+        columns = [*batch.columns, *_columns(notes, encoder.code_words, how.cls_id)]
+        yield pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *added])
+
+
+def tokenized_batches(
+    batches: Iterator[pa.RecordBatch], *, encoder: PieceEncoder, how: Tokenization
+) -> Iterator[tuple[pa.RecordBatch, list[TokenizedNote]]]:
+    """Arrow batches, a few notes at a time, each with its notes tokenized."""
     for batch in batches:
         for start in range(0, batch.num_rows, NOTES_AT_ONCE):
             few = batch.slice(start, NOTES_AT_ONCE)
-            columns = [
-                *few.columns,
-                *_columns(_tokenized_batch(few, encoder.pieces, how), encoder.code_words, how.cls_id),
-            ]
-            yield pa.RecordBatch.from_arrays(columns, names=[*few.schema.names, *added])
+            yield few, _tokenized_batch(few, encoder, how)
 
 
 def tokenize(
@@ -140,10 +152,12 @@ def _note(parts: list[tuple[int, Pieces]], sentences: tuple[Range, ...], how: To
     return TokenizedNote(pieces, tuple(windows), sentences, STATUS_OK)
 
 
-def _encoder(tokenizer: SharedTokenizer) -> _Encoder:
+def encoder_of(tokenizer: SharedTokenizer) -> Encoder:
+    """The worker's own, made when it is first asked for."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # Spark gives a task one core
     if tokenizer.sha256 not in _encoders:
         pieces = PieceEncoder(tokenizer.json.value)
-        _encoders[tokenizer.sha256] = _Encoder(pieces, code_words(pieces.n_ids))
+        _encoders[tokenizer.sha256] = Encoder(pieces, code_words(pieces.n_ids))
     return _encoders[tokenizer.sha256]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from pyspark.sql import types as T
 from sparkclin.annotations import ANNOTATIONS, DOCUMENT, TOKEN, annotator_type
 from sparkclin.errors import InputError, OptionError
 from sparkclin.schema import N_PIECES, N_WINDOWS, PIECES, STATUS
-from sparkclin.tokenization import PIECES_TYPE, SharedTokenizer, Tokenization, tokenize_batches
+from sparkclin.tokenization import PIECES_TYPE, Tokenization, shared, tokenize_batches
 from sparkclin.windows import check_options
 
 if TYPE_CHECKING:
@@ -155,7 +154,8 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
         how = self._tokenization()
         added = self._added()
         self._check_columns(dataset, added)
-        tokenize = partial(tokenize_batches, tokenizer=self._shared(dataset), how=how, added=[f.name for f in added])
+        tokenizer = shared(dataset.sparkSession, _needed(self.tokenizer))
+        tokenize = partial(tokenize_batches, tokenizer=tokenizer, how=how, added=[f.name for f in added])
         return dataset.mapInArrow(tokenize, T.StructType([*dataset.schema.fields, *added]))
 
     def _tokenization(self) -> Tokenization:
@@ -206,12 +206,6 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
                 f"{'; '.join(problems)}. Rename columns, or set inputCol, sentenceCol, documentCol, tokenCol or "
                 "piecesCol."
             )
-
-    def _shared(self, dataset: DataFrame) -> SharedTokenizer:
-        text = _needed(self.tokenizer)
-        return SharedTokenizer(
-            sha256=hashlib.sha256(text.encode()).hexdigest(), json=dataset.sparkSession.sparkContext.broadcast(text)
-        )
 
 
 def _are_annotations(field: T.StructField) -> bool:

@@ -31,6 +31,8 @@ def manifest_of(
         width=width,
         vocab_size=vocab_size,
         cls_id=0,
+        sep_id=2,
+        pad_id=1,
         created=created,
         source="tests",
         source_sha256={},

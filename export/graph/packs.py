@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from export.graph.encoder import EncoderConfig, EncoderWeights, encode
 from export.graph.ops import Ops, Tensor
-from sparkclin.packs import BEGINS_SPAN, NOT_POOLED, N_MARKS
+from sparkclin.packs import BEGINS_SPAN, N_MARKS, NOT_POOLED
 
 
 def answer(ops: Ops, input_ids: Tensor, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
@@ -20,7 +20,7 @@ def answer(ops: Ops, input_ids: Tensor, *, config: EncoderConfig, weights: Encod
 def holds_pack(ops: Ops, input_ids: Tensor, *, config: EncoderConfig) -> Tensor:
     """A scalar: the carrier's own first id, which follows those of all codes, is there in packs only."""
     first = ops.reshape(ops.slice(ops.reshape(input_ids, (-1,)), axis=0, begin=0, end=1), ())
-    return ops.equal(first, (1 + N_MARKS) * config.vocab_size)
+    return ops.equal(first, N_MARKS * config.vocab_size)
 
 
 def unpack(ops: Ops, input_ids: Tensor, is_pack: Tensor, *, config: EncoderConfig) -> Tensor:
@@ -36,11 +36,10 @@ def unpack(ops: Ops, input_ids: Tensor, is_pack: Tensor, *, config: EncoderConfi
 def pool_spans(ops: Ops, states: Tensor, arrived: Tensor, *, config: EncoderConfig) -> Tensor:
     """States (R, P, W) by the marks of the ids (R, P) -> mean and maximum of each span, (1, 1, spans · 2 W)."""
     flat = ops.reshape(states, (-1, config.width))
-    mark = ops.reshape(arrived, (-1,)) // config.vocab_size - 1  # padding, an ordinary id, has −1
+    mark = ops.reshape(arrived, (-1,)) // config.vocab_size
     begins = ops.to_int(ops.equal(mark, BEGINS_SPAN))
-    pooled = ops.logical_and(ops.less(-1, mark), ops.less(mark, NOT_POOLED))
     n_spans = ops.reshape(ops.sum(begins, axis=0), ())
-    span = ops.where(pooled, ops.cumsum(begins, axis=0) - 1, n_spans)
+    span = ops.where(ops.equal(mark, NOT_POOLED), n_spans, ops.cumsum(begins, axis=0) - 1)
     member = ops.to_float(ops.equal(ops.reshape(ops.range(n_spans), (-1, 1)), ops.reshape(span, (1, -1))))
     mean = ops.matmul(member, flat) / ops.sum(member, axis=1)
     largest = ops.segment_max(flat, span, n_segments=n_spans)

@@ -1,0 +1,221 @@
+"""A partition's notes -> packs for a model that pools inside its graph -> a row a note with its vectors.
+
+Between the two is a Spark NLP stage, so a pack must bring along what its answer is read by: the column `spans` says for
+each of its spans which result of which note it is a part of. Notes are packed a chunk at a time; the last pack of a
+chunk has the chunk's notes in the column `notes`, and with it all their vectors have come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import types as T
+
+from sparkclin.annotations import ANNOTATIONS, DOCUMENT, annotator_type, code_words, documents
+from sparkclin.errors import IncompleteError
+from sparkclin.packs import N_MARKS, Vocabulary, as_text, joined, marked, plan_packs
+from sparkclin.pieces import Ints
+from sparkclin.pooling import VECTORS_TYPE, Floats, Pooled, Span, merge_results, only_row, vectors_column
+from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, VECTORS
+from sparkclin.spans import NotePieces, Part, SpanPlan, plan_spans
+from sparkclin.tokenization import SharedTokenizer, Tokenization, TokenizedNote, encoder_of, tokenized_batches
+from sparkclin.windows import Range
+
+SPANS, NOTES = "spans", "notes"
+
+PIECES_A_CHUNK = 131_072
+NOTES_A_CHUNK = 8_192
+"""Where a chunk ends: with enough rows that those of a pack are of about equal length, and little to hold in memory."""
+
+_INT = T.IntegerType()
+_SPANS_TYPE = T.ArrayType(T.StructType([T.StructField(name, _INT) for name in ("note", "result", "size")]))
+_RESULTS_TYPE = T.ArrayType(T.StructType([T.StructField(name, _INT) for name in ("begin", "end")]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packing:
+    """How notes become packs and packs results: what the tasks get."""
+
+    tokenization: Tokenization
+    level: str
+    pooling: str
+    vocabulary: Vocabulary
+
+
+def packed_schema(note_id: T.DataType) -> T.StructType:
+    """A row a pack."""
+    note = T.StructType([*_note_fields(note_id), T.StructField("results", _RESULTS_TYPE)])
+    return T.StructType(
+        [
+            T.StructField(DOCUMENT, ANNOTATIONS, metadata=annotator_type(DOCUMENT)),
+            T.StructField(SPANS, _SPANS_TYPE),
+            T.StructField(NOTES, T.ArrayType(note)),
+        ]
+    )
+
+
+def pooled_schema(note_id: T.DataType) -> T.StructType:
+    """A row a note."""
+    return T.StructType([*_note_fields(note_id), T.StructField(VECTORS, VECTORS_TYPE)])
+
+
+def _note_fields(note_id: T.DataType) -> list[T.StructField]:
+    return [
+        T.StructField(NOTE_ID, note_id),
+        T.StructField(N_PIECES, _INT),
+        T.StructField(N_WINDOWS, _INT),
+        T.StructField(STATUS, T.StringType()),
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Chunk:
+    """Notes that are packed together, and their ids."""
+
+    notes: list[TokenizedNote] = field(default_factory=list)
+    ids: list[pa.Array] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        pieces = sum(len(note.pieces) for note in self.notes)
+        return pieces >= PIECES_A_CHUNK or len(self.notes) >= NOTES_A_CHUNK
+
+
+def pack_batches(
+    batches: Iterator[pa.RecordBatch], *, tokenizer: SharedTokenizer, how: Packing
+) -> Iterator[pa.RecordBatch]:
+    """Arrow batches of notes -> a batch a pack, with the columns of packed_schema()."""
+    encoder = encoder_of(tokenizer).pieces
+    words = code_words(N_MARKS * how.vocabulary.size)
+    chunk = _Chunk()
+    for batch, notes in tokenized_batches(batches, encoder=encoder, how=how.tokenization):
+        chunk.notes.extend(notes)
+        chunk.ids.append(batch.column(NOTE_ID))
+        if chunk.is_full:
+            yield from _packed(chunk, how, words)
+            chunk = _Chunk()
+    if chunk.notes:
+        yield from _packed(chunk, how, words)
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A window on its way into a pack: its marked ids, its note's place in the chunk, and what is pooled of it."""
+
+    ids: Ints
+    note: int
+    parts: Sequence[Part]
+
+
+def _packed(chunk: _Chunk, how: Packing, words: pa.StringArray) -> Iterator[pa.RecordBatch]:
+    plans = [plan_spans(_pieces(note), level=how.level, pooling=how.pooling) for note in chunk.notes]
+    rows = [
+        row
+        for index, (note, plan) in enumerate(zip(chunk.notes, plans, strict=True))
+        for row in _rows(index, note, plan, how.vocabulary)
+    ]
+    packs = [[rows[index] for index in pack] for pack in plan_packs([len(row.ids) for row in rows])] or [[]]
+    for number, pack in enumerate(packs, start=1):
+        is_last = number == len(packs)
+        texts = [as_text(joined([row.ids for row in pack], how.vocabulary), words=words)] if pack else []
+        columns = [documents(texts), _spans_column(pack), _notes_column(chunk, plans, is_there=is_last)]
+        yield pa.RecordBatch.from_arrays(columns, names=[DOCUMENT, SPANS, NOTES])
+
+
+def _pieces(note: TokenizedNote) -> NotePieces:
+    pieces = note.pieces
+    return NotePieces(
+        begins=pieces.begins, ends=pieces.ends, words=pieces.words, windows=note.windows, sentences=note.sentences
+    )
+
+
+def _rows(index: int, note: TokenizedNote, plan: SpanPlan, vocabulary: Vocabulary) -> Iterator[_Row]:
+    """The windows that anything is pooled of."""
+    of_window: list[list[Part]] = [[] for _ in note.windows]
+    for part in plan.parts:
+        of_window[part.window].append(part)
+    for (begin, end), parts in zip(note.windows, of_window, strict=True):
+        if parts:
+            yield _Row(marked(note.pieces.ids[begin:end], parts, vocabulary), index, parts)
+
+
+def _spans_column(pack: Sequence[_Row]) -> pa.ListArray:
+    values = np.array(
+        [(row.note, part.result, len(part)) for row in pack for part in row.parts], dtype=np.int32
+    ).reshape(-1, 3)
+    fields = [pa.array(np.ascontiguousarray(values[:, index])) for index in range(3)]
+    structs = pa.StructArray.from_arrays(fields, names=["note", "result", "size"])
+    return pa.ListArray.from_arrays(pa.array([0, len(structs)], pa.int32()), structs)
+
+
+def _notes_column(chunk: _Chunk, plans: Sequence[SpanPlan], *, is_there: bool) -> pa.ListArray:
+    """One row: the chunk's notes, or null."""
+    notes = pa.StructArray.from_arrays(
+        [
+            pa.concat_arrays(chunk.ids),
+            pa.array([len(note.pieces) for note in chunk.notes], pa.int32()),
+            pa.array([len(note.windows) for note in chunk.notes], pa.int32()),
+            pa.array([note.status for note in chunk.notes], pa.string()),
+            _ranges_column([plan.results for plan in plans]),
+        ],
+        names=[NOTE_ID, N_PIECES, N_WINDOWS, STATUS, "results"],
+    )
+    if not is_there:
+        return pa.nulls(1, pa.list_(notes.type))
+    return pa.ListArray.from_arrays(pa.array([0, len(notes)], pa.int32()), notes)
+
+
+def _ranges_column(ranges: Sequence[Sequence[Range]]) -> pa.ListArray:
+    flat = np.array([edge for note in ranges for edge in note], dtype=np.int32).reshape(-1, 2)
+    edges = [pa.array(np.ascontiguousarray(flat[:, index])) for index in (0, 1)]
+    offsets = pa.array(np.cumsum([0, *map(len, ranges)]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(edges, names=["begin", "end"]))
+
+
+def unpack_batches(batches: Iterator[pa.RecordBatch], *, pooling: str) -> Iterator[pa.RecordBatch]:
+    """Arrow batches of packs with their vectors (columns spans, notes, vectors) -> a batch a chunk, of pooled_schema().
+
+    Raises IncompleteError, with the counts, where a pack has not a vector for each of its spans.
+    """
+    arrived: dict[int, list[tuple[int, Pooled]]] = {}
+    for batch in batches:
+        for index in range(batch.num_rows):
+            row = batch.slice(index, 1)
+            for note, result, pooled in _answers(row):
+                arrived.setdefault(note, []).append((result, pooled))
+            if row.column(NOTES).null_count == 0:
+                yield _pooled(row.column(NOTES).flatten(), arrived, pooling)
+                arrived = {}
+
+
+def _answers(row: pa.RecordBatch) -> Iterator[tuple[int, int, Pooled]]:
+    spans = row.column(SPANS).flatten()
+    vectors: Floats = only_row(row.column(VECTORS))
+    if len(spans) and (vectors.size == 0 or vectors.size % (2 * len(spans))):
+        raise IncompleteError(
+            f"{len(spans)} spans went into the model in a pack, {vectors.size} numbers came out: not a mean and a "
+            "maximum of each. Check that the model is one that `python -m export --engine onnx` made."
+        )
+    answers = vectors.reshape(len(spans), 2, -1) if len(spans) else np.empty((0, 2, 0), np.float32)
+    fields = (spans.field(name).to_pylist() for name in ("note", "result", "size"))
+    for note, result, size, (mean, largest) in zip(*fields, answers, strict=True):
+        yield note, result, Pooled(size, mean.astype(np.float64), largest)
+
+
+def _pooled(notes: pa.StructArray, arrived: dict[int, list[tuple[int, Pooled]]], pooling: str) -> pa.RecordBatch:
+    ranges = _ranges(notes.field("results"))
+    spans: list[list[Span]] = [
+        merge_results(results, arrived.get(index, []), pooling) for index, results in enumerate(ranges)
+    ]
+    names = [NOTE_ID, N_PIECES, N_WINDOWS, STATUS]
+    columns = [*(notes.field(name) for name in names), vectors_column(spans)]
+    return pa.RecordBatch.from_arrays(columns, names=[*names, VECTORS])
+
+
+def _ranges(column: pa.ListArray) -> list[list[Range]]:
+    flat = column.flatten()
+    ranges = zip(flat.field("begin").to_pylist(), flat.field("end").to_pylist(), strict=True)
+    return [[next(ranges) for _ in range(size)] for size in column.value_lengths().to_pylist()]
