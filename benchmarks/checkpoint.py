@@ -13,6 +13,7 @@ from sparkclin.embedding import EmbedOptions
 
 SEED = 0
 STANDARD_DEVIATION = 0.02
+PAD_ID = 1
 SPECIAL_POSITIONS = 2
 """Positions that a row's `<s>` and `</s>` take; RoBERTa leaves as many unused before the first."""
 
@@ -76,7 +77,7 @@ def make_checkpoint(folder: Path, *, shape: Shape, tokenizer_json: str) -> None:
         layer_norm_eps=1e-5,
         initializer_range=STANDARD_DEVIATION,
         bos_token_id=0,
-        pad_token_id=1,
+        pad_token_id=PAD_ID,
         eos_token_id=2,
         sep_token_id=2,
     )

@@ -14,18 +14,18 @@ MODEL_NAME = "benchmark"
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """The work folder of one size of model, with all that is made once and read by every measurement."""
+    """The work folder of one size of model, with all that is made once and read by every measurement.
+
+    `models` is the repository of its bundles.
+    """
 
     folder: Path
     shape: Shape
+    models: Path
 
     @property
     def checkpoint(self) -> Path:
         return self.folder / "checkpoint"
-
-    @property
-    def models(self) -> Path:
-        return self.folder / "models"
 
     @property
     def stock_model(self) -> Path:
@@ -57,7 +57,8 @@ class Job:
     @classmethod
     def from_json(cls, text: str) -> Job:
         raw = json.loads(text)
-        store = Store(folder=Path(raw["store"]["folder"]), shape=Shape(**raw["store"]["shape"]))
+        given = raw["store"]
+        store = Store(folder=Path(given["folder"]), shape=Shape(**given["shape"]), models=Path(given["models"]))
         paths = {name: Path(raw[name]) for name in ("rows", "warm_up")}
         return cls(**{**raw, **paths, "store": store, "cpus": tuple(raw["cpus"])})
 

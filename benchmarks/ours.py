@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.errors import RunError
 from benchmarks.job import MODEL_NAME, Job, Running, Store
+from benchmarks.material import CHECKOUT
 from benchmarks.process import run_logged
 from benchmarks.spark import open_session, running
 from sparkclin.bundle import Bundle
@@ -27,6 +32,9 @@ class Variant:
 
 TENSORFLOW_FP32 = Variant(engine="tensorflow", precision="fp32")
 """What the exporter makes where nothing else is asked."""
+
+SHARED_CODE = ("codes.py", "packs.py")
+"""Of sparkclin/, what decides on a graph beside export/."""
 
 
 def find_bundle(store: Store, variant: Variant) -> Bundle | None:
@@ -51,14 +59,35 @@ def prepare(store: Store, variant: Variant) -> Bundle:
         [sys.executable, "-m", "export", str(store.checkpoint), *target, *options],
         log=store.logs / f"export-{variant.engine}-{variant.precision}.log",
     )
-    made = find_bundle(store, variant)
-    assert made is not None  # the exporter says that it has registered it
-    return made
+    return exported(store, variant)
+
+
+def exported(store: Store, variant: Variant) -> Bundle:
+    """What prepare() made. Raises RunError where it did not."""
+    found = find_bundle(store, variant)
+    if found is None:
+        raise RunError(f"{store.models} has no model of {variant.engine} {variant.precision}")
+    return found
+
+
+def models_folder(work: Path) -> Path:
+    """The repository below `work` for bundles of the exporter as it is now; those of an earlier one are removed.
+
+    The exporter is known by the hash of the code that decides on a graph.
+    """
+    digest = hashlib.sha256()
+    shared = (CHECKOUT / "sparkclin" / name for name in SHARED_CODE)
+    for source in sorted([*(CHECKOUT / "export").rglob("*.py"), *shared]):
+        digest.update(source.read_bytes())
+    folder = work / f"models-{digest.hexdigest()[:12]}"
+    for earlier in set(work.glob("models-*")) - {folder}:
+        shutil.rmtree(earlier)
+    return folder
 
 
 def start(job: Job, variant: Variant) -> Running:
     """Document vectors by embed(), with the options that everybody gets."""
-    bundle = prepare(job.store, variant)
+    bundle = exported(job.store, variant)
     options = EmbedOptions(level="document", max_pieces=job.store.shape.max_pieces, stride=job.store.shape.stride)
     spark = open_session(job)
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import stock
+from benchmarks import ours, stock
 from benchmarks.checkpoint import BASE, TINY, make_checkpoint
 from benchmarks.contenders import CONTENDERS, OURS, Contender, find_contender
 from benchmarks.errors import MissingError, RunError
@@ -142,9 +142,9 @@ def progress(measurement: Measurement, *, of_rounds: int) -> str:
 def open_store(options: Options, material: Material) -> Store:
     """The folder of this size of model and tokenizer, with its checkpoint."""
     size = "tiny" if options.smoke else "base"
-    folder = options.work / (size if material.real_tokenizer else f"{size}-demo-tokenizer")
-    store = Store(folder=folder.absolute(), shape=TINY if options.smoke else BASE)
+    folder = options.work.absolute() / (size if material.real_tokenizer else f"{size}-demo-tokenizer")
     folder.mkdir(parents=True, exist_ok=True)
+    store = Store(folder=folder, shape=TINY if options.smoke else BASE, models=ours.models_folder(folder))
     make_checkpoint(store.checkpoint, shape=store.shape, tokenizer_json=material.tokenizer_json)
     return store
 

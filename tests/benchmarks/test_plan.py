@@ -19,7 +19,11 @@ from benchmarks.workloads import LONG, NOTES, SENTENCES
 @pytest.fixture
 def planner(tmp_path: Path) -> Planner:
     effort = Effort(seconds=4, warm_up_seconds=1, gflops=NOMINAL_GFLOPS, cpus=(0, 1))
-    return Planner(store=Store(folder=tmp_path, shape=TINY), material=read_material(Path("not there")), effort=effort)
+    return Planner(
+        store=Store(folder=tmp_path, shape=TINY, models=tmp_path / "models"),
+        material=read_material(Path("not there")),
+        effort=effort,
+    )
 
 
 def lengths(folder: Path) -> list[int]:

@@ -21,7 +21,7 @@ def trial(folder: Path, *, series: str = "notes", case: str = "stock") -> Trial:
     job = Job(
         contender=case,
         workload="notes",
-        store=Store(folder=folder, shape=TINY),
+        store=Store(folder=folder, shape=TINY, models=folder / "models"),
         rows=folder / "rows",
         warm_up=folder / "warm-up",
         cpus=tuple(os.sched_getaffinity(0)),
