@@ -28,7 +28,7 @@ def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Bundle]:
 def test_list_shows_the_newest_version_of_each(bundles: list[Bundle], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[:3] == ["NAME", "LANGUAGE", "CREATED"]
+    assert lines[0].split()[:3] == ["NAME", "LANGUAGE", "ENGINE"]
     assert [line.split()[0] for line in lines[1:]] == ["klein", "tiny"]
     assert lines[2].endswith(bundles[1].path.name)
 
