@@ -109,6 +109,10 @@ def run(options: Options) -> Results:
         measurements=[],
         missing=missing,
     )
+    print(
+        f"{len(trials)} cases, {options.rounds} rounds; {options.seconds:g} s a measurement and as much to start",
+        flush=True,
+    )
     results = measure_all(results, trials, options)
     last_rate = measure_matrix_rate("end", seconds=options.matrix_seconds)
     results = replace(results, finished=now(), matrix_rates=[*results.matrix_rates, last_rate])

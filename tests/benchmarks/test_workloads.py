@@ -98,12 +98,15 @@ def test_a_sample_larger_than_what_there_is_repeats_rows_under_new_ids() -> None
 
 
 def test_parts_have_every_row_once_and_about_equal_pieces() -> None:
-    rows = rows_of(*range(1, 101))
-    parts = deal(rows, 4)
+    rows = rows_of(100, *[1] * 100)
+    parts = deal(rows, 2)
     assert sorted(row.note_id for part in parts for row in part) == sorted(row.note_id for row in rows)
-    pieces = [sum(row.n_pieces for row in part) for part in parts]
-    assert max(pieces) - min(pieces) <= 100
-    assert [row.n_pieces for row in parts[0]] != sorted((row.n_pieces for row in parts[0]), reverse=True)
+    assert [sum(row.n_pieces for row in part) for part in parts] == [100, 100]
+
+
+def test_a_part_is_not_sorted() -> None:
+    (part,) = deal(rows_of(*range(1, 101)), 1)
+    assert [row.n_pieces for row in part] not in (list(range(1, 101)), list(range(100, 0, -1)))
 
 
 def test_no_part_is_empty() -> None:
