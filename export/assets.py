@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from sparkclin import codes
 VOCABULARY_FILE, MERGES_FILE = "vocab.txt", "merges.txt"
 # Spark NLP's LongformerEmbeddings looks these up by name.
 SPECIAL_PIECES = ("<s>", "</s>", "<pad>")
-SPACE = "Ġ"
 
 Pair = tuple[str, str]
 
@@ -54,9 +53,9 @@ def build(tokenizer_json: str, *, vocab_size: int) -> Assets:
     pieces = ordinary_pieces(tokenizer, vocab_size=vocab_size)
     merges = [as_pair(merge) for merge in tokenizer["model"]["merges"]]
     known = set(merges)
-    merges += [merge for merge in code_merges(vocab_size) if merge not in known]
+    merges += [merge for merge in codes.merges(vocab_size) if merge not in known]
     check_codes(merges, vocab_size=vocab_size)
-    code_pieces = [SPACE + to_bytes(codes.encode(index)) for index in range(vocab_size)]
+    code_pieces = [codes.SPACE + codes.in_bytes(codes.encode(index)) for index in range(vocab_size)]
     return Assets(vocabulary=(*pieces, *code_pieces), merges=tuple(merges))
 
 
@@ -84,22 +83,10 @@ def as_pair(merge: str | Sequence[str]) -> Pair:
     return first, second
 
 
-def code_merges(vocab_size: int) -> Iterable[Pair]:
-    """Bytes to letters, letters to pairs, pairs to the code of each id, in this order of rank."""
-    for letter in (*codes.LOWER, *codes.UPPER):
-        first, second = tuple(to_bytes(letter))
-        yield first, second
-    for pair in codes.PAIRS:
-        yield to_bytes(pair[0]), to_bytes(pair[1])
-    for index in range(vocab_size):
-        code = codes.encode(index)
-        yield to_bytes(code[:2]), to_bytes(code[2:])
-
-
 def check_codes(merges: Sequence[Pair], *, vocab_size: int) -> None:
     """Every code must come out of BPE as one piece, whatever merges the vocabulary itself has."""
     ranks = {merge: rank for rank, merge in enumerate(merges)}
-    torn = [index for index in range(vocab_size) if len(bpe(to_bytes(codes.encode(index)), ranks)) != 1]
+    torn = [index for index in range(vocab_size) if len(bpe(codes.in_bytes(codes.encode(index)), ranks)) != 1]
     if torn:
         raise CheckpointError(
             f"The tokenizer's own merges tear {len(torn)} transport codes apart (ids {torn[:5]}…): its vocabulary was "
@@ -121,19 +108,3 @@ def bpe(word: str, ranks: Mapping[Pair, int]) -> list[str]:
             index += step
         parts = merged
     return parts
-
-
-def to_bytes(text: str) -> str:
-    """Text as byte-level BPE writes it: one printable character a UTF-8 byte (Radford et al., 2019)."""
-    return "".join(BYTE_CHARACTERS[byte] for byte in text.encode("utf-8"))
-
-
-def byte_characters() -> tuple[str, ...]:
-    """GPT-2's table: a printable Latin-1 byte is itself, the others follow from U+0100 on."""
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = (byte for byte in range(256) if byte not in printable)
-    shifted = {byte: chr(0x100 + index) for index, byte in enumerate(others)}
-    return tuple(shifted.get(byte, chr(byte)) for byte in range(256))
-
-
-BYTE_CHARACTERS = byte_characters()

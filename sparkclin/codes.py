@@ -11,6 +11,8 @@ code: a model that carries codes must be case sensitive.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 LOWER = tuple(chr(c) for c in range(0x0561, 0x0587))
 UPPER = tuple(chr(c) for c in range(0x0531, 0x0557))
 LETTERS = len(LOWER)
@@ -37,3 +39,36 @@ def decode(code: str) -> int:
     if high is None or low is None:
         raise ValueError("not a transport code: expected four Armenian letters, lower, upper, lower, upper")
     return high * len(PAIRS) + low
+
+
+SPACE = "Ġ"
+"""How byte-level BPE writes a space."""
+
+
+def in_bytes(text: str) -> str:
+    """Text as byte-level BPE writes it: one printable character a UTF-8 byte (Radford et al., 2019)."""
+    return "".join(_BYTE_CHARACTERS[byte] for byte in text.encode("utf-8"))
+
+
+def merges(n_ids: int) -> Iterator[tuple[str, str]]:
+    """The merges that make one piece of the code of every id: bytes to letters, letters to pairs, pairs to codes, in
+    this order of rank."""
+    for letter in (*LOWER, *UPPER):
+        first, second = in_bytes(letter)
+        yield first, second
+    for pair in PAIRS:
+        yield in_bytes(pair[0]), in_bytes(pair[1])
+    for index in range(n_ids):
+        code = encode(index)
+        yield in_bytes(code[:2]), in_bytes(code[2:])
+
+
+def _byte_characters() -> tuple[str, ...]:
+    """GPT-2's table: a printable Latin-1 byte is itself, the others follow from U+0100 on."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = (byte for byte in range(256) if byte not in printable)
+    shifted = {byte: chr(0x100 + index) for index, byte in enumerate(others)}
+    return tuple(shifted.get(byte, chr(byte)) for byte in range(256))
+
+
+_BYTE_CHARACTERS = _byte_characters()

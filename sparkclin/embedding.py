@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sparkclin.annotations import DOCUMENT, annotator_type
+from sparkclin.annotations import DOCUMENT, TOKEN, annotator_type
 from sparkclin.bundle import Bundle
+from sparkclin.carriers import load_for_packs, pack_vocabulary
 from sparkclin.errors import InputError, OptionError
-from sparkclin.models import load, load_for_packs, pack_vocabulary
+from sparkclin.models import load
 from sparkclin.packing import NOTES, SPANS, Packing, pack_batches, packed_schema, pooled_schema, unpack_batches
 from sparkclin.pooling import VectorPooler
 from sparkclin.schema import (
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
 SENTENCES = "sentences"
 INDEX_COLUMNS = {"window": "window", "sentence": "sentence", "token": "token_index"}
 
-# Windows that Spark NLP puts into one forward pass, padded to the longest of them. A note's window fills the processor
-# by itself; sentences are too short for that.
-WINDOWS_A_PASS = {"note": 1, "sentence": 16}
+# Windows that Spark NLP puts into one forward pass for tokens, padded to the longest of them: a note's window fills the
+# processor by itself.
+WINDOWS_A_PASS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +60,6 @@ class EmbedOptions:
         if self.pooling == "cls" and self.level == "sentence" and self.context == "note":
             raise OptionError("cls is a vector of a window: at level sentence it needs context sentence.")
 
-    @property
-    def cls(self) -> bool:
-        return self.pooling == "cls"
-
 
 def embed(
     notes: DataFrame,
@@ -82,13 +79,12 @@ def embed(
     if options.max_pieces > limit:
         raise OptionError(f"max_pieces is {options.max_pieces}; {bundle.manifest.name} reads at most {limit}.")
     read = _with_sentences(notes.select(NOTE_ID, TEXT), options)
-    pools_inside = bundle.manifest.engine == "onnx" and options.level != "token"
-    pooled = _pooled_inside(read, bundle, options) if pools_inside else _pooled_after(read, bundle, options)
+    pooled = (_words if options.level == "token" else _spans)(read, bundle, options)
     return _rows(observe(pooled) if observe else pooled, options, model=bundle.manifest.name)
 
 
-def _pooled_inside(notes: DataFrame, bundle: Bundle, options: EmbedOptions) -> DataFrame:
-    """By a model that pools in its graph: packs of windows in, one vector a span out; see sparkclin.packing."""
+def _spans(notes: DataFrame, bundle: Bundle, options: EmbedOptions) -> DataFrame:
+    """Pooled inside the graph: packs of windows go in, one vector a span comes out; see sparkclin.packing."""
     from pyspark.sql import functions as F
 
     spark, note_id = notes.sparkSession, notes.schema[NOTE_ID].dataType
@@ -101,18 +97,26 @@ def _pooled_inside(notes: DataFrame, bundle: Bundle, options: EmbedOptions) -> D
     pack = partial(pack_batches, tokenizer=shared(spark, bundle.tokenizer_json()), how=how)
     # Spark drops a column's metadata, by which Spark NLP knows annotations, where Python hands it back.
     packs = notes.mapInArrow(pack, packed_schema(note_id)).withMetadata(DOCUMENT, annotator_type(DOCUMENT))
-    annotator = load_for_packs(spark, bundle).setInputCols([DOCUMENT]).setOutputCol(EMBEDDINGS)
-    answers = annotator.transform(packs).select(SPANS, NOTES, F.col(f"{EMBEDDINGS}.embeddings").alias(VECTORS))
+    answered = load_for_packs(spark, bundle, output_col=EMBEDDINGS).transform(packs)
+    answers = answered.select(SPANS, NOTES, F.col(f"{EMBEDDINGS}.embeddings").alias(VECTORS))
     pooled: DataFrame = answers.mapInArrow(partial(unpack_batches, pooling=options.pooling), pooled_schema(note_id))
     return pooled
 
 
-def _pooled_after(notes: DataFrame, bundle: Bundle, options: EmbedOptions) -> DataFrame:
-    """By a model that gives a vector a piece, pooled in Python."""
-    tokenized = _tokenizer(bundle, options).transform(notes)
-    slim = tokenized.drop(SENTENCES) if options.level == "token" else tokenized.drop(SENTENCES, TEXT)
-    pooler = VectorPooler(level=options.level, pooling=options.pooling, cls=options.cls)
-    pooled: DataFrame = pooler.transform(_annotator(bundle, options).transform(slim))
+def _words(notes: DataFrame, bundle: Bundle, options: EmbedOptions) -> DataFrame:
+    """The model gives a vector a piece, which are pooled to words here."""
+    tokenized = NoteTokenizer(
+        tokenizer=bundle.tokenizer_json(), inputCol=TEXT, maxPieces=options.max_pieces, stride=options.stride
+    ).transform(notes)
+    embedded = (
+        load(bundle)
+        .setInputCols([DOCUMENT, TOKEN])
+        .setOutputCol(EMBEDDINGS)
+        .setBatchSize(WINDOWS_A_PASS)
+        ._set(maxSentenceLength=options.max_pieces + 2)  # RoBERTa's setter refuses more than 512
+        .transform(tokenized)
+    )
+    pooled: DataFrame = VectorPooler(level="token", pooling=options.pooling).transform(embedded)
     return pooled
 
 
@@ -146,34 +150,6 @@ def _tokenization(options: EmbedOptions) -> Tokenization:
         max_pieces=options.max_pieces,
         stride=options.stride,
         cls_id=None,  # a pack has it anyway
-    )
-
-
-def _tokenizer(bundle: Bundle, options: EmbedOptions) -> NoteTokenizer:
-    return NoteTokenizer(
-        tokenizer=bundle.tokenizer_json(),
-        inputCol=TEXT,
-        maxPieces=options.max_pieces + int(options.cls),
-        stride=options.stride,
-        cls=options.cls,
-        clsId=bundle.manifest.cls_id,
-        sentenceCol=SENTENCES if options.level == "sentence" else "",
-        context=options.context,
-    )
-
-
-def _annotator(bundle: Bundle, options: EmbedOptions) -> Any:
-    """The model, set to read whole windows: the pieces, Spark NLP's two special ones, and the one that cls brings.
-
-    That third one does not make the model's row longer: its graph masks Spark NLP's own `<s>` then.
-    """
-    return (
-        load(bundle)
-        .setInputCols(["document", "token"])
-        .setOutputCol(EMBEDDINGS)
-        .setBatchSize(WINDOWS_A_PASS[options.context])
-        # Not by its setter, which refuses the one place over 4,096 that cls takes: the graph hides one of its two <s>.
-        ._set(maxSentenceLength=options.max_pieces + 2 + int(options.cls))
     )
 
 

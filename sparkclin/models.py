@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from sparkclin.bundle import Bundle
 from sparkclin.errors import ModelError, SetupError
-from sparkclin.packs import Vocabulary
 from sparkclin.repository import ModelRepository, Record, Wanted
 from sparkclin.session import check_session, free_spark_nlp, running_session, scala_object
 
@@ -123,42 +121,6 @@ def load(bundle: Bundle) -> Any:
         )
     annotator = getattr(import_module("sparknlp.annotator"), bundle.manifest.annotator)
     return annotator.load(bundle.url)
-
-
-def load_for_packs(spark: SparkSession, bundle: Bundle) -> Any:
-    """An ONNX bundle as a UAEEmbeddings that reads packs, a row a pack; see sparkclin.packs.
-
-    That class gives back a row's first vector as it is, of any length, which Spark NLP's carriers of RoBERTa's kind do
-    not. It is built here around the session that the bundle's own annotator has, so the model is in memory once.
-    """
-    from sparknlp.annotator import UAEEmbeddings
-
-    jvm: Any = spark._jvm
-    nothing = scala_object(jvm, "scala.None")
-    session = load(bundle)._java_obj.getModelIfNotSet().onnxWrapper()
-    reader = jvm.com.johnsnowlabs.nlp.embeddings.UAEEmbeddings()
-    reader.setVocabulary(_to_ids(jvm, pack_vocabulary(bundle).words()))
-    reader.setModelIfNotSet(spark._jsparkSession, nothing, session, nothing)
-    annotator = UAEEmbeddings(java_model=reader).setCaseSensitive(True).setPoolingStrategy("cls").setBatchSize(1)
-    return annotator._set(maxSentenceLength=LONGEST_PACK)  # its setter refuses more than 512
-
-
-LONGEST_PACK = 1_000_000
-"""In pieces: no limit, which Spark NLP would keep by cutting."""
-
-
-def pack_vocabulary(bundle: Bundle) -> Vocabulary:
-    manifest = bundle.manifest
-    return Vocabulary(size=manifest.vocab_size, cls_id=manifest.cls_id, sep_id=manifest.sep_id, pad_id=manifest.pad_id)
-
-
-def _to_ids(jvm: Any, words: Sequence[str]) -> Any:
-    """Words as a Scala Map to their places in the list, in a few calls to the JVM whatever their number."""
-    lines = jvm.java.util.regex.Pattern.compile("\n").splitAsStream("\n".join(words))
-    listed = lines.collect(jvm.java.util.stream.Collectors.toList())
-    buffer = jvm.scala.collection.JavaConverters.asScalaBufferConverter(listed).asScala()
-    can_build = scala_object(jvm, "scala.collection.Seq").canBuildFrom()
-    return buffer.zipWithIndex(can_build).toMap(getattr(jvm.scala.Predef, "$conforms")())
 
 
 class _Downloader:

@@ -16,7 +16,7 @@ from pyspark.sql import types as T
 
 from sparkclin.annotations import ANNOTATIONS, DOCUMENT, annotator_type, code_words, documents
 from sparkclin.errors import IncompleteError
-from sparkclin.packs import N_MARKS, Vocabulary, as_text, joined, marked, plan_packs
+from sparkclin.packs import Vocabulary, as_text, joined, marked, plan_packs
 from sparkclin.pieces import Ints
 from sparkclin.pooling import VECTORS_TYPE, Floats, Pooled, Span, merge_results, only_row, vectors_column
 from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, VECTORS
@@ -89,7 +89,7 @@ def pack_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Arrow batches of notes -> a batch a pack, with the columns of packed_schema()."""
     encoder = encoder_of(tokenizer).pieces
-    words = code_words(N_MARKS * how.vocabulary.size)
+    words = code_words(how.vocabulary.n_marked)
     chunk = _Chunk()
     for batch, notes in tokenized_batches(batches, encoder=encoder, how=how.tokenization):
         chunk.notes.extend(notes)

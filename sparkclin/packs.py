@@ -14,17 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from sparkclin import codes
 from sparkclin.pieces import Ints
 from sparkclin.spans import Part
 
 CONTINUES_SPAN, BEGINS_SPAN, NOT_POOLED = range(3)
 N_MARKS = 3
 """The marks of a piece: one more of the span of the piece before; first of a span; read, but in no span."""
-
-CARRIER_WORDS = ("[CLS]", "[SEP]", "[UNK]")
-"""What Spark NLP's WordPiece vocabularies must have; their ids follow those of all marked pieces. The first begins
-every row, by which the graph knows a pack."""
 
 PIECES_A_PACK = 4096
 """What a forward pass is worth: enough rows to keep a core's matrix products busy, few enough for its memory."""
@@ -42,9 +37,11 @@ class Vocabulary:
     sep_id: int
     pad_id: int
 
-    def words(self) -> list[str]:
-        """The carrier's vocabulary in the order of its ids."""
-        return [*(codes.encode(index) for index in range(N_MARKS * self.size)), *CARRIER_WORDS]
+    @property
+    def n_marked(self) -> int:
+        """Ids 0…n_marked − 1 are those of marked pieces. A carrier's own special pieces follow; the first of them
+        begins every row, and by that the graph knows a pack."""
+        return N_MARKS * self.size
 
 
 def marked(ids: Ints, parts: Sequence[Part], vocabulary: Vocabulary) -> Ints:
@@ -89,4 +86,4 @@ def joined(rows: Sequence[Ints], vocabulary: Vocabulary) -> Ints:
 
 def as_text(pack: Ints, *, words: pa.StringArray) -> str:
     """A pack as the text that Spark NLP is given; `words` has the code of every marked id."""
-    return " ".join(words.take(pa.array(pack)).to_pylist())
+    return "".join(f" {word}" for word in words.take(pa.array(pack)).to_pylist())

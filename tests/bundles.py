@@ -25,7 +25,7 @@ def manifest_of(
         language=language,
         family="longformer",
         engine="tensorflow",
-        precision="float32",
+        precision="fp32",
         annotator="LongformerEmbeddings",
         max_pieces=max_pieces,
         width=width,

@@ -124,7 +124,7 @@ def read_feed(ops: Ops, input_ids: Tensor, *, config: EncoderConfig) -> Feed:
     position, so the row is exactly the row without it.
     """
     size = config.vocab_size
-    # The remainder, too, since Spark NLP warms a model up with ids of RoBERTa's vocabulary, whatever the model's own is.
+    # The remainder, too, since Spark NLP warms a model up with ids of RoBERTa's vocabulary, whatever its own is.
     ids = ops.mod(input_ids, size)
     second = ops.slice(input_ids, axis=1, begin=1, end=2)
     brings_cls = ops.any(ops.equal(second, size + config.cls_id), axis=1)

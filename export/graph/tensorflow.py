@@ -28,18 +28,21 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from export.errors import CheckpointError
-from export.graph.encoder import EncoderConfig, EncoderWeights, encode
+from export.graph.encoder import EncoderConfig, EncoderWeights
 from export.graph.ops import Array, Size, Tensor
+from export.graph.packs import answer
 
 v1 = tf.compat.v1
 
-INPUT_IDS, ATTENTION_MASK, LAST_HIDDEN_STATE = "input_ids", "attention_mask", "last_hidden_state"
+INPUT_IDS, ATTENTION_MASK = "input_ids", "attention_mask"
+# Spark NLP asks for the first where it carries tokens, for the second where it carries packs; both are the one answer.
+LAST_HIDDEN_STATE, POOLER_OUTPUT = "last_hidden_state", "pooler_output"
 # Where Spark NLP keeps the graph in a saved LongformerEmbeddings: a zip of a GraphDef and its variables.
 SPARK_NLP_FILE = "longformer_tensorflow"
 # A graph is one protocol buffer message, and those end at 2 GiB.
 MAX_GRAPH_BYTES = 2_000_000_000
 
-# (input_ids, attention_mask), both int32 (R, P) -> float32 (R, P, width)
+# (input_ids, attention_mask), both int32 (R, P) -> float32 (R, P, width), or a pack's answer
 Body = Callable[["TensorFlowOps", Tensor, Tensor], Tensor]
 
 
@@ -85,7 +88,7 @@ class TensorFlowOps:
         return tf.shape(x)[axis]
 
     def reshape(self, x: Tensor, shape: Sequence[Size]) -> Tensor:
-        return tf.reshape(x, tf.stack(list(shape)))
+        return tf.reshape(x, tf.stack(list(shape)) if shape else ())
 
     def transpose(self, x: Tensor, axes: Sequence[int]) -> Tensor:
         return tf.transpose(x, axes)
@@ -173,7 +176,7 @@ class TensorFlowOps:
 
 def write_encoder(folder: Path, *, config: EncoderConfig, weights: EncoderWeights) -> None:
     """Writes the encoder as a SavedModel; raises CheckpointError where it would not fit into one graph."""
-    write_saved_model(folder, lambda ops, ids, _: encode(ops, ids, config=config, weights=weights))
+    write_saved_model(folder, lambda ops, ids, _: answer(ops, ids, config=config, weights=weights))
 
 
 def write_echo(folder: Path) -> None:
@@ -198,7 +201,8 @@ def write_saved_model(folder: Path, body: Body) -> None:
         with v1.Session(graph=graph) as session:
             session.run(v1.global_variables_initializer())
             signature = v1.saved_model.predict_signature_def(
-                {INPUT_IDS: ids, ATTENTION_MASK: mask}, {LAST_HIDDEN_STATE: output}
+                {INPUT_IDS: ids, ATTENTION_MASK: mask},
+                {LAST_HIDDEN_STATE: output, POOLER_OUTPUT: tf.identity(output, name=POOLER_OUTPUT)},
             )
             builder = v1.saved_model.Builder(str(folder))
             builder.add_meta_graph_and_variables(

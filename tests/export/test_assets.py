@@ -27,7 +27,7 @@ def test_ordinary_pieces_keep_their_ids(built: assets.Assets) -> None:
 def test_every_code_is_one_piece_at_id_plus_v(built: assets.Assets) -> None:
     ranks = {merge: rank for rank, merge in enumerate(built.merges)}
     for index in range(450):
-        (piece,) = assets.bpe(assets.to_bytes(codes.encode(index)), ranks)
+        (piece,) = assets.bpe(codes.in_bytes(codes.encode(index)), ranks)
         assert built.vocabulary[450 + index] == "Ġ" + piece
 
 
@@ -36,12 +36,12 @@ def test_ordinary_words_are_split_as_before(built: assets.Assets) -> None:
     before = {assets.as_pair(merge): rank for rank, merge in enumerate(json.loads(TOKENIZER)["model"]["merges"])}
     for word in ("clinic", "pressure", "բարեւ", "Մέnière"):
         if not set(word) & {*codes.LOWER, *codes.UPPER}:
-            assert assets.bpe(assets.to_bytes(word), ranks) == assets.bpe(assets.to_bytes(word), before)
+            assert assets.bpe(codes.in_bytes(word), ranks) == assets.bpe(codes.in_bytes(word), before)
 
 
 def test_merges_across_code_letters_are_found() -> None:
     tokenizer = json.loads(TOKENIZER)
-    last_byte, first_byte = assets.to_bytes(codes.UPPER[0])[1], assets.to_bytes(codes.LOWER[5])[0]
+    last_byte, first_byte = codes.in_bytes(codes.UPPER[0])[1], codes.in_bytes(codes.LOWER[5])[0]
     tokenizer["model"]["merges"].insert(0, [last_byte, first_byte])
     with pytest.raises(CheckpointError, match=r"tear .* transport codes apart"):
         assets.build(json.dumps(tokenizer), vocab_size=450)

@@ -17,7 +17,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from sparkclin.errors import IncompleteError, InputError, OptionError, SetupError
-from sparkclin.pooling import BATCH_SETTING, Floats, NotePieces, Pooling, Span, VectorPooler, pool_batches, pool_note
+from sparkclin.pooling import BATCH_SETTING, Floats, Pooling, Span, VectorPooler, pool_batches, pool_note
+from sparkclin.spans import NotePieces
 from sparkclin.tokenization import PIECES_TYPE
 from sparkclin.windows import Range, Window, cut, plan
 

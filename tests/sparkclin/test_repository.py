@@ -8,7 +8,7 @@ import pytest
 
 from sparkclin.bundle import MANIFEST_FILE, TOKENIZER_FILE, Bundle, hash_files
 from sparkclin.errors import ModelError
-from sparkclin.repository import METADATA_FILE, ModelRepository, Record, to_iso
+from sparkclin.repository import METADATA_FILE, ModelRepository, Record, Wanted, to_iso
 from tests.bundles import CREATED, CREATED_MS, manifest_of, stage
 
 
@@ -33,6 +33,7 @@ def test_the_record_is_as_spark_nlp_writes_it(tmp_path: Path) -> None:
         "checksum": "",
         "annotator": "LongformerEmbeddings",
         "engine": "tensorflow",
+        "precision": "fp32",
     }
     assert (tmp_path / f"clinical_longformer_en_5.5.0_3.0_{CREATED_MS}").is_dir()
 
@@ -46,6 +47,7 @@ def test_a_record_comes_back_as_it_was_written() -> None:
         time_ms=CREATED_MS,
         annotator="LongformerEmbeddings",
         engine="tensorflow",
+        precision="fp32",
     )
     assert Record.from_json(record.to_json()) == record
     assert record.folder == "a_b_en_3.4.0_3.0_1646398712345"
@@ -107,7 +109,7 @@ def test_a_bundle_staged_elsewhere_is_not_registered(tmp_path: Path) -> None:
 def test_an_unknown_name_is_answered_with_what_is_there(tmp_path: Path) -> None:
     register(tmp_path, name="tiny")
     register(tmp_path, name="klein", language="de")
-    with pytest.raises(ModelError, match=r"no model 'huge' \(en\) .* has: klein \(de\), tiny \(en\)"):
+    with pytest.raises(ModelError, match=r"no model 'huge' \(en\) .* has: klein \(de, tensorflow fp32\), tiny \(en, tensorflow fp32\)"):
         ModelRepository(tmp_path).find("huge")
     with pytest.raises(ModelError, match=r"no model 'klein' \(en\)"):
         ModelRepository(tmp_path).find("klein")
@@ -121,7 +123,7 @@ def test_a_name_is_found_among_versions_of_other_makers(tmp_path: Path) -> None:
     theirs |= {"libVersion": {"parts": [2, 5, 0]}, "time": "2030-01-01T00:00:00.000Z"}
     with (tmp_path / METADATA_FILE).open("a") as file:
         file.write("\n" + json.dumps(theirs) + "\n\n")
-    assert ModelRepository(tmp_path).resolve("tiny").time_ms == CREATED_MS
+    assert ModelRepository(tmp_path).resolve(Wanted(name="tiny")).time_ms == CREATED_MS
 
 
 def test_a_folder_that_is_no_repository_is_refused(tmp_path: Path) -> None:
