@@ -47,10 +47,9 @@ def comparison_panel(axes: Axes, results: Results, series: str) -> None:
     colours = [OURS if case.startswith("sparkclin") else OTHERS for case in cases]
     axes.barh(cases, medians, color=colours)
     axes.hlines(cases, [min(rates[case]) for case in cases], [max(rates[case]) for case in cases], color="black")
-    for place, median in enumerate(medians):
-        axes.annotate(f" {median:,.0f}", (median, place), va="center", fontsize=8)
+    for place, (case, median) in enumerate(zip(cases, medians, strict=True)):
+        axes.annotate(f" {median:,.0f}", (max(rates[case]), place), va="center", fontsize=8)
     axes.axvline(results.limit_pieces_per_s(series), color="black", linestyle="--", linewidth=0.8)
-    axes.set_xscale("log")
     axes.margins(x=0.2)
     axes.invert_yaxis()
     axes.set_title(f"{series}: {results.workloads[series].mean_pieces:,.0f} pieces", fontsize=10)

@@ -1,0 +1,70 @@
+"""What a run makes of its options, and of contenders that cannot be prepared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import stock
+from benchmarks.checkpoint import TINY
+from benchmarks.contenders import CONTENDERS, OURS, STOCK, needs_nothing
+from benchmarks.errors import RunError
+from benchmarks.job import Store
+from benchmarks.ours import models_folder
+from benchmarks.run import Options, is_ready, scaled_contender
+from sparkclin.errors import OptionError
+
+
+def store_in(folder: Path) -> Store:
+    return Store(folder=folder, shape=TINY, models=folder / "models")
+
+
+def test_everything_is_measured_where_nothing_is_asked() -> None:
+    assert Options().contenders == list(CONTENDERS)
+    assert Options().scaling
+
+
+def test_only_what_is_asked_is_measured_in_the_order_of_the_table() -> None:
+    options = Options(only=("sparkclin onnx int8", "stock"))
+    assert [contender.name for contender in options.contenders] == ["stock", "sparkclin onnx int8"]
+    assert not options.scaling
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"), [({"only": ("nobody",)}, "nobody"), ({"rounds": 0}, "rounds"), ({"seconds": 0}, "seconds")]
+)
+def test_wrong_options_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        Options(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_contender_that_lacks_something_is_left_out_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stock, "SCRIPT", tmp_path / "not there")
+    missing: dict[str, str] = {}
+    assert not is_ready(STOCK, store_in(tmp_path), missing)
+    assert missing == {"stock": "needs shared/peers/stock_longformer.py beside the checkout"}
+
+
+def test_the_fastest_of_ours_that_can_be_prepared_is_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(store: Store) -> None:
+        raise RunError(f"no {store.shape.layers} layers")
+
+    slow, fast = (replace(OURS[0], name=name, prepare=needs_nothing) for name in ("slow", "fast"))
+    broken = replace(OURS[0], name="fastest", prepare=fail)
+    monkeypatch.setattr("benchmarks.run.OURS", [slow, fast, broken])
+    missing: dict[str, str] = {}
+    assert scaled_contender(Options(only=("scaling",)), store_in(tmp_path), missing) == fast
+    assert set(missing) == {"fastest"}
+
+
+def test_bundles_of_an_earlier_exporter_are_not_kept(tmp_path: Path) -> None:
+    earlier = tmp_path / "models-0123456789ab"
+    earlier.mkdir()
+    folder = models_folder(tmp_path)
+    folder.mkdir()
+    assert models_folder(tmp_path) == folder
+    assert list(tmp_path.iterdir()) == [folder]
