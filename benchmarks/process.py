@@ -43,13 +43,16 @@ def run_logged(
 
 
 def end_tree(process: subprocess.Popen[bytes]) -> None:
-    """End a process, and whatever of its children still runs, at once."""
+    """End a process, and whatever of its children still runs, and wait until their memory is free."""
+    children: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(process.pid).children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
+        children = psutil.Process(process.pid).children(recursive=True)
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
     process.kill()
     process.wait()
+    psutil.wait_procs(children, timeout=10)
 
 
 class PeakMemory:
