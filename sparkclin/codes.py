@@ -54,8 +54,8 @@ def merges(n_ids: int) -> Iterator[tuple[str, str]]:
     """The merges that make one piece of the code of every id: bytes to letters, letters to pairs, pairs to codes, in
     this order of rank."""
     for letter in (*LOWER, *UPPER):
-        first, second = in_bytes(letter)
-        yield first, second
+        both = in_bytes(letter)
+        yield both[0], both[1]
     for pair in PAIRS:
         yield in_bytes(pair[0]), in_bytes(pair[1])
     for index in range(n_ids):

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from sparkclin.bundle import TOKENIZER_FILE, Bundle
+from sparkclin.packs import Vocabulary
 from sparkclin.repository import ModelRepository
 from tests.bundles import CREATED, manifest_of
 
@@ -23,6 +24,7 @@ def build_echo_bundle(
     *,
     tokenizer_json: str,
     name: str = "echo",
+    engine: str = "tensorflow",
     max_pieces: int = 4094,
     created: str = CREATED,
 ) -> Bundle:
@@ -32,7 +34,7 @@ def build_echo_bundle(
     Spark NLP sends them: a transport code of id k arrives as V + k.
     """
     from export.assets import write_assets
-    from export.graph.tensorflow import write_echo
+    from export.engines import ENGINES
     from export.sparknlp import save_annotator
 
     root.mkdir(parents=True, exist_ok=True)
@@ -41,11 +43,16 @@ def build_echo_bundle(
     vocab_size = tokenizer.get_vocab_size()
     with TemporaryDirectory() as folder:
         saved_model = Path(folder) / "echo"
-        write_echo(saved_model)
+        ENGINES[engine].graphs().write_echo(
+            saved_model, vocabulary=Vocabulary(size=vocab_size, cls_id=0, sep_id=2, pad_id=1)
+        )
         write_assets(tokenizer_json, saved_model / "assets", vocab_size=vocab_size)
-        save_annotator(spark, saved_model, staged, name=name, width=2, max_row=max_pieces + 2)
+        annotator = ENGINES[engine].annotator
+        save_annotator(spark, saved_model, staged, annotator=annotator, name=name, width=2, max_row=max_pieces + 2)
     (staged / TOKENIZER_FILE).write_text(tokenizer_json, encoding="utf-8")
-    manifest = manifest_of(staged, name=name, created=created, max_pieces=max_pieces, vocab_size=vocab_size)
+    manifest = manifest_of(
+        staged, name=name, engine=engine, created=created, max_pieces=max_pieces, vocab_size=vocab_size
+    )
     return ModelRepository(root).register(staged, manifest)
 
 

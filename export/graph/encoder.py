@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from export.graph.attention import AttentionPlan, Projections, attend, pad_to_blocks
 from export.graph.ops import Array, Ops, Tensor
+from export.graph.packs import answer
+from sparkclin.packs import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,10 @@ class EncoderConfig:
     layer_norm_eps: float
     activation: str
     reach: tuple[int, ...]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(size=self.vocab_size, cls_id=self.cls_id, sep_id=self.sep_id, pad_id=self.pad_id)
 
     @property
     def first_position(self) -> int:
@@ -88,6 +94,16 @@ class EncoderWeights:
     positions: Array
     embeddings_norm: Norm
     layers: tuple[LayerWeights, ...]
+
+
+def embed_pieces_or_spans(ops: Ops, input_ids: Tensor, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
+    """The whole graph: arriving ids, int (R, P) -> (R, P, W), or of a pack (1, 1, spans · 2 W)."""
+    return answer(
+        ops,
+        input_ids,
+        vocabulary=config.vocabulary,
+        encode=lambda arrived: encode(ops, arrived, config=config, weights=weights),
+    )
 
 
 def encode(ops: Ops, input_ids: Tensor, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:

@@ -28,9 +28,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from export.errors import CheckpointError
-from export.graph.encoder import EncoderConfig, EncoderWeights
+from export.graph.echo import echo
+from export.graph.encoder import EncoderConfig, EncoderWeights, embed_pieces_or_spans
 from export.graph.ops import Array, Size, Tensor
-from export.graph.packs import answer
+from sparkclin.errors import OptionError
+from sparkclin.packs import Vocabulary
 
 v1 = tf.compat.v1
 
@@ -174,19 +176,17 @@ class TensorFlowOps:
         return tf.cast(x, tf.float32)
 
 
-def write_encoder(folder: Path, *, config: EncoderConfig, weights: EncoderWeights) -> None:
-    """Writes the encoder as a SavedModel; raises CheckpointError where it would not fit into one graph."""
-    write_saved_model(folder, lambda ops, ids, _: answer(ops, ids, config=config, weights=weights))
+def write_encoder(folder: Path, *, config: EncoderConfig, weights: EncoderWeights, precision: str) -> None:
+    """Writes the encoder as a SavedModel; raises CheckpointError where it would not fit into one graph, and OptionError
+    for a precision other than fp32."""
+    if precision != "fp32":
+        raise OptionError(f"TensorFlow models are fp32, not {precision}; int8 is of the engine onnx.")
+    write_saved_model(folder, lambda ops, ids, _: embed_pieces_or_spans(ops, ids, config=config, weights=weights))
 
 
-def write_echo(folder: Path) -> None:
-    """A model whose vector at a place is (the id that arrived, the length of the row): showing what Spark NLP feeds."""
-
-    def echo(ops: TensorFlowOps, ids: Tensor, mask: Tensor) -> Tensor:
-        lengths = tf.reduce_sum(mask, axis=1, keepdims=True) * tf.ones_like(ids)
-        return ops.to_float(tf.stack([ids, lengths], axis=-1))
-
-    write_saved_model(folder, echo)
+def write_echo(folder: Path, *, vocabulary: Vocabulary) -> None:
+    """Writes the model of export.graph.echo."""
+    write_saved_model(folder, lambda ops, ids, _: echo(ops, ids, vocabulary=vocabulary))
 
 
 def write_saved_model(folder: Path, body: Body) -> None:

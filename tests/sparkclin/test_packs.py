@@ -37,9 +37,8 @@ def test_every_row_is_in_one_pack_and_padding_is_little(lengths: list[int]) -> N
 
 
 def test_rows_of_equal_length_fill_packs() -> None:
-    assert [len(pack) for pack in plan_packs([24] * 400)] == [PIECES_A_PACK // 24] * 2 + [
-        400 - 2 * (PIECES_A_PACK // 24)
-    ]
+    full = PIECES_A_PACK // 24
+    assert [len(pack) for pack in plan_packs([24] * (2 * full + 5))] == [full, full, 5]
 
 
 def test_marks_say_where_spans_begin_and_what_is_in_none() -> None:

@@ -13,10 +13,18 @@ from tests.bundles import CREATED, CREATED_MS, manifest_of, stage
 
 
 def register(
-    root: Path, *, name: str = "tiny", language: str = "en", created: str = CREATED, content: str = "{}"
+    root: Path,
+    *,
+    name: str = "tiny",
+    language: str = "en",
+    created: str = CREATED,
+    content: str = "{}",
+    engine: str = "tensorflow",
+    precision: str = "fp32",
 ) -> Bundle:
     staged = stage(root, name=name, content=content)
-    return ModelRepository(root).register(staged, manifest_of(staged, name=name, language=language, created=created))
+    manifest = manifest_of(staged, name=name, language=language, created=created, engine=engine, precision=precision)
+    return ModelRepository(root).register(staged, manifest)
 
 
 def test_the_record_is_as_spark_nlp_writes_it(tmp_path: Path) -> None:
@@ -109,7 +117,7 @@ def test_a_bundle_staged_elsewhere_is_not_registered(tmp_path: Path) -> None:
 def test_an_unknown_name_is_answered_with_what_is_there(tmp_path: Path) -> None:
     register(tmp_path, name="tiny")
     register(tmp_path, name="klein", language="de")
-    with pytest.raises(ModelError, match=r"no model 'huge' \(en\) .* has: klein \(de, tensorflow fp32\), tiny \(en, tensorflow fp32\)"):
+    with pytest.raises(ModelError, match=r"no model 'huge' \(en\) .* has: klein \(de, tensorflow fp32\), tiny \(en, "):
         ModelRepository(tmp_path).find("huge")
     with pytest.raises(ModelError, match=r"no model 'klein' \(en\)"):
         ModelRepository(tmp_path).find("klein")
@@ -124,6 +132,24 @@ def test_a_name_is_found_among_versions_of_other_makers(tmp_path: Path) -> None:
     with (tmp_path / METADATA_FILE).open("a") as file:
         file.write("\n" + json.dumps(theirs) + "\n\n")
     assert ModelRepository(tmp_path).resolve(Wanted(name="tiny")).time_ms == CREATED_MS
+
+
+def test_versions_by_engine_and_precision(tmp_path: Path) -> None:
+    """Exact before small, fast before slow, and then the newest."""
+    for engine, precision in [("onnx", "int8"), ("onnx", "fp32"), ("tensorflow", "fp32"), ("onnx", "fp32")]:
+        register(tmp_path, engine=engine, precision=precision)
+    repository = ModelRepository(tmp_path)
+
+    def found(**wanted: str) -> tuple[str, str, int]:
+        manifest = repository.find("tiny", **wanted).manifest
+        return manifest.engine, manifest.precision, manifest.created_ms - CREATED_MS
+
+    assert found() == ("onnx", "fp32", 3)
+    assert found(engine="tensorflow") == ("tensorflow", "fp32", 2)
+    assert found(precision="int8") == ("onnx", "int8", 0)
+    with pytest.raises(ModelError, match=r"no model 'tiny' \(en, tensorflow, int8\)"):
+        found(engine="tensorflow", precision="int8")
+    assert len(repository.newest()) == 3
 
 
 def test_a_folder_that_is_no_repository_is_refused(tmp_path: Path) -> None:

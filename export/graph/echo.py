@@ -1,0 +1,30 @@
+"""A model that shows what Spark NLP feeds: in the place of a vector it answers with what arrived."""
+
+from __future__ import annotations
+
+from export.graph.ops import Ops, Tensor
+from export.graph.packs import answer, holds_pack
+from sparkclin.packs import Vocabulary
+
+WIDTH = 2
+
+
+def echo(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Tensor:
+    """Arriving ids, int (R, P) -> (id, length of its row without padding) of each place, float (R, P, 2).
+
+    Of a pack, that of its spans, as of any model; a piece of it is shown as if it had come alone, as V + piece id.
+    """
+    is_pack = holds_pack(ops, input_ids, vocabulary=vocabulary)
+
+    def encode(arrived: Tensor) -> Tensor:
+        ids = ops.mod(arrived, vocabulary.size)
+        shown = ops.where(is_pack, ids + vocabulary.size, arrived)
+        lengths = ops.sum(ops.to_int(ops.not_equal(ids, vocabulary.pad_id)), axis=1) + 0 * ids
+        return ops.concat([third_axis(ops, ops.to_float(x)) for x in (shown, lengths)], axis=2)
+
+    return answer(ops, input_ids, vocabulary=vocabulary, encode=encode)
+
+
+def third_axis(ops: Ops, x: Tensor) -> Tensor:
+    """(R, P) -> (R, P, 1)"""
+    return ops.reshape(x, (-1, ops.size(x, axis=1), 1))
