@@ -7,10 +7,14 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from export.engines import ENGINES
+from sparkclin.bundle import PRECISIONS
 from sparkclin.errors import SparkclinError
 
-NEEDED = ("tensorflow", "torch", "transformers", "safetensors")
+# Whatever the engine is; what only one engine needs is in export.engines.
+NEEDED = ("torch", "transformers", "safetensors")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,23 +45,44 @@ def run_convert(options: argparse.Namespace) -> None:
             checkpoint=options.checkpoint,
             name=options.name,
             models=options.models,
+            engine=options.engine,
+            precision=options.precision,
+            notes=options.notes,
             language=options.language,
             description=options.description,
             force=options.force,
         )
     )
-    figures = bundle.manifest.parity
-    worst = max(figure["max_abs_difference"] for figure in figures["vectors"])
-    print(
-        f"verified: ids of {figures['id_rows_identical']} of {figures['id_rows']} texts identical, max |Δ| {worst:.1e}"
-    )
-    print(f"registered {bundle.manifest.name} ({bundle.manifest.language}) as {bundle.path}")
+    manifest = bundle.manifest
+    print(f"verified: {summary(manifest.parity)}")
+    print(f"registered {manifest.name} ({manifest.language}, {manifest.engine} {manifest.precision}) as {bundle.path}")
+
+
+def summary(parity: dict[str, Any]) -> str:
+    """A manifest's figures in a line."""
+    ids = f"ids of {parity['id_rows_identical']} of {parity['id_rows']} texts identical"
+    if precision := parity.get("precision"):
+        figures = precision["documents"]
+        cosines = f"{figures['mean_cosine']:.5f} on average, {figures['worst_cosine']:.5f} at worst"
+        return f"{ids}, document vectors of {precision['notes']} notes against fp32: cosine {cosines}"
+    return f"{ids}, max |Δ| {max(figure['max_abs_difference'] for figure in parity['vectors']):.1e}"
 
 
 def run_verify(options: argparse.Namespace) -> None:
-    from export.convert import verify
+    from export.convert import VerifyOptions, verify
 
-    print(verify(options.name, models=options.models, source=options.checkpoint).to_text())
+    report = verify(
+        VerifyOptions(
+            name=options.name,
+            models=options.models,
+            engine=options.engine,
+            precision=options.precision,
+            language=options.language,
+            checkpoint=options.checkpoint,
+            notes=options.notes,
+        )
+    )
+    print(report.to_text())
 
 
 def convert_parser() -> argparse.ArgumentParser:
@@ -69,6 +94,14 @@ def convert_parser() -> argparse.ArgumentParser:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint's folder, or a hub id")
     parser.add_argument("--name", required=True, help="the name to ask pretrained() for, such as clinical_longformer")
     parser.add_argument("--models", type=Path, required=True, metavar="DIR", help="the repository to register it in")
+    parser.add_argument("--engine", choices=ENGINES, default="tensorflow", help="default: tensorflow")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="default: fp32; int8 is of the engine onnx, and not exact",
+    )
+    add_notes(parser)
     parser.add_argument("--language", default="en", help="default: en")
     parser.add_argument("--description", default="", help="a line for `sparkclin models`")
     parser.add_argument(
@@ -83,8 +116,22 @@ def verify_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--models", type=Path, required=True, metavar="DIR", help="the repository it is registered in")
+    parser.add_argument("--engine", choices=ENGINES, help="default: onnx where there is one")
+    parser.add_argument("--precision", choices=PRECISIONS, help="default: fp32 where there is one")
+    parser.add_argument("--language", default="en", help="default: en")
     parser.add_argument("--checkpoint", help="its folder or hub id; default: the hub id in the manifest")
+    add_notes(parser)
     return parser
+
+
+def add_notes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--notes",
+        type=Path,
+        metavar="FILE",
+        help="notes to compare int8 with fp32 on (.jsonl, .parquet: note_id, text, specialties where known; .txt: one "
+        "a line); default: the sample notes that come with sparkclin",
+    )
 
 
 if __name__ == "__main__":

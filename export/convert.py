@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 from export import assets, checkpoint, parity
 from export.checkpoint import Checkpoint
+from export.engines import ENGINES, Engine
 from export.errors import CheckpointError
 from export.families import longformer
+from export.graph.echo import WIDTH as ECHO_WIDTH
 from export.graph.encoder import EncoderConfig
-from export.graph.tensorflow import write_echo, write_encoder
-from export.parity import ParityReport
-from export.sparknlp import ANNOTATOR, save_annotator
+from export.notes import Note, packaged_notes, read_notes
+from export.parity import Candidate, ParityReport
+from export.sparknlp import save_annotator
 from sparkclin.bundle import TOKENIZER_FILE, Bundle, Manifest, hash_files
 from sparkclin.errors import OptionError
 from sparkclin.repository import ModelRepository
@@ -31,70 +33,127 @@ if TYPE_CHECKING:
 
 # Spark NLP splits a folder's name at underscores, from the right.
 NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
-LIBRARIES = ("sparkclin", "tensorflow-cpu", "torch", "transformers", "tokenizers", "pyspark", "spark-nlp")
+LIBRARIES = ("sparkclin", "torch", "transformers", "tokenizers", "pyspark", "spark-nlp")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What to export and where to; raises OptionError for a name that `pretrained()` could not ask for."""
+    """What to export and where to.
+
+    `notes` is a file of notes to compare int8's vectors on, by default the packaged sample notes. Raises OptionError
+    for a name that `pretrained()` could not ask for, and for an engine or precision that there is not.
+    """
 
     checkpoint: str
     name: str
     models: Path
+    engine: str = "tensorflow"
+    precision: str = "fp32"
+    notes: Path | None = None
     language: str = "en"
     description: str = ""
     force: bool = False
 
     def __post_init__(self) -> None:
+        problems = []
         if not NAME.fullmatch(self.name):
-            raise OptionError(f"--name {self.name!r}: expected lower-case letters and digits, joined by underscores.")
+            problems.append(f"--name {self.name!r}: expected lower-case letters and digits, joined by underscores")
+        if self.engine not in ENGINES:
+            problems.append(f"--engine {self.engine!r}: expected one of {', '.join(ENGINES)}")
+        elif self.precision not in ENGINES[self.engine].precisions:
+            kinds = [f"{precision} with --engine {e.name}" for e in ENGINES.values() for precision in e.precisions]
+            problems.append(f"--precision {self.precision!r} with --engine {self.engine}: there is {', '.join(kinds)}")
+        if self.notes and self.precision == "fp32":
+            problems.append("--notes: only int8 is compared on notes; fp32 is held to the reference on any input")
+        if problems:
+            raise OptionError("; ".join(problems) + ".")
 
 
 def convert(options: ExportOptions, *, spark: SparkSession | None = None) -> Bundle:
     """Exports a checkpoint into the repository at `options.models` and returns the registered bundle.
 
-    Nothing is registered, and nothing there is touched, before ids and vectors were found equal to the reference's.
+    Nothing is registered, and nothing there is touched, before ids and vectors were compared with the reference's.
 
-    Raises CheckpointError, ParityError, or ModelError where the name is taken and `force` was not given.
+    Raises CheckpointError, ParityError, InputError for notes that cannot be read, or OptionError where the name is
+    taken and `force` was not given.
     """
+    engine = ENGINES[options.engine]
+    engine.check_installed()
     options.models.mkdir(parents=True, exist_ok=True)
     repository = ModelRepository(options.models)
     refuse_taken_name(repository, options)
+    notes = notes_to_compare(options.precision, options.notes)
     source = checkpoint.read(options.checkpoint)
     config = parse_config(source)
     tokenizer_json = source.tokenizer_json()
     session = spark or spark_session(app_name="sparkclin export")
     with scratch_folder(options.models) as scratch:
-        staged = build(session, scratch, source=source, config=config, tokenizer_json=tokenizer_json, name=options.name)
-        report = verify_folder(session, staged, scratch, source=source, config=config, tokenizer_json=tokenizer_json)
-        manifest = describe(staged, options=options, source=source, config=config, report=report)
+        candidate = Candidate(
+            folder=scratch / "bundle",
+            echo_folder=scratch / "echo",
+            engine=engine,
+            precision=options.precision,
+            checkpoint=source,
+            config=config,
+            tokenizer_json=tokenizer_json,
+        )
+        build(session, candidate, scratch / "graph", name=options.name)
+        build_echo(session, candidate, scratch / "echo_graph")
+        report = parity.verify(session, candidate, notes=notes)
+        manifest = describe(candidate, options=options, report=report)
         # Registering renames, and that takes a folder right below the repository's root.
         ready = options.models / f".{scratch.name}.ready"
-        staged.rename(ready)
+        candidate.folder.rename(ready)
         return repository.register(ready, manifest)
 
 
-def verify(name: str, *, models: Path, source: str | None = None, spark: SparkSession | None = None) -> ParityReport:
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """Which registered model to verify: the preferred version of `name` where `engine` or `precision` is None.
+
+    `checkpoint` is the folder or hub id of what it was made from; by default what the manifest names, which only a hub
+    id lets one find. `notes` are as in ExportOptions.
+    """
+
+    name: str
+    models: Path
+    engine: str | None = None
+    precision: str | None = None
+    language: str = "en"
+    checkpoint: str | None = None
+    notes: Path | None = None
+
+
+def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> ParityReport:
     """Compares a registered model with its checkpoint again.
 
-    `source` is the checkpoint's folder or hub id; by default what the manifest names, which only a hub id lets one
-    find.
-
-    Raises ParityError, or CheckpointError where `source` is not the checkpoint that was exported.
+    Raises ParityError, CheckpointError where the checkpoint is not the one that was exported, or ModelError where there
+    is no such model.
     """
-    bundle = ModelRepository(models).find(name)
-    original = checkpoint.read(source or bundle.manifest.source)
+    repository = ModelRepository(options.models)
+    bundle = repository.find(options.name, options.language, engine=options.engine, precision=options.precision)
+    engine = ENGINES[bundle.manifest.engine]
+    engine.check_installed()
+    original = checkpoint.read(options.checkpoint or bundle.manifest.source)
     if original.sha256 != bundle.manifest.source_sha256:
         raise CheckpointError(
-            f"{original.source} is not the checkpoint that {name} was made from: its files' hashes differ from the "
-            "manifest's. Name the right one with --checkpoint."
+            f"{original.source} is not the checkpoint that {options.name} was made from: its files' hashes differ from "
+            "the manifest's. Name the right one with --checkpoint."
         )
-    config = parse_config(original)
+    notes = notes_to_compare(bundle.manifest.precision, options.notes)
     session = spark or spark_session(app_name="sparkclin verify")
     with tempfile.TemporaryDirectory() as scratch:
-        return verify_folder(
-            session, bundle.path, Path(scratch), source=original, config=config, tokenizer_json=bundle.tokenizer_json()
+        candidate = Candidate(
+            folder=bundle.path,
+            echo_folder=Path(scratch) / "echo",
+            engine=engine,
+            precision=bundle.manifest.precision,
+            checkpoint=original,
+            config=parse_config(original),
+            tokenizer_json=bundle.tokenizer_json(),
         )
+        build_echo(session, candidate, Path(scratch) / "echo_graph")
+        return parity.verify(session, candidate, notes=notes)
 
 
 def parse_config(source: Checkpoint) -> EncoderConfig:
@@ -110,70 +169,79 @@ def parse_config(source: Checkpoint) -> EncoderConfig:
 def refuse_taken_name(repository: ModelRepository, options: ExportOptions) -> None:
     """A new version of a name must be asked for; it never replaces the old one's files."""
     root = Path(repository.root)
+    wanted = (options.name, options.language, options.engine, options.precision)
     taken = (root / "metadata.json").is_file() and any(
-        (record.name, record.language) == (options.name, options.language) for record in repository.records()
+        (record.name, record.language, record.engine, record.precision) == wanted for record in repository.records()
     )
     if taken and not options.force:
         raise OptionError(
-            f"{options.models} already has a model {options.name!r}. Choose another --name, or make a new version with "
-            "--force (the old one stays, the new one is what pretrained() finds)."
+            f"{options.models} already has a model {options.name!r} for {options.engine} {options.precision}. Choose "
+            "another --name, or make a new version with --force (the old one stays, the new one is found before it)."
         )
 
 
-def build(
-    spark: SparkSession, scratch: Path, *, source: Checkpoint, config: EncoderConfig, tokenizer_json: str, name: str
-) -> Path:
-    """The bundle's folder without its manifest, below `scratch`."""
-    saved_model, staged = scratch / "saved_model", scratch / "bundle"
-    write_encoder(saved_model, config=config, weights=longformer.load(source, config))
-    assets.write_assets(tokenizer_json, saved_model / "assets", vocab_size=config.vocab_size)
-    save_annotator(spark, saved_model, staged, name=name, width=config.width, max_row=config.max_row)
-    (staged / TOKENIZER_FILE).write_text(tokenizer_json, encoding="utf-8")
-    return staged
+def notes_to_compare(precision: str, file: Path | None) -> list[Note]:
+    """The notes of `file`, or the packaged ones; none for fp32, which is compared on any input."""
+    if precision == "fp32":
+        return []
+    return read_notes(file) if file else packaged_notes()
 
 
-def verify_folder(
-    spark: SparkSession, folder: Path, scratch: Path, *, source: Checkpoint, config: EncoderConfig, tokenizer_json: str
-) -> ParityReport:
-    """Verifies a bundle's folder; the echo model that its ids need is made below `scratch`."""
-    saved_echo, echo = scratch / "saved_echo", scratch / "echo"
-    write_echo(saved_echo)
-    assets.write_assets(tokenizer_json, saved_echo / "assets", vocab_size=config.vocab_size)
-    save_annotator(spark, saved_echo, echo, name="echo", width=2, max_row=config.max_row)
-    return parity.verify(
-        spark,
-        annotator_folder=folder,
-        echo_folder=echo,
-        checkpoint=source,
-        config=config,
-        tokenizer_json=tokenizer_json,
-    )
+def build(spark: SparkSession, candidate: Candidate, graph: Path, *, name: str) -> None:
+    """Makes the bundle's folder without its manifest; `graph` is a folder for the graph on the way there."""
+    config = candidate.config
+    weights = longformer.load(candidate.checkpoint, config)
+    formats = candidate.engine.graphs()
+    formats.write_encoder(graph, config=config, weights=weights, precision=candidate.precision)
+    save(spark, candidate, graph, candidate.folder, name=name, width=config.width)
+    (candidate.folder / TOKENIZER_FILE).write_text(candidate.tokenizer_json, encoding="utf-8")
 
 
-def describe(
-    staged: Path, *, options: ExportOptions, source: Checkpoint, config: EncoderConfig, report: ParityReport
-) -> Manifest:
+def build_echo(spark: SparkSession, candidate: Candidate, graph: Path) -> None:
+    """Makes the echo model that comparing ids needs."""
+    candidate.engine.graphs().write_echo(graph, vocabulary=candidate.config.vocabulary)
+    save(spark, candidate, graph, candidate.echo_folder, name="echo", width=ECHO_WIDTH)
+
+
+def save(spark: SparkSession, candidate: Candidate, graph: Path, target: Path, *, name: str, width: int) -> None:
+    """Has Spark NLP turn a graph and the candidate's vocabulary into a saved annotator."""
+    config = candidate.config
+    assets.write_assets(candidate.tokenizer_json, graph / "assets", vocab_size=config.vocab_size)
+    annotator = candidate.engine.annotator
+    save_annotator(spark, graph, target, annotator=annotator, name=name, width=width, max_row=config.max_row)
+
+
+def describe(candidate: Candidate, *, options: ExportOptions, report: ParityReport) -> Manifest:
     """The manifest of a finished bundle folder."""
+    config, source, engine = candidate.config, candidate.checkpoint, candidate.engine
     return Manifest(
         name=options.name,
         language=options.language,
         description=options.description,
         family=longformer.MODEL_TYPE,
-        engine="tensorflow",
-        precision="fp32",
-        annotator=ANNOTATOR,
+        engine=engine.name,
+        precision=candidate.precision,
+        annotator=engine.annotator,
         max_pieces=config.max_pieces,
         width=config.width,
         vocab_size=config.vocab_size,
         cls_id=config.cls_id,
+        sep_id=config.sep_id,
+        pad_id=config.pad_id,
         created=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         source=source.source,
         source_sha256=source.sha256,
         config=source.config,
-        libraries={name: SPARK_NLP_VERSION if name == "spark-nlp" else version(name) for name in LIBRARIES},
+        libraries=library_versions(engine),
         parity=report.to_dict(),
-        files=hash_files(staged),
+        files=hash_files(candidate.folder),
     )
+
+
+def library_versions(engine: Engine) -> dict[str, str]:
+    """Of Spark NLP the jar's version, which is the one that loads the model."""
+    installed = {name: version(name) for name in (*LIBRARIES, *engine.libraries.values())}
+    return {**installed, "spark-nlp": SPARK_NLP_VERSION}
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""A SavedModel -> a saved Spark NLP annotator, and piece ids through it and back."""
+"""An exported graph -> a saved Spark NLP annotator, and piece ids through it and back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,38 +16,45 @@ from sparkclin.bundle import as_url
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-ANNOTATOR = "LongformerEmbeddings"
+# What loadSavedModel adds to the session's files.
+ONNX_FILE = "model.onnx"
 # Windows that share a forward pass. Spark NLP pads them to the longest, so few: eight notes of 4,096 pieces fill the
 # memory that their scores take, not the processor.
 BATCH_SIZE = 4
 
 
 def save_annotator(
-    spark: SparkSession, saved_model: Path, target: Path, *, name: str, width: int, max_row: int
+    spark: SparkSession, saved_model: Path, target: Path, *, annotator: str, name: str, width: int, max_row: int
 ) -> None:
-    """Has Spark NLP load a SavedModel (with its assets) and save it as a LongformerEmbeddings model in `target`.
+    """Has Spark NLP's class `annotator` load an exported graph (with its assets) and save it in `target`.
 
-    `max_row` is the longest row in ids: a model that is loaded by name then cuts nothing that it could read.
+    `max_row` is the longest row in ids: a model that is loaded by name then cuts nothing that it could read. The
+    session must be a local one: on a cluster a file's name can be given once, and loadSavedModel always gives the same.
     """
-    from sparknlp.annotator import LongformerEmbeddings
+    from pyspark import SparkFiles
 
-    annotator = (
-        LongformerEmbeddings.loadSavedModel(str(saved_model), spark)
+    model = (
+        annotator_class(annotator)
+        .loadSavedModel(str(saved_model), spark)
         .setDimension(width)
         .setCaseSensitive(True)
-        .setMaxSentenceLength(max_row)
         .setBatchSize(BATCH_SIZE)
         .setStorageRef(name)
         .setInputCols(["document", "token"])
         .setOutputCol("embeddings")
+        ._set(maxSentenceLength=max_row)  # RoBertaEmbeddings' setter refuses more than 512
     )
-    annotator.write().overwrite().save(as_url(str(target)))
+    model.write().overwrite().save(as_url(str(target)))
+    # Or the next graph that is loaded would be refused, because it differs from the file of this name.
+    Path(SparkFiles.get(ONNX_FILE)).unlink(missing_ok=True)
 
 
-def load_annotator(folder: Path) -> Any:
-    from sparknlp.annotator import LongformerEmbeddings
+def load_annotator(folder: Path, *, annotator: str) -> Any:
+    return annotator_class(annotator).load(as_url(str(folder)))
 
-    return LongformerEmbeddings.load(as_url(str(folder)))
+
+def annotator_class(name: str) -> Any:
+    return getattr(import_module("sparknlp.annotator"), name)
 
 
 def run_windows(spark: SparkSession, annotator: Any, windows: Sequence[Sequence[int]]) -> list[npt.NDArray[np.float32]]:

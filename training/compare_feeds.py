@@ -2,7 +2,7 @@
 
     python -m training.compare_feeds NOTES.jsonl --models DIR --model NAME
 
-Prints the nearest-neighbour specialty accuracy (training/specialty.py) of both. Both vectors are means over a note's
+Prints the nearest-neighbour specialty accuracy (export/downstream.py) of both. Both vectors are means over a note's
 pieces or tokens, from the same weights; only what reaches the model differs.
 """
 
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sparkclin
+from export.downstream import SpecialtyAccuracy, specialty_accuracy
 from sparkclin.corpus import NoteSource, read_notes
 from sparkclin.models import load
 from training import notes as corpus
-from training.specialty import SpecialtyAccuracy, specialty_accuracy
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -20,9 +20,10 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import CheckpointError
-from export.graph.encoder import EncoderConfig, EncoderWeights
+from export.graph.echo import echo
+from export.graph.encoder import EncoderConfig, EncoderWeights, embed_pieces_or_spans
 from export.graph.ops import Array, Size, Tensor
-from export.graph.packs import answer
+from sparkclin.packs import Vocabulary
 
 # What ONNX Runtime 1.19 knows: operators of ONNX 1.16, in files of its format, and its own.
 OPSET, IR_VERSION = 20, 10
@@ -31,10 +32,12 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 LAST_HIDDEN_STATE = "last_hidden_state"
 MODEL_FILE = "model.onnx"
 # Where Spark NLP keeps the graph in a saved RoBertaEmbeddings: a zip of one file.
-SPARK_NLP_FILE = "roberta_classification_onnx"
+SPARK_NLP_FILE = "roberta_onnx"
 # A graph is one protocol buffer message, and those end at 2 GiB.
 MAX_GRAPH_BYTES = 2_000_000_000
-INT8_MAX = 127
+# Whole numbers of 8 bits: −127…127 for weights, 128 more for what meets them.
+INT8_MAX = np.float32(127)
+ZERO_POINT, STEP = np.array(128, np.uint8), np.array(1, np.float32)
 
 # input_ids, int64 (R, P) -> float32 (R, P, width)
 Body = Callable[["OnnxOps", Tensor], Tensor]
@@ -59,6 +62,9 @@ class Value:
     def __mul__(self, other: Any) -> Value:
         return self.ops.node("Mul", self, other)
 
+    def __rmul__(self, other: Any) -> Value:
+        return self.ops.node("Mul", other, self)
+
     def __truediv__(self, other: Any) -> Value:
         return self.ops.node("Div", self, other)
 
@@ -71,8 +77,9 @@ class OnnxOps:
     """`Ops` that writes down nodes. Integers are int64, as the carriers send them.
 
     With precision int8 the weights of linear layers are 8-bit integers with a scale a column, those of the piece table
-    with a scale a row; what meets a layer is quantized when it runs, with a scale a batch (ONNX Runtime's
-    DynamicQuantizeMatMul). All else stays fp32.
+    with a scale a row. What meets a layer is quantized when it runs, with a scale a piece: with one a batch (ONNX
+    Runtime's DynamicQuantizeMatMul) a piece's vector would depend on its neighbours in the batch, and the outlying
+    values that trained encoders have would leave all others too few steps. All else stays fp32.
     """
 
     def __init__(self, *, precision: str) -> None:
@@ -139,15 +146,33 @@ class OnnxOps:
         return self.to_float(rows) * self.gather(self.constant(scales, f"{name}_scales"), ids, axis=0)
 
     def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
-        if not self._int8:
-            return self.node("MatMul", x, self.constant(weight, "weight")) + self.constant(bias, "bias")
-        scales = largest(weight, axis=0) / INT8_MAX
-        stored = (
-            self._store(quantized(weight, scales), self._unique("weight")),
-            self._store(scales[0], self._unique("scales")),
-            self._store(np.zeros(scales.shape[1], np.int8), self._unique("zero_points")),
+        product = (
+            self._int8_product(x, weight) if self._int8 else self.node("MatMul", x, self.constant(weight, "weight"))
         )
-        return self.node("DynamicQuantizeMatMul", x, *stored, self.constant(bias, "bias"), domain=MICROSOFT)
+        return product + self.constant(bias, "bias")
+
+    def _int8_product(self, x: Value, weight: Array) -> Value:
+        """x · weight in whole numbers, (…, I), (I, O) -> (…, O).
+
+        Layers that read the same x quantize it once: ONNX Runtime joins equal nodes.
+        """
+        inputs, outputs = weight.shape
+        rows = self.reshape(x, (-1, inputs))
+        row_scales = self.node("ReduceMax", self.node("Abs", rows), [1]) / float(INT8_MAX)  # (N, 1)
+        steps = self.reshape(row_scales, (-1,))
+        zero_points = self.node("Expand", self.constant(ZERO_POINT, "zero_point"), self.node("Shape", steps))
+        column_scales = safe_scales(weight)
+        product = self.node(
+            "MatMulIntegerToFloat",
+            self.node("QuantizeLinear", rows, steps, zero_points, axis=0),
+            self._store(quantized(weight, column_scales), self._unique("weight")),
+            self.constant(STEP, "step"),
+            self._store(column_scales[0], self._unique("scales")),
+            self.constant(ZERO_POINT, "zero_point"),
+            domain=MICROSOFT,
+        )
+        shape = self.node("Concat", self.node("Shape", x, end=-1), [outputs], axis=0)
+        return self.node("Reshape", product * row_scales, shape)
 
     def layer_norm(self, x: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:
         given = (self.constant(scale, "scale"), self.constant(shift, "shift"))
@@ -206,7 +231,7 @@ class OnnxOps:
         return self.node("ReduceSum", x, [axis])
 
     def any(self, x: Tensor, *, axis: int) -> Tensor:
-        return self.node("Cast", self.node("ReduceMax", self.to_int(x), [axis]), to=TensorProto.BOOL)
+        return self.node("Cast", self.sum(self.to_int(x), axis=axis), to=TensorProto.BOOL)  # a sum may be of nothing
 
     def segment_max(self, x: Tensor, segments: Tensor, *, n_segments: Size) -> Tensor:
         width = self.size(x, axis=1)
@@ -262,25 +287,34 @@ def largest(weight: Array, *, axis: int) -> Array:
     return np.where(found > 0, found, np.float32(1)).astype(np.float32)
 
 
+def safe_scales(weight: Array) -> Array:
+    """(I, O) -> (1, O): scales that give the same whole numbers on every CPU.
+
+    x86 without VNNI adds the products of inputs 2i and 2i + 1 in 16 bits (Intel's vpmaddubsw, which ONNX Runtime 1.19
+    uses there), where 255 times two weights that sum up to more than 128 does not fit and is silently cut. So it is the
+    largest sum of such a pair, or the largest weight where that is more, that becomes 127; rounding adds 1 at most.
+    """
+    even = np.pad(weight, ((0, len(weight) % 2), (0, 0)))
+    scales: Array = largest(np.concatenate([weight, even[0::2] + even[1::2]]), axis=0) / INT8_MAX
+    return scales
+
+
 def quantized(weight: Array, scales: Array) -> npt.NDArray[np.int8]:
     """Whole numbers −127…127 that, times `scales`, are `weight` to the nearest step."""
-    return np.rint(weight / scales).astype(np.int8)
+    steps: npt.NDArray[np.int8] = np.rint(weight / scales).astype(np.int8)
+    return steps
 
 
 def write_encoder(folder: Path, *, config: EncoderConfig, weights: EncoderWeights, precision: str) -> None:
     """Writes the encoder as `model.onnx`; raises CheckpointError where it would not fit into one graph."""
-    write_model(folder, lambda ops, ids: answer(ops, ids, config=config, weights=weights), precision=precision)
+    write_model(
+        folder, lambda ops, ids: embed_pieces_or_spans(ops, ids, config=config, weights=weights), precision=precision
+    )
 
 
-def write_echo(folder: Path) -> None:
-    """A model whose vector at a place is (the id that arrived, the length of the row): showing what Spark NLP feeds."""
-
-    def echo(ops: OnnxOps, ids: Tensor) -> Tensor:
-        ids_only = ops.reshape(ops.to_float(ids), (ops.size(ids, axis=0), -1, 1))
-        lengths = ops.to_float(ops.size(ids, axis=1)) + ids_only * 0.0
-        return ops.concat((ids_only, lengths), axis=2)
-
-    write_model(folder, echo, precision="fp32")
+def write_echo(folder: Path, *, vocabulary: Vocabulary) -> None:
+    """Writes the model of export.graph.echo."""
+    write_model(folder, lambda ops, ids: echo(ops, ids, vocabulary=vocabulary), precision="fp32")
 
 
 def write_model(folder: Path, body: Body, *, precision: str) -> None:
@@ -303,20 +337,21 @@ def write_model(folder: Path, body: Body, *, precision: str) -> None:
     (folder / MODEL_FILE).write_bytes(model.SerializeToString())
 
 
-class SavedGraph:
-    """The graph inside a saved annotator, run in this process: the very bytes that Spark NLP will load."""
+class OnnxGraph:
+    """A graph, run in this process."""
 
-    def __init__(self, annotator: Path) -> None:
-        with zipfile.ZipFile(annotator / SPARK_NLP_FILE) as archive:
-            [name] = archive.namelist()
-            self._session = session(archive.read(name))
+    def __init__(self, model: bytes) -> None:
+        self._session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
     def run(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """ids, mask (R, P) -> vectors (R, P, W)"""
+        """ids, mask (R, P) -> vectors (R, P, W); of a pack, (1, 1, spans · 2 W)"""
         feed = {name: array.astype(np.int64) for name, array in zip(INPUTS, (ids, mask, 0 * mask), strict=True)}
         [vectors] = self._session.run([LAST_HIDDEN_STATE], feed)
         return np.asarray(vectors, np.float32)
 
 
-def session(model: bytes) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+def read_saved(annotator: Path) -> OnnxGraph:
+    """The graph inside a saved annotator: the very bytes that Spark NLP will load."""
+    with zipfile.ZipFile(annotator / SPARK_NLP_FILE) as archive:
+        [name] = archive.namelist()
+        return OnnxGraph(archive.read(name))

@@ -69,7 +69,7 @@ class Ops(Protocol):
         """Keeps the axis, with length 1."""
 
     def segment_max(self, x: Tensor, segments: Tensor, *, n_segments: Size) -> Tensor:
-        """Largest of each segment's rows: (P, W), int (P,) -> (n_segments, W); rows of segment n_segments are left out."""
+        """Largest of each segment's rows: (P, W), int (P,) -> (n_segments, W); segment n_segments is left out."""
 
     def equal(self, a: Tensor, b: Tensor | int) -> Tensor: ...
     def not_equal(self, a: Tensor, b: Tensor | int) -> Tensor: ...

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +15,15 @@ from pyspark.sql import SparkSession
 
 from export import convert
 from export.checkpoint import Checkpoint
-from export.convert import ExportOptions
+from export.convert import ExportOptions, VerifyOptions
 from export.errors import CheckpointError, ParityError
 from export.families import longformer
 from export.graph.encoder import EncoderConfig, EncoderWeights
+from export.parity import LENGTHS
 from sparkclin.bundle import Bundle
 from sparkclin.errors import OptionError
 from sparkclin.repository import ModelRepository
-from tests.export.checkpoints import random_checkpoint
+from tests.export.checkpoints import TEXTS, random_checkpoint
 from tests.material import roberta_tokenizer_json
 
 pytestmark = pytest.mark.slow
@@ -42,34 +47,120 @@ def bundle(spark: SparkSession, checkpoint: Path, models: Path) -> Bundle:
     return convert.convert(ExportOptions(checkpoint=str(checkpoint), name=NAME, models=models), spark=spark)
 
 
-def test_the_manifest_holds_the_whole_table(bundle: Bundle) -> None:
+@pytest.fixture(scope="module")
+def onnx_bundle(spark: SparkSession, checkpoint: Path, models: Path) -> Bundle:
+    options = ExportOptions(checkpoint=str(checkpoint), name=NAME, models=models, engine="onnx")
+    return convert.convert(options, spark=spark)
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight notes of some hundred pieces, which have specialties, and one that has none."""
+    texts = [" ".join(TEXTS[(turn + index) % len(TEXTS)] for turn in range(4 + index)) for index in range(9)]
+    records = [{"note_id": str(index), "text": text} for index, text in enumerate(texts)]
+    for index, record in enumerate(records[:8]):
+        record["specialties"] = [f"specialty {index % 2}"]  # type: ignore[assignment]
+    file = tmp_path_factory.mktemp("notes") / "notes.jsonl"
+    file.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def int8_bundle(spark: SparkSession, checkpoint: Path, models: Path, notes: Path) -> Bundle:
+    options = int8_options(checkpoint, models, notes)
+    return convert.convert(options, spark=spark)
+
+
+def int8_options(checkpoint: Path, models: Path, notes: Path) -> ExportOptions:
+    return ExportOptions(
+        checkpoint=str(checkpoint), name=NAME, models=models, engine="onnx", precision="int8", notes=notes
+    )
+
+
+@pytest.mark.parametrize("fixture", ["bundle", "onnx_bundle"])
+def test_the_manifest_holds_the_whole_table(request: pytest.FixtureRequest, fixture: str) -> None:
+    bundle: Bundle = request.getfixturevalue(fixture)
     parity = bundle.manifest.parity
     assert parity["id_rows"] == parity["id_rows_identical"] > 10
     compared = {(figure["route"], figure["length"]) for figure in parity["vectors"]}
-    lengths = (1, 2, 255, 256, 257, 258, 511, 512, 513, 769, 1025, 4096)
-    assert {("graph, ordinary ids", n) for n in lengths} <= compared
-    assert {("graph, codes", n) for n in lengths} <= compared
-    assert {("Spark NLP, codes", n) for n in lengths if n > 2} <= compared
+    assert {("graph, ordinary ids", n) for n in LENGTHS} <= compared
+    assert {("graph, codes", n) for n in LENGTHS} <= compared
+    assert {("Spark NLP, codes", n) for n in LENGTHS if n > 2} <= compared
+    assert {("graph, pack", n) for n in LENGTHS if n > 2} <= compared
     assert all(figure["max_abs_difference"] <= 1e-4 for figure in parity["vectors"])
     assert all(figure["min_cosine"] >= 0.999999 for figure in parity["vectors"])
+    assert [figure["length"] for figure in parity["packs"]["vectors"]] == [n for n in LENGTHS if n > 2]
+    assert all(figure["max_abs_difference"] <= 1e-5 for figure in parity["packs"]["vectors"])
+    assert "precision" not in parity
     assert bundle.problems() == []
 
 
-def test_nothing_else_is_left_in_the_repository(bundle: Bundle, models: Path) -> None:
-    assert {path.name for path in models.iterdir()} == {bundle.path.name, "metadata.json", ".lock"}
+def test_the_manifest_of_int8_holds_what_quantization_changes(int8_bundle: Bundle, notes: Path) -> None:
+    parity = int8_bundle.manifest.parity
+    assert parity["id_rows"] == parity["id_rows_identical"] > 10
+    assert parity["limits"] is None
+    assert max(figure["max_abs_difference"] for figure in parity["vectors"]) > 1e-4
+    assert all(figure["max_abs_difference"] <= 1e-5 for figure in parity["packs"]["vectors"])
+    assert {figure["route"] for figure in parity["routes"]["vectors"]} == {"graph, codes", "Spark NLP, codes"}
+    precision = parity["precision"]
+    assert precision["notes"] == precision["documents"]["vectors"] == len(notes.read_text().splitlines())
+    assert precision["pieces"]["vectors"] > 500
+    for vectors in ("documents", "pieces"):
+        assert precision[vectors]["mean_cosine"] >= precision["limits"]["min_mean_cosine"] == 0.999
+        assert precision[vectors]["worst_cosine"] >= precision["limits"]["min_worst_cosine"] == 0.995
+    specialty = precision["specialty"]
+    assert specialty["fp32"]["notes"] == specialty["exported"]["notes"] == 8
+    difference = specialty["exported"]["nearest"] - specialty["fp32"]["nearest"]
+    assert specialty["difference"]["nearest"] == difference
+
+
+def test_all_engines_and_precisions_are_versions_of_one_name(
+    bundle: Bundle, onnx_bundle: Bundle, int8_bundle: Bundle, models: Path
+) -> None:
+    repository = ModelRepository(models)
+    assert repository.find(NAME, engine="tensorflow").path == bundle.path
+    assert repository.find(NAME, engine="onnx", precision="fp32").path == onnx_bundle.path
+    assert repository.find(NAME, engine="onnx", precision="int8").path == int8_bundle.path
+    assert {b.manifest.annotator for b in (onnx_bundle, int8_bundle)} == {"RoBertaEmbeddings"}
+    assert "onnxruntime" in onnx_bundle.manifest.libraries
+    assert "tensorflow-cpu" not in onnx_bundle.manifest.libraries
+
+
+def test_int8_takes_less_room(onnx_bundle: Bundle, int8_bundle: Bundle) -> None:
+    """Positions stay fp32, and are most of a model this small."""
+    positions = 4098 * 32 * 4
+    exact, small = ((b.path / "roberta_onnx").stat().st_size - positions for b in (onnx_bundle, int8_bundle))
+    assert small < exact
+
+
+def test_nothing_else_is_left_in_the_repository(
+    bundle: Bundle, onnx_bundle: Bundle, int8_bundle: Bundle, models: Path
+) -> None:
+    bundles = {b.path.name for b in (bundle, onnx_bundle, int8_bundle)}
+    assert {path.name for path in models.iterdir()} == {*bundles, "metadata.json", ".lock"}
 
 
 @pytest.mark.usefixtures("bundle")
 def test_verify_runs_the_table_again(spark: SparkSession, checkpoint: Path, models: Path) -> None:
-    report = convert.verify(NAME, models=models, source=str(checkpoint), spark=spark)
-    assert report.passed
+    options = VerifyOptions(name=NAME, models=models, engine="tensorflow", checkpoint=str(checkpoint))
+    assert convert.verify(options, spark=spark).passed
+
+
+@pytest.mark.usefixtures("bundle", "onnx_bundle", "int8_bundle")
+def test_verify_runs_the_version_that_was_asked_for(
+    spark: SparkSession, checkpoint: Path, models: Path, notes: Path
+) -> None:
+    options = VerifyOptions(name=NAME, models=models, precision="int8", checkpoint=str(checkpoint), notes=notes)
+    report = convert.verify(options, spark=spark)
+    assert report.quantization is not None
+    assert "9 notes against fp32" in report.to_text()
 
 
 @pytest.mark.usefixtures("bundle")
 def test_verify_refuses_another_checkpoint(spark: SparkSession, models: Path, tmp_path: Path) -> None:
     other = random_checkpoint(tmp_path / "other")
     with pytest.raises(CheckpointError, match="not the checkpoint that clinical_longformer was made from"):
-        convert.verify(NAME, models=models, source=str(other), spark=spark)
+        convert.verify(VerifyOptions(name=NAME, models=models, checkpoint=str(other)), spark=spark)
 
 
 def test_a_taken_name_must_be_forced_and_the_old_version_stays(
@@ -80,24 +171,33 @@ def test_a_taken_name_must_be_forced_and_the_old_version_stays(
         convert.convert(options, spark=spark)
     newer = convert.convert(replace(options, force=True), spark=spark)
     assert newer.path != bundle.path
-    assert ModelRepository(models).find(NAME).path == newer.path
+    assert ModelRepository(models).find(NAME, engine="tensorflow").path == newer.path
     assert bundle.problems() == newer.problems() == []
 
 
+@pytest.mark.parametrize(("engine", "precision", "factor"), [("tensorflow", "fp32", 1.01), ("onnx", "int8", 1.5)])
 def test_a_wrong_graph_is_not_registered_even_by_force(
-    spark: SparkSession, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str,
+    precision: str,
+    factor: float,
 ) -> None:
-    """One matrix of one layer is off by a hundredth."""
+    """One matrix of one layer is off."""
     right = longformer.load
 
     def wrong(source: Checkpoint, config: EncoderConfig) -> EncoderWeights:
         weights = right(source, config)
         output = weights.layers[1].output
-        layer = replace(weights.layers[1], output=replace(output, weight=output.weight * np.float32(1.01)))
+        layer = replace(weights.layers[1], output=replace(output, weight=output.weight * np.float32(factor)))
         return replace(weights, layers=(weights.layers[0], layer))
 
     monkeypatch.setattr(longformer, "load", wrong)
-    options = ExportOptions(checkpoint=str(checkpoint), name=NAME, models=tmp_path, force=True)
+    options = ExportOptions(
+        checkpoint=str(checkpoint), name=NAME, models=tmp_path, engine=engine, precision=precision, force=True
+    )
     with pytest.raises(ParityError, match="FAILED"):
         convert.convert(options, spark=spark)
     assert list(tmp_path.iterdir()) == []
@@ -123,22 +223,33 @@ def test_clinical_longformers_shape_and_vocabulary(spark: SparkSession, tmp_path
     parity = made.manifest.parity
     assert parity["id_rows"] == parity["id_rows_identical"]
     assert max(figure["max_abs_difference"] for figure in parity["vectors"]) <= 1e-4
-    assert {figure["length"] for figure in parity["vectors"]} == {
-        1,
-        2,
-        255,
-        256,
-        257,
-        258,
-        511,
-        512,
-        513,
-        769,
-        1025,
-        4096,
-    }
+    assert {figure["length"] for figure in parity["vectors"]} == set(LENGTHS)
 
 
 def test_a_name_that_pretrained_could_not_ask_for(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="lower-case letters"):
         ExportOptions(checkpoint="x", name="Clinical-Longformer", models=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"engine": "openvino"}, "'openvino': expected one of tensorflow, onnx"),
+        ({"precision": "int8"}, "fp32 with --engine tensorflow, fp32 with --engine onnx, int8 with --engine onnx"),
+        ({"engine": "onnx", "precision": "int4"}, "'int4' with --engine onnx"),
+        ({"engine": "onnx", "notes": Path("notes.jsonl")}, "only int8 is compared on notes"),
+    ],
+)
+def test_what_cannot_be_exported_is_said_at_once(settings: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=message):
+        ExportOptions(checkpoint="x", name="a_model", models=tmp_path, **settings)
+
+
+@pytest.mark.parametrize(("engine", "others"), [("tensorflow", {"onnx", "onnxruntime"}), ("onnx", {"tensorflow"})])
+def test_an_engine_needs_its_own_libraries_only(engine: str, others: set[str]) -> None:
+    """In a process of its own, where nothing is imported yet."""
+    script = f"import sys; from export.engines import ENGINES; ENGINES['{engine}'].graphs(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    assert imported & others == set()
+    assert f"export.graph.{engine}" in imported
