@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from export.checkpoint import Checkpoint
 from export.engines import Engine, Graph, Vectors
@@ -239,8 +240,8 @@ class Answer:
     """What came back by a route, and how vectors of places, (2, P, W), are made comparable with it."""
 
     route: str
-    found: list[Vectors]
-    comparable: Callable[[Vectors], list[Vectors]]
+    found: Sequence[Vectors]
+    comparable: Callable[[Vectors], Sequence[npt.NDArray[np.floating[Any]]]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from export.engines import Ids, Vectors
 from export.graph.encoder import EncoderConfig
@@ -71,9 +72,10 @@ class Pack:
         ids = np.concatenate([edges[:1], joined(rows, vocabulary), edges[1:]])[None]
         return cls(ids=ids, mask=np.ones_like(ids), spans=spans)
 
-    def pool(self, vectors: Vectors) -> Vectors:
+    def pool(self, vectors: Vectors) -> npt.NDArray[np.float64]:
         """Vectors (R, P, W) -> mean and maximum of each span, in order, (2 · spans, W)"""
-        spans = [row[part.begin : part.end] for row, parts in zip(vectors, self.spans, strict=True) for part in parts]
+        exact = vectors.astype(np.float64)
+        spans = [row[part.begin : part.end] for row, parts in zip(exact, self.spans, strict=True) for part in parts]
         return np.stack([pooled for span in spans for pooled in (span.mean(0), span.max(0))])
 
 

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from export import convert
 from export.checkpoint import Checkpoint
 from export.convert import ExportOptions, VerifyOptions
+from export.engines import ENGINES
 from export.errors import CheckpointError, ParityError
 from export.families import longformer
 from export.graph.encoder import EncoderConfig, EncoderWeights
@@ -181,6 +182,7 @@ def test_a_wrong_graph_is_not_registered_even_by_force(
     checkpoint: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    notes: Path,
     engine: str,
     precision: str,
     factor: float,
@@ -196,14 +198,21 @@ def test_a_wrong_graph_is_not_registered_even_by_force(
 
     monkeypatch.setattr(longformer, "load", wrong)
     options = ExportOptions(
-        checkpoint=str(checkpoint), name=NAME, models=tmp_path, engine=engine, precision=precision, force=True
+        checkpoint=str(checkpoint),
+        name=NAME,
+        models=tmp_path,
+        engine=engine,
+        precision=precision,
+        notes=None if precision == "fp32" else notes,
+        force=True,
     )
     with pytest.raises(ParityError, match="FAILED"):
         convert.convert(options, spark=spark)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_clinical_longformers_shape_and_vocabulary(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_clinical_longformers_shape_and_vocabulary(spark: SparkSession, tmp_path: Path, engine: str) -> None:
     """Two random layers of the real width, with the real tokenizer: 50,265 ids."""
     folder = random_checkpoint(
         tmp_path / "checkpoint",
@@ -219,7 +228,8 @@ def test_clinical_longformers_shape_and_vocabulary(spark: SparkSession, tmp_path
         initializer_range=0.02,
     )
     models = tmp_path / "models"
-    made = convert.convert(ExportOptions(checkpoint=str(folder), name=NAME, models=models), spark=spark)
+    options = ExportOptions(checkpoint=str(folder), name=NAME, models=models, engine=engine)
+    made = convert.convert(options, spark=spark)
     parity = made.manifest.parity
     assert parity["id_rows"] == parity["id_rows_identical"]
     assert max(figure["max_abs_difference"] for figure in parity["vectors"]) <= 1e-4
