@@ -93,25 +93,32 @@ def test_the_model_cards_snippet(spark: SparkSession, card_models: Path) -> None
 
 def test_scala_callers_load_the_same_folder(spark: SparkSession) -> None:
     """The JVM class itself, without Spark NLP's Python half."""
-    bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL)
+    bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL, engine="tensorflow")
     loaded = spark._jvm.com.johnsnowlabs.nlp.embeddings.LongformerEmbeddings.load(bundle.url)  # type: ignore[union-attr]
     assert loaded.getDimension() == bundle.manifest.width
     assert loaded.getMaxSentenceLength() == bundle.manifest.max_pieces + 2
 
 
 def test_the_shipped_model_is_intact_and_small() -> None:
-    bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL)
-    assert bundle.problems() == []
-    assert sum(path.stat().st_size for path in bundle.path.rglob("*")) < 20_000_000
-    assert "not Clinical-Longformer" in bundle.manifest.description
+    bundles = sparkclin.ModelRepository(DEMO_MODELS).bundles()
+    assert {(b.manifest.engine, b.manifest.precision) for b in bundles} == {
+        ("tensorflow", "fp32"),
+        ("onnx", "fp32"),
+        ("onnx", "int8"),
+    }
+    for bundle in bundles:
+        assert bundle.problems() == []
+        assert sum(path.stat().st_size for path in bundle.path.rglob("*")) < 20_000_000
+        assert "not Clinical-Longformer" in bundle.manifest.description
 
 
-def test_the_shipped_model_gives_the_reference_vectors(spark: SparkSession) -> None:
+@pytest.mark.parametrize("engine", ["onnx", "tensorflow"])
+def test_the_shipped_model_gives_the_reference_vectors(spark: SparkSession, engine: str) -> None:
     """Document, window and cls vectors of a sample note against transformers, with the checkpoint in training/."""
     torch = pytest.importorskip("torch", reason="needs the export extra")
     transformers = pytest.importorskip("transformers", reason="needs the export extra")
 
-    bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL)
+    bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL, engine=engine)
     reference = transformers.LongformerModel.from_pretrained(
         ROOT / "training" / "demo_checkpoint", add_pooling_layer=False
     ).eval()

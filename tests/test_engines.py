@@ -1,0 +1,104 @@
+"""Pooling inside the graph gives what pooling a vector a piece gives, with each engine of the shipped model."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame, SparkSession
+
+import sparkclin
+from sparkclin.models import DEMO_MODELS, load
+from sparkclin.schema import VECTORS
+from tests.test_pipeline import DEMO_NOTES, MODEL, SHORT
+
+pytestmark = pytest.mark.slow
+
+MAX_PIECES, STRIDE = 200, 60  # so that notes have several windows, which overlap
+WAYS = [
+    (level, pooling, "note")
+    for level in ("document", "window", "sentence")
+    for pooling in ("mean", "max", "mean_max", "cls")
+    if (level, pooling) != ("sentence", "cls")
+] + [("sentence", "mean", "sentence"), ("sentence", "cls", "sentence")]
+ENGINES = ("tensorflow", "onnx")
+
+Results = dict[tuple[str, int], npt.NDArray[np.float32] | None]
+
+
+@pytest.fixture(scope="module")
+def notes(spark: SparkSession) -> DataFrame:
+    lines = DEMO_NOTES.read_text(encoding="utf-8").splitlines()[:6]
+    texts = [(note["note_id"], note["text"]) for note in map(json.loads, lines)]
+    others = [("short", SHORT), ("one", "x"), ("empty", ""), ("blank", " \n\t"), ("null", None)]
+    return spark.createDataFrame([*texts, *others], "note_id string, text string").repartition(2).cache()
+
+
+def embedded(notes: DataFrame, level: str, pooling: str, context: str, **version: str) -> Results:
+    bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL, **version)
+    options = sparkclin.EmbedOptions(
+        level=level, pooling=pooling, context=context, max_pieces=MAX_PIECES, stride=STRIDE
+    )
+    rows = sparkclin.embed(notes, bundle=bundle, options=options).collect()
+    index = {"window": "window", "sentence": "sentence"}.get(level)
+    return {
+        (row.note_id, row[index] or 0 if index else 0): None if row.vector is None else np.array(row.vector, np.float32)
+        for row in rows
+    }
+
+
+def by_pieces(notes: DataFrame, level: str, pooling: str, context: str, *, engine: str) -> Results:
+    """The way of stock stages: a vector a piece leaves the engine."""
+    from sparknlp.annotator import SentenceDetector
+    from sparknlp.base import DocumentAssembler
+
+    bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL, engine=engine)
+    cls = pooling == "cls"
+    tokenizer = sparkclin.NoteTokenizer(
+        tokenizer=bundle.tokenizer_json(), maxPieces=MAX_PIECES + cls, stride=STRIDE, cls=cls, context=context
+    )
+    stages = []
+    if level == "sentence":
+        stages = [
+            DocumentAssembler().setInputCol("text").setOutputCol("assembled"),
+            SentenceDetector().setInputCols(["assembled"]).setOutputCol("sentences"),
+        ]
+        tokenizer = tokenizer.setSentenceCol("sentences")
+    model = load(bundle).setInputCols(["document", "token"]).setOutputCol("embeddings")
+    model._set(maxSentenceLength=MAX_PIECES + 2 + cls)
+    pooler = sparkclin.VectorPooler(level=level, pooling=pooling, cls=cls)
+    rows = PipelineModel([*stages, tokenizer, model, pooler]).transform(notes).select("note_id", VECTORS).collect()
+    return {
+        (row.note_id, entry["index"]): None if entry["vector"] is None else np.array(entry["vector"], np.float32)
+        for row in rows
+        for entry in row[VECTORS]
+    }
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("level", "pooling", "context"), WAYS)
+def test_pooled_inside_is_pooled_outside(notes: DataFrame, level: str, pooling: str, context: str, engine: str) -> None:
+    inside = embedded(notes, level, pooling, context, engine=engine, precision="fp32")
+    outside = by_pieces(notes, level, pooling, context, engine=engine)
+    without = {key: inside.pop(key) for key in [(name, 0) for name in ("empty", "blank", "null")]}
+    assert list(without.values()) == [None] * 3
+    assert inside.keys() == outside.keys()
+    assert len(inside) > len(without)
+    for key, vector in inside.items():
+        expected = outside[key]
+        assert (vector is None) == (expected is None)
+        if vector is not None and expected is not None:
+            np.testing.assert_allclose(vector, expected, atol=1e-5, rtol=0)
+
+
+def test_int8_is_close(notes: DataFrame) -> None:
+    exact = embedded(notes, "document", "mean", "note", engine="onnx", precision="fp32")
+    small = embedded(notes, "document", "mean", "note", engine="onnx", precision="int8")
+    assert exact.keys() == small.keys()
+    pairs = [(a, b) for key, a in exact.items() if a is not None and (b := small[key]) is not None]
+    assert len(pairs) == 8
+    assert min(float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)) for a, b in pairs) >= 0.995
+    assert all((a != b).any() for a, b in pairs)  # it is another model
