@@ -59,7 +59,7 @@ def card_models(tmp_path: Path) -> Path:
 
     from sparkclin.repository import ModelRepository
 
-    demo = ModelRepository(DEMO_MODELS).find(MODEL)
+    demo = ModelRepository(DEMO_MODELS).find(MODEL, engine="tensorflow")
     staged = tmp_path / "staged"
     copytree(demo.path, staged)
     manifest = replace(demo.manifest, name="clinical_longformer")
