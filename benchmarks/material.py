@@ -58,5 +58,4 @@ def byte_level_tokenizer(folder: Path) -> str:
 
 
 def demo_tokenizer() -> str:
-    (bundle,) = ModelRepository(DEMO_MODELS).newest()
-    return bundle.tokenizer_json()
+    return ModelRepository(DEMO_MODELS).newest()[0].tokenizer_json()

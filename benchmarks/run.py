@@ -67,7 +67,7 @@ def smoke_options(*, out: Path, work: Path) -> Options:
     return Options(
         out=out,
         work=work,
-        only=("transformers fp32", "sparkclin tensorflow fp32"),
+        only=("transformers fp32", "onnxruntime fp32", "sparkclin onnx fp32"),
         workloads=(NOTES,),
         rounds=1,
         seconds=1e-3,

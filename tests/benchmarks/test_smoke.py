@@ -22,9 +22,9 @@ def test_smoke(tmp_path: Path) -> None:
 
     results = json.loads((out / "results.json").read_text(encoding="utf-8"))
     measured = {measurement["contender"]: measurement for measurement in results["measurements"]}
-    assert set(measured) == {"transformers fp32", "sparkclin tensorflow fp32"}
+    assert set(measured) == {"transformers fp32", "onnxruntime fp32", "sparkclin onnx fp32"}
     assert all(m["answer"]["rows"] == m["n_rows"] > 0 for m in measured.values())
-    # A JVM, and for transformers the model in Python workers beside it.
-    assert all(m["peak_memory_bytes"] > 2**29 for m in measured.values())
+    # A JVM with its Python workers; the raw engine is a single process.
+    assert all(m["peak_memory_bytes"] > (2**29 if "onnxruntime" not in name else 2**26) for name, m in measured.items())
     assert (out / "results.png").is_file()
     assert "| notes" in done.stdout
