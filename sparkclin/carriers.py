@@ -35,10 +35,23 @@ def pack_vocabulary(bundle: Bundle) -> Vocabulary:
 
 
 def load_for_packs(spark: SparkSession, bundle: Bundle, *, output_col: str) -> Any:
-    """A bundle as an annotator that reads packs, one a row, from the column `document`."""
-    annotator = _CARRIERS[bundle.manifest.engine](spark, load(bundle), pack_vocabulary(bundle))
-    annotator.setInputCols([DOCUMENT]).setOutputCol(output_col).setCaseSensitive(True).setBatchSize(1)
-    return annotator._set(maxSentenceLength=LONGEST_PACK)  # the setters refuse more than 512
+    """A bundle as an annotator that reads packs, one a row, from the column `document`.
+
+    The same one for the same bundle as long as the Spark application runs: each loading of a model hands another copy
+    of it to the application, and takes seconds.
+    """
+    application = str(spark.sparkContext.applicationId)
+    key = (application, bundle.location, output_col)
+    if key not in _loaded:
+        for stale in [other for other in _loaded if other[0] != application]:
+            del _loaded[stale]
+        annotator = _CARRIERS[bundle.manifest.engine](spark, load(bundle), pack_vocabulary(bundle))
+        annotator.setInputCols([DOCUMENT]).setOutputCol(output_col).setCaseSensitive(True).setBatchSize(1)
+        _loaded[key] = annotator._set(maxSentenceLength=LONGEST_PACK)  # the setters refuse more than 512
+    return _loaded[key]
+
+
+_loaded: dict[tuple[str, str, str], Any] = {}
 
 
 def _onnx(spark: SparkSession, loaded: Any, vocabulary: Vocabulary) -> Any:
