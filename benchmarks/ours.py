@@ -31,7 +31,6 @@ class Variant:
 
 
 TENSORFLOW_FP32 = Variant(engine="tensorflow", precision="fp32")
-"""What the exporter makes where nothing else is asked."""
 
 SHARED_CODE = ("codes.py", "packs.py")
 """Of sparkclin/, what decides on a graph beside export/."""
@@ -41,19 +40,15 @@ def find_bundle(store: Store, variant: Variant) -> Bundle | None:
     """The newest export of the variant, if there is one."""
     if not (store.models / METADATA_FILE).is_file():
         return None
-    made = [
-        bundle
-        for bundle in ModelRepository(store.models).bundles()
-        if (bundle.manifest.engine, bundle.manifest.precision) == (variant.engine, variant.precision)
-    ]
-    return max(made, key=lambda bundle: bundle.manifest.created_ms, default=None)
+    newest = {(b.manifest.engine, b.manifest.precision): b for b in ModelRepository(store.models).newest()}
+    return newest.get((variant.engine, variant.precision))
 
 
 def prepare(store: Store, variant: Variant) -> Bundle:
     """Export the variant if that was not done before. Raises RunError where the export fails."""
     if found := find_bundle(store, variant):
         return found
-    options = () if variant == TENSORFLOW_FP32 else ("--engine", variant.engine, "--precision", variant.precision)
+    options = ("--engine", variant.engine, "--precision", variant.precision)
     target = ("--name", MODEL_NAME, "--models", str(store.models), "--force")
     run_logged(
         [sys.executable, "-m", "export", str(store.checkpoint), *target, *options],

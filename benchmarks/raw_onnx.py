@@ -19,7 +19,7 @@ from benchmarks.checkpoint import PAD_ID
 from benchmarks.job import Job, Running
 from benchmarks.ours import Variant
 from sparkclin.bundle import Bundle
-from sparkclin.packs import plan_packs
+from sparkclin.packs import padded, plan_packs
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
@@ -56,7 +56,7 @@ def raw_onnx(file: Path) -> Callable[[Sequence[Sequence[int]]], Vectors]:
     declared = {given.name for given in session.get_inputs()}
 
     def run(batch: Sequence[Sequence[int]]) -> Vectors:
-        inputs = padded(batch)
+        inputs = inputs_of(batch)
         vectors: Vectors = session.run(None, {name: inputs[name] for name in declared})[0]
         return vectors
 
@@ -83,17 +83,12 @@ def count_finite(vectors: Vectors) -> int:
     return int(np.isfinite(vectors).all(axis=(1, 2)).sum())
 
 
-def padded(batch: Sequence[Sequence[int]]) -> dict[str, Ids]:
+def inputs_of(batch: Sequence[Sequence[int]]) -> dict[str, Ids]:
     """A BERT-like model's inputs by name, all (batch, pieces)."""
-    lengths = np.array([len(row) for row in batch])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    input_ids = np.full(mask.shape, PAD_ID, dtype=np.int64)
-    input_ids[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in batch])
-    return {
-        "input_ids": input_ids,
-        "attention_mask": mask.astype(np.int64),
-        "token_type_ids": np.zeros_like(input_ids),
-    }
+    rows = [np.asarray(row, np.int32) for row in batch]
+    input_ids = padded(rows, padding=PAD_ID).astype(np.int64)
+    mask = padded([np.ones_like(row) for row in rows], padding=0).astype(np.int64)
+    return {"input_ids": input_ids, "attention_mask": mask, "token_type_ids": np.zeros_like(input_ids)}
 
 
 def model_file(bundle: Bundle, folder: Path) -> Path:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from export.engines import ENGINES
+from export.engines import ENGINES, check_installed
 from sparkclin.bundle import PRECISIONS
 from sparkclin.errors import SparkclinError
 
 # Whatever the engine is; what only one engine needs is in export.engines.
-NEEDED = ("torch", "transformers", "safetensors")
+NEEDED = {name: name for name in ("torch", "transformers", "safetensors")}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,18 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verifying = given[:1] == ["verify"]
     options = verify_parser().parse_args(given[1:]) if verifying else convert_parser().parse_args(given)
     try:
-        check_installed()
+        check_installed(NEEDED, purpose="exporting")
         run_verify(options) if verifying else run_convert(options)
     except SparkclinError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def check_installed() -> None:
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise SparkclinError(f"exporting needs {', '.join(missing)}: pip install 'sparkclin[export]'.")
 
 
 def run_convert(options: argparse.Namespace) -> None:

@@ -66,11 +66,14 @@ class Engine:
 
     def check_installed(self) -> None:
         """Raises SparkclinError where a library is missing."""
-        missing = [name for module, name in self.libraries.items() if find_spec(module) is None]
-        if missing:
-            raise SparkclinError(
-                f"exporting for {self.name} needs {', '.join(missing)}: pip install 'sparkclin[export]'."
-            )
+        check_installed(self.libraries, purpose=f"exporting for {self.name}")
+
+
+def check_installed(libraries: Mapping[str, str], *, purpose: str) -> None:
+    """Raises SparkclinError where one of `libraries`, import name -> install name, is missing."""
+    missing = [name for module, name in libraries.items() if find_spec(module) is None]
+    if missing:
+        raise SparkclinError(f"{purpose} needs {', '.join(missing)}: pip install 'sparkclin[export]'.")
 
 
 def _tensorflow() -> GraphFormat:

@@ -16,7 +16,7 @@ from export.graph.encoder import EncoderConfig
 from export.notes import Note
 from export.reference import Reference
 from sparkclin.errors import InputError
-from sparkclin.packs import plan_packs
+from sparkclin.packs import padded, plan_packs
 from sparkclin.pieces import PieceEncoder
 from sparkclin.windows import plan
 
@@ -174,11 +174,8 @@ def to_rows(notes: Sequence[Note], *, tokenizer_json: str, config: EncoderConfig
 def batches(rows: Sequence[Row], *, config: EncoderConfig) -> Iterator[NoteBatch]:
     for indices in plan_packs([len(row.ids) for row in rows]):
         chosen = [rows[index] for index in indices]
-        ids = np.full((len(chosen), max(len(row.ids) for row in chosen)), config.pad_id, np.int32)
-        mask = np.zeros_like(ids)
-        for place, row in enumerate(chosen):
-            ids[place, : len(row.ids)] = row.ids
-            mask[place, : len(row.ids)] = 1
+        ids = padded([row.ids for row in chosen], padding=config.pad_id)
+        mask = padded([np.ones_like(row.ids) for row in chosen], padding=0)
         yield NoteBatch(rows=chosen, ids=ids, mask=mask)
 
 

@@ -21,7 +21,14 @@ from sparkclin.pieces import Ints
 from sparkclin.pooling import VECTORS_TYPE, Floats, Pooled, Span, merge_results, only_row, vectors_column
 from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, VECTORS
 from sparkclin.spans import NotePieces, Part, SpanPlan, plan_spans
-from sparkclin.tokenization import SharedTokenizer, Tokenization, TokenizedNote, encoder_of, tokenized_batches
+from sparkclin.tokenization import (
+    SharedTokenizer,
+    Tokenization,
+    TokenizedNote,
+    encoder_of,
+    range_lists,
+    tokenized_batches,
+)
 from sparkclin.windows import Range
 
 SPANS, NOTES = "spans", "notes"
@@ -71,29 +78,33 @@ def _note_fields(note_id: T.DataType) -> list[T.StructField]:
     ]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Chunk:
-    """Notes that are packed together, and their ids."""
+    """Notes that are packed together, their ids, and how many pieces they have."""
 
     notes: list[TokenizedNote] = field(default_factory=list)
     ids: list[pa.Array] = field(default_factory=list)
+    n_pieces: int = 0
+
+    def add(self, notes: Sequence[TokenizedNote], ids: pa.Array) -> None:
+        self.notes.extend(notes)
+        self.ids.append(ids)
+        self.n_pieces += sum(len(note.pieces) for note in notes)
 
     @property
     def is_full(self) -> bool:
-        pieces = sum(len(note.pieces) for note in self.notes)
-        return pieces >= PIECES_A_CHUNK or len(self.notes) >= NOTES_A_CHUNK
+        return self.n_pieces >= PIECES_A_CHUNK or len(self.notes) >= NOTES_A_CHUNK
 
 
 def pack_batches(
     batches: Iterator[pa.RecordBatch], *, tokenizer: SharedTokenizer, how: Packing
 ) -> Iterator[pa.RecordBatch]:
     """Arrow batches of notes -> a batch a pack, with the columns of packed_schema()."""
-    encoder = encoder_of(tokenizer).pieces
+    encoder = encoder_of(tokenizer)
     words = code_words(how.vocabulary.n_marked)
     chunk = _Chunk()
     for batch, notes in tokenized_batches(batches, encoder=encoder, how=how.tokenization):
-        chunk.notes.extend(notes)
-        chunk.ids.append(batch.column(NOTE_ID))
+        chunk.add(notes, batch.column(NOTE_ID))
         if chunk.is_full:
             yield from _packed(chunk, how, words)
             chunk = _Chunk()
@@ -118,10 +129,11 @@ def _packed(chunk: _Chunk, how: Packing, words: pa.StringArray) -> Iterator[pa.R
         for row in _rows(index, note, plan, how.vocabulary)
     ]
     packs = [[rows[index] for index in pack] for pack in plan_packs([len(row.ids) for row in rows])] or [[]]
+    notes = _notes_column(chunk, plans)
+    no_notes = pa.nulls(1, notes.type)
     for number, pack in enumerate(packs, start=1):
-        is_last = number == len(packs)
         texts = [as_text(joined([row.ids for row in pack], how.vocabulary), words=words)] if pack else []
-        columns = [documents(texts), _spans_column(pack), _notes_column(chunk, plans, is_there=is_last)]
+        columns = [documents(texts), _spans_column(pack), notes if number == len(packs) else no_notes]
         yield pa.RecordBatch.from_arrays(columns, names=[DOCUMENT, SPANS, NOTES])
 
 
@@ -151,28 +163,19 @@ def _spans_column(pack: Sequence[_Row]) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array([0, len(structs)], pa.int32()), structs)
 
 
-def _notes_column(chunk: _Chunk, plans: Sequence[SpanPlan], *, is_there: bool) -> pa.ListArray:
-    """One row: the chunk's notes, or null."""
+def _notes_column(chunk: _Chunk, plans: Sequence[SpanPlan]) -> pa.ListArray:
+    """One row: the chunk's notes."""
     notes = pa.StructArray.from_arrays(
         [
             pa.concat_arrays(chunk.ids),
             pa.array([len(note.pieces) for note in chunk.notes], pa.int32()),
             pa.array([len(note.windows) for note in chunk.notes], pa.int32()),
             pa.array([note.status for note in chunk.notes], pa.string()),
-            _ranges_column([plan.results for plan in plans]),
+            range_lists([plan.results for plan in plans]),
         ],
         names=[NOTE_ID, N_PIECES, N_WINDOWS, STATUS, "results"],
     )
-    if not is_there:
-        return pa.nulls(1, pa.list_(notes.type))
     return pa.ListArray.from_arrays(pa.array([0, len(notes)], pa.int32()), notes)
-
-
-def _ranges_column(ranges: Sequence[Sequence[Range]]) -> pa.ListArray:
-    flat = np.array([edge for note in ranges for edge in note], dtype=np.int32).reshape(-1, 2)
-    edges = [pa.array(np.ascontiguousarray(flat[:, index])) for index in (0, 1)]
-    offsets = pa.array(np.cumsum([0, *map(len, ranges)]), pa.int32())
-    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(edges, names=["begin", "end"]))
 
 
 def unpack_batches(batches: Iterator[pa.RecordBatch], *, pooling: str) -> Iterator[pa.RecordBatch]:
@@ -197,7 +200,7 @@ def _answers(row: pa.RecordBatch) -> Iterator[tuple[int, int, Pooled]]:
     if len(spans) and (vectors.size == 0 or vectors.size % (2 * len(spans))):
         raise IncompleteError(
             f"{len(spans)} spans went into the model in a pack, {vectors.size} numbers came out: not a mean and a "
-            "maximum of each. Check that the model is one that `python -m export --engine onnx` made."
+            "maximum of each. Check that the model is one that this version's `python -m export` made."
         )
     answers = vectors.reshape(len(spans), 2, -1) if len(spans) else np.empty((0, 2, 0), np.float32)
     fields = (spans.field(name).to_pylist() for name in ("note", "result", "size"))

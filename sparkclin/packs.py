@@ -77,11 +77,15 @@ def plan_packs(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 def joined(rows: Sequence[Ints], vocabulary: Vocabulary) -> Ints:
     """Rows, padded to the longest and put one after the other: the ids of a pack."""
-    padding = np.int32(NOT_POOLED * vocabulary.size + vocabulary.pad_id)
-    pack = np.full((len(rows), max(map(len, rows))), padding, np.int32)
+    return padded(rows, padding=NOT_POOLED * vocabulary.size + vocabulary.pad_id).reshape(-1)
+
+
+def padded(rows: Sequence[Ints], *, padding: int) -> Ints:
+    """Rows of ids, each padded to the longest: (rows, pieces)"""
+    ids = np.full((len(rows), max(map(len, rows))), padding, np.int32)
     for index, row in enumerate(rows):
-        pack[index, : len(row)] = row
-    return pack.reshape(-1)
+        ids[index, : len(row)] = row
+    return ids
 
 
 def as_text(pack: Ints, *, words: pa.StringArray) -> str:

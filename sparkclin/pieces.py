@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,7 +53,7 @@ class PieceEncoder:
         # `</s>` or `<mask>` typed in a note is text; the name is Hugging Face's for split_special_tokens=True.
         self._tokenizer.encode_special_tokens = True
 
-    @property
+    @cached_property
     def n_ids(self) -> int:
         """One more than the highest piece id."""
         return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())

@@ -121,9 +121,9 @@ class Wanted:
         return repr(self.name) + (f" ({', '.join(rest)})" if rest else "")
 
 
-def _preference(record: Record) -> tuple[bool, bool]:
-    """Exact before small, fast before slow; the smaller is preferred."""
-    return record.precision != PRECISIONS[0], record.engine != ENGINES[0]
+def _preference(record: Record) -> tuple[Any, ...]:
+    """Exact before small, fast before slow, and then the newest; the greatest is preferred."""
+    return record.precision == PRECISIONS[0], record.engine == ENGINES[0], record.age
 
 
 class ModelRepository:
@@ -186,8 +186,7 @@ class ModelRepository:
                 f"no model {wanted} in {self.root}. "
                 + (f"It has: {', '.join(there)}." if there else "It is empty; `python -m export` puts models there.")
             )
-        preferred = min(map(_preference, matching))
-        return max((r for r in matching if _preference(r) == preferred), key=lambda record: record.age)
+        return max(matching, key=_preference)
 
     def find(
         self, name: str, language: str = "en", *, engine: str | None = None, precision: str | None = None

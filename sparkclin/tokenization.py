@@ -82,15 +82,8 @@ class TokenizedNote:
     status: str
 
 
-@dataclass(frozen=True, eq=False)
-class Encoder:
-    """What a worker makes of a tokenizer.json, and keeps: both take longer to make than a note takes to tokenize."""
-
-    pieces: PieceEncoder
-    code_words: pa.StringArray
-
-
-_encoders: dict[str, Encoder] = {}
+_encoders: dict[str, PieceEncoder] = {}
+"""What a worker makes of a tokenizer.json, and keeps: it takes longer to make than a note takes to tokenize."""
 
 
 def tokenize_batches(
@@ -98,8 +91,9 @@ def tokenize_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Adds NoteTokenizer's six columns, under the names `added`, to Arrow batches, a few notes at a time."""
     encoder = encoder_of(tokenizer)
-    for batch, notes in tokenized_batches(batches, encoder=encoder.pieces, how=how):
-        columns = [*batch.columns, *_columns(notes, encoder.code_words, how.cls_id)]
+    words = code_words(encoder.n_ids)
+    for batch, notes in tokenized_batches(batches, encoder=encoder, how=how):
+        columns = [*batch.columns, *_columns(notes, words, how.cls_id)]
         yield pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *added])
 
 
@@ -152,12 +146,11 @@ def _note(parts: list[tuple[int, Pieces]], sentences: tuple[Range, ...], how: To
     return TokenizedNote(pieces, tuple(windows), sentences, STATUS_OK)
 
 
-def encoder_of(tokenizer: SharedTokenizer) -> Encoder:
+def encoder_of(tokenizer: SharedTokenizer) -> PieceEncoder:
     """The worker's own, made when it is first asked for."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # Spark gives a task one core
     if tokenizer.sha256 not in _encoders:
-        pieces = PieceEncoder(tokenizer.json.value)
-        _encoders[tokenizer.sha256] = Encoder(pieces, code_words(pieces.n_ids))
+        _encoders[tokenizer.sha256] = PieceEncoder(tokenizer.json.value)
     return _encoders[tokenizer.sha256]
 
 
@@ -223,8 +216,8 @@ def _pieces_column(notes: Sequence[TokenizedNote]) -> pa.StructArray:
         "begin": _int_lists([note.pieces.begins for note in notes]),
         "end": _int_lists([note.pieces.ends for note in notes]),
         "word": _int_lists([note.pieces.words for note in notes]),
-        "windows": _range_lists([note.windows for note in notes]),
-        "sentences": _range_lists([note.sentences for note in notes]),
+        "windows": range_lists([note.windows for note in notes]),
+        "sentences": range_lists([note.sentences for note in notes]),
     }
     return pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
 
@@ -234,7 +227,8 @@ def _int_lists(arrays: Sequence[Ints]) -> pa.ListArray:
     return pa.ListArray.from_arrays(_offsets(arrays), pa.array(values, pa.int32()))
 
 
-def _range_lists(ranges: Sequence[tuple[Range, ...]]) -> pa.ListArray:
+def range_lists(ranges: Sequence[Sequence[Range]]) -> pa.ListArray:
+    """A list of structs of begin and end for each list of ranges."""
     flat = np.array([edge for note in ranges for edge in note], dtype=np.int32).reshape(-1, 2)
     edges = [pa.array(np.ascontiguousarray(flat[:, index])) for index in (0, 1)]
     return pa.ListArray.from_arrays(_offsets(ranges), pa.StructArray.from_arrays(edges, names=["begin", "end"]))

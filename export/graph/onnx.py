@@ -174,10 +174,6 @@ class OnnxOps:
         shape = self.node("Concat", self.node("Shape", x, end=-1), [outputs], axis=0)
         return self.node("Reshape", product * row_scales, shape)
 
-    def layer_norm(self, x: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:
-        given = (self.constant(scale, "scale"), self.constant(shift, "shift"))
-        return self.node("LayerNormalization", x, *given, axis=-1, epsilon=eps)
-
     def add_and_norm(self, x: Tensor, residual: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:
         given = (self.constant(scale, "scale"), self.constant(shift, "shift"))
         return self.node("SkipLayerNormalization", x, residual, *given, domain=MICROSOFT, epsilon=eps)

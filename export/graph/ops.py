@@ -35,9 +35,8 @@ class Ops(Protocol):
     def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
         """x · weight + bias over the last axis: (…, I), (I, O), (O,) -> (…, O)"""
 
-    def layer_norm(self, x: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor: ...
     def add_and_norm(self, x: Tensor, residual: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:
-        """layer_norm(x + residual)"""
+        """Layer normalisation of x + residual over the last axis."""
 
     def size(self, x: Tensor, *, axis: int) -> Size:
         """The length of an axis, as a scalar integer tensor."""

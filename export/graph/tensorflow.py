@@ -76,15 +76,12 @@ class TensorFlowOps:
         flat = tf.nn.bias_add(product, self.constant(bias, "bias"))
         return tf.reshape(flat, tf.concat([tf.shape(x)[:-1], [outputs]], 0))
 
-    def layer_norm(self, x: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:
-        mean = tf.reduce_mean(x, -1, keepdims=True)
-        centred = x - mean
+    def add_and_norm(self, x: Tensor, residual: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:
+        total = x + residual
+        centred = total - tf.reduce_mean(total, -1, keepdims=True)
         variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
         scaled = centred * tf.math.rsqrt(variance + eps) * self.constant(scale, "scale")
         return scaled + self.constant(shift, "shift")
-
-    def add_and_norm(self, x: Tensor, residual: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:
-        return self.layer_norm(x + residual, scale, shift, eps=eps)
 
     def size(self, x: Tensor, *, axis: int) -> Size:
         return tf.shape(x)[axis]

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from benchmarks.raw_onnx import Vectors, padded, run_batches
+from benchmarks.raw_onnx import Vectors, inputs_of, run_batches
 
 BROKEN = 9
 
 
 def first_ids(batch: Sequence[Sequence[int]]) -> Vectors:
     """(batch, pieces, 1): the ids as vectors; BROKEN gives what is no number."""
-    ids = padded(batch)["input_ids"].astype(np.float32)
+    ids = inputs_of(batch)["input_ids"].astype(np.float32)
     return np.where(ids == BROKEN, np.float32("nan"), ids)[:, :, None]
 
 
 def test_rows_are_padded_at_the_end_and_masked() -> None:
-    inputs = padded([[5, 6, 7], [8]])
+    inputs = inputs_of([[5, 6, 7], [8]])
     assert inputs["input_ids"].tolist() == [[5, 6, 7], [8, 1, 1]]
     assert inputs["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
     assert inputs["token_type_ids"].tolist() == [[0, 0, 0], [0, 0, 0]]
