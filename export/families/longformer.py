@@ -14,7 +14,15 @@ import numpy as np
 
 from export.checkpoint import Array, Checkpoint
 from export.errors import CheckpointError
-from export.graph.encoder import ACTIVATIONS, EncoderConfig, EncoderWeights, LayerWeights, Linear, Norm
+from export.graph.encoder import (
+    ACTIVATIONS,
+    AttentionWeights,
+    EncoderConfig,
+    EncoderWeights,
+    LayerWeights,
+    Linear,
+    Norm,
+)
 
 MODEL_TYPE = "longformer"
 PREFIXES = ("longformer.", "roberta.", "")
@@ -173,21 +181,18 @@ class Loader:
     def layer(self, index: int) -> LayerWeights:
         name = f"encoder.layer.{index}"
         return LayerWeights(
-            query=self.query(f"{name}.attention.self.query"),
-            key=self.linear(f"{name}.attention.self.key"),
-            value=self.linear(f"{name}.attention.self.value"),
-            attention_output=self.linear(f"{name}.attention.output.dense"),
+            attention=AttentionWeights.fold(
+                query=self.linear(f"{name}.attention.self.query"),
+                key=self.linear(f"{name}.attention.self.key"),
+                value=self.linear(f"{name}.attention.self.value"),
+                output=self.linear(f"{name}.attention.output.dense"),
+                heads=self.config.heads,
+            ),
             attention_norm=self.norm(f"{name}.attention.output.LayerNorm"),
             intermediate=self.linear(f"{name}.intermediate.dense"),
             output=self.linear(f"{name}.output.dense"),
             output_norm=self.norm(f"{name}.output.LayerNorm"),
         )
-
-    def query(self, name: str) -> Linear:
-        """The query's projection carries attention's 1 / √D."""
-        query = self.linear(name)
-        scale = np.float32((self.config.width // self.config.heads) ** -0.5)
-        return Linear(weight=query.weight * scale, bias=query.bias * scale)
 
     def linear(self, name: str) -> Linear:
         return Linear(weight=np.ascontiguousarray(self.tensors[f"{name}.weight"].T), bias=self.tensors[f"{name}.bias"])

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from export.graph.attention import AttentionPlan, Projections, attend, pad_to_blocks
 from export.graph.ops import Array, Ops, Tensor
 from export.graph.packs import answer
@@ -73,13 +75,35 @@ class Norm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerWeights:
-    """One layer; `query` carries attention's 1 / √D."""
+class AttentionWeights:
+    """Attention's four projections, weights (W, W); `query` carries attention's 1 / √D."""
 
     query: Linear
-    key: Linear
-    value: Linear
-    attention_output: Linear
+    key: Array
+    value: Array
+    output: Linear
+
+    @classmethod
+    def fold(cls, *, query: Linear, key: Linear, value: Linear, output: Linear, heads: int) -> AttentionWeights:
+        """From a model's own projections, without the passes over all pieces that need not be made.
+
+        A key's bias adds the same to all scores of a query, and softmax does not see that. What softmax weighs values
+        by adds up to 1, so that the values' bias comes through unchanged, as a part of the output's.
+        """
+        scale = np.float32((len(query.weight) // heads) ** -0.5)
+        return cls(
+            query=Linear(weight=query.weight * scale, bias=query.bias * scale),
+            key=key.weight,
+            value=value.weight,
+            output=Linear(weight=output.weight, bias=output.bias + value.bias @ output.weight),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerWeights:
+    """One layer."""
+
+    attention: AttentionWeights
     attention_norm: Norm
     intermediate: Linear
     output: Linear
@@ -165,12 +189,12 @@ def encode_layer(
     """(R, P, W) -> (R, P, W)"""
     with ops.scope("attention"):
         projected = Projections(
-            query=linear(ops, states, layer.query),
-            key=linear(ops, states, layer.key),
-            value=linear(ops, states, layer.value),
+            query=linear(ops, states, layer.attention.query),
+            key=ops.linear(states, layer.attention.key),
+            value=ops.linear(states, layer.attention.value),
         )
         context = attend(ops, projected, plan, heads=config.heads, width=config.width)
-        attended = linear(ops, context, layer.attention_output)
+        attended = linear(ops, context, layer.attention.output)
         states = add_and_norm(ops, attended, states, layer.attention_norm, eps=config.layer_norm_eps)
     with ops.scope("feed_forward"):
         inner = activate(ops, linear(ops, states, layer.intermediate), config.activation)

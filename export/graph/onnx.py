@@ -145,11 +145,11 @@ class OnnxOps:
         rows = self.gather(self._store(quantized(table, scales), self._unique(name)), ids, axis=0)
         return self.to_float(rows) * self.gather(self.constant(scales, f"{name}_scales"), ids, axis=0)
 
-    def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
+    def linear(self, x: Tensor, weight: Array, bias: Array | None = None) -> Tensor:
         product = (
             self._int8_product(x, weight) if self._int8 else self.node("MatMul", x, self.constant(weight, "weight"))
         )
-        return product + self.constant(bias, "bias")
+        return product if bias is None else product + self.constant(bias, "bias")
 
     def _int8_product(self, x: Value, weight: Array) -> Value:
         """x · weight in whole numbers, (…, I), (I, O) -> (…, O).
@@ -158,7 +158,8 @@ class OnnxOps:
         """
         inputs, outputs = weight.shape
         rows = self.reshape(x, (-1, inputs))
-        row_scales = self.node("ReduceMax", self.node("Abs", rows), [1]) / float(INT8_MAX)  # (N, 1)
+        highest, lowest = self.node("ReduceMax", rows, [1]), self.node("ReduceMin", rows, [1])
+        row_scales = self.node("Max", highest, 0.0 - lowest) / float(INT8_MAX)  # (N, 1)
         steps = self.reshape(row_scales, (-1,))
         zero_points = self.node("Expand", self.constant(ZERO_POINT, "zero_point"), self.node("Shape", steps))
         column_scales = safe_scales(weight)

@@ -32,7 +32,7 @@ class Ops(Protocol):
     def embedding(self, table: Array, ids: Tensor, *, name: str) -> Tensor:
         """Rows of a table of weights: (V, W), (…) -> (…, W)"""
 
-    def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
+    def linear(self, x: Tensor, weight: Array, bias: Array | None = None) -> Tensor:
         """x · weight + bias over the last axis: (…, I), (I, O), (O,) -> (…, O)"""
 
     def add_and_norm(self, x: Tensor, residual: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:

@@ -69,11 +69,12 @@ class TensorFlowOps:
     def embedding(self, table: Array, ids: Tensor, *, name: str) -> Tensor:
         return tf.gather(self.constant(table, name), ids)
 
-    def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
+    def linear(self, x: Tensor, weight: Array, bias: Array | None = None) -> Tensor:
         # Two-dimensional on purpose: the runtime fuses MatMul + BiasAdd, not its batched form.
         inputs, outputs = weight.shape
-        product = tf.matmul(tf.reshape(x, (-1, inputs)), self.constant(weight, "weight"))
-        flat = tf.nn.bias_add(product, self.constant(bias, "bias"))
+        flat = tf.matmul(tf.reshape(x, (-1, inputs)), self.constant(weight, "weight"))
+        if bias is not None:
+            flat = tf.nn.bias_add(flat, self.constant(bias, "bias"))
         return tf.reshape(flat, tf.concat([tf.shape(x)[:-1], [outputs]], 0))
 
     def add_and_norm(self, x: Tensor, residual: Tensor, scale: Array, shift: Array, *, eps: float) -> Tensor:

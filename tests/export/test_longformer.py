@@ -51,7 +51,7 @@ def test_all_prefixes_give_the_same_weights(source: Checkpoint, prefix: str) -> 
     renamed = {name.replace("longformer.", prefix): array for name, array in source.tensors.items()}
     found = longformer.load(replace(source, tensors=renamed), config)
     expected = longformer.load(source, config)
-    np.testing.assert_array_equal(found.layers[1].query.weight, expected.layers[1].query.weight)
+    np.testing.assert_array_equal(found.layers[1].attention.query.weight, expected.layers[1].attention.query.weight)
     np.testing.assert_array_equal(found.pieces, expected.pieces)
 
 
