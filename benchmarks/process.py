@@ -16,6 +16,7 @@ from benchmarks.material import CHECKOUT
 
 SAMPLE_EVERY_S = 0.25
 LIMIT_S = 3600
+EXECUTOR_CLASS = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
 
 
 def run_logged(
@@ -56,7 +57,8 @@ def end_tree(process: subprocess.Popen[bytes]) -> None:
 
 
 class PeakMemory:
-    """The largest resident memory that all processes below this one had together, in bytes.
+    """The largest resident memory that all processes below this one had together, in bytes, and that one executor of a
+    cluster had with its Python workers: 0 where there is none.
 
     It is a sum of resident sizes, sampled four times a second. Pages that forked processes share count in each of them:
     for Spark's Python workers these are the interpreter and its libraries, not a model.
@@ -64,13 +66,33 @@ class PeakMemory:
 
     def __init__(self) -> None:
         self.peak_bytes = 0
+        self.executor_bytes = 0
 
     def sample(self) -> None:
-        total = 0
-        for process in psutil.Process().children(recursive=True):
-            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # it ended while we looked
-                total += process.memory_info().rss
-        self.peak_bytes = max(self.peak_bytes, total)
+        processes = psutil.Process().children(recursive=True)
+        self.peak_bytes = max(self.peak_bytes, sum(map(resident_bytes, processes)))
+        for executor in filter(is_executor, processes):
+            self.executor_bytes = max(self.executor_bytes, sum(map(resident_bytes, family(executor))))
+
+
+def resident_bytes(process: psutil.Process) -> int:
+    """0 for a process that ended while we looked."""
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        return int(process.memory_info().rss)
+    return 0
+
+
+def is_executor(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        return EXECUTOR_CLASS in process.cmdline()
+    return False
+
+
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """The process and all below it."""
+    with suppress(psutil.NoSuchProcess):
+        return [process, *process.children(recursive=True)]
+    return []
 
 
 @contextmanager

@@ -97,15 +97,30 @@ def target_table(results: Results) -> str:
 
 
 def scaling(results: Results) -> str:
-    """A row a case; `× first` is its rate by that of its series' first case, 1.00 where a window's cost is flat."""
-    header = ("scaling", "case", "contender", "notes", "windows", "seconds", "windows/s", "× first", "peak GB")
+    """A row a case; `× first` is its rate by that of its series' first case, 1.00 where a window's cost is flat.
+
+    `executor GB` is one executor of a cluster with its Python workers.
+    """
+    header = (
+        "scaling",
+        "case",
+        "contender",
+        "notes",
+        "windows",
+        "seconds",
+        "windows/s",
+        "× first",
+        "peak GB",
+        "an executor GB",
+    )
     return table(header, [scaling_row(results, *place) for place in places(results, SCALING)])
 
 
 def scaling_row(results: Results, series: str, case: str) -> tuple[str, ...]:
     done = results.of(series, case)
     if not done:
-        return series, case, *(ABSENT,) * 7
+        return series, case, *(ABSENT,) * 8
+    executor_bytes = max(m.executor_memory_bytes for m in done)
     return (
         series,
         case,
@@ -116,6 +131,7 @@ def scaling_row(results: Results, series: str, case: str) -> tuple[str, ...]:
         shown(results.median(series, case, windows_per_s), ",.3f"),
         shown(results.ratio(series, case, results.cases(series)[0], windows_per_s), ".2f"),
         f"{max(m.peak_memory_bytes for m in done) / 2**30:.1f}",
+        shown(executor_bytes / 2**30 if executor_bytes else None, ".1f"),
     )
 
 

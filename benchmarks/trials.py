@@ -38,7 +38,10 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One measured run. `error` says in a line why there is no `answer`. `peak_memory_bytes` includes loading."""
+    """One measured run. `error` says in a line why there is no `answer`.
+
+    Memory includes loading; `executor_memory_bytes` is that of one executor with its Python workers, 0 in local mode.
+    """
 
     series: str
     case: str
@@ -48,6 +51,7 @@ class Measurement:
     n_pieces: int
     n_windows: int
     peak_memory_bytes: int
+    executor_memory_bytes: int
     answer: Answer | None = None
     error: str = ""
 
@@ -88,6 +92,7 @@ def measure(trial: Trial, *, number: int) -> Measurement:
         n_pieces=trial.n_pieces,
         n_windows=trial.n_windows,
         peak_memory_bytes=memory.peak_bytes,
+        executor_memory_bytes=memory.executor_bytes,
         answer=answer,
         error=error,
     )

@@ -31,6 +31,7 @@ def measurement(series: str, case: str, number: int, *, elapsed_s: float, error:
         n_pieces=1000,
         n_windows=10,
         peak_memory_bytes=3 * 2**30,
+        executor_memory_bytes=0,
         answer=None if error else answer,
         error=error,
     )

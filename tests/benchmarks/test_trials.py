@@ -13,7 +13,7 @@ import pytest
 from benchmarks.checkpoint import TINY
 from benchmarks.errors import RunError
 from benchmarks.job import Job, Store
-from benchmarks.process import PeakMemory, run_logged
+from benchmarks.process import EXECUTOR_CLASS, PeakMemory, run_logged
 from benchmarks.trials import Trial, in_rounds, measure
 
 
@@ -56,18 +56,32 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def test_memory_of_children_counts_and_our_own_does_not() -> None:
-    megabytes = 200
-    code = f"held = bytearray({megabytes} * 2**20); held[::4096] = b'x' * len(held[::4096]); print('ready'); input()"
-    ours = bytearray(4 * megabytes * 2**20)
-    ours[::4096] = b"x" * len(ours[::4096])
+HELD = 200 * 2**20
+HOLDING = f"held = bytearray({HELD}); held[::4096] = b'x' * len(held[::4096]); print('ready'); input()"
+
+
+def memory_with_child(*arguments: str) -> PeakMemory:
+    """Sampled while a child holds HELD bytes, and once more after it ended."""
+    memory = PeakMemory()
     with subprocess.Popen(
-        [sys.executable, "-uc", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-uc", HOLDING, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        memory = PeakMemory()
         memory.sample()
         child.communicate("\n")
     memory.sample()
-    assert megabytes * 2**20 <= memory.peak_bytes < 2 * megabytes * 2**20
+    return memory
+
+
+def test_memory_of_children_counts_and_our_own_does_not() -> None:
+    ours = bytearray(4 * HELD)
+    ours[::4096] = b"x" * len(ours[::4096])
+    memory = memory_with_child()
+    assert HELD <= memory.peak_bytes < 2 * HELD
+    assert memory.executor_bytes == 0
+
+
+def test_memory_of_an_executor_is_known_by_its_class() -> None:
+    memory = memory_with_child(EXECUTOR_CLASS)
+    assert HELD <= memory.executor_bytes < 2 * HELD
