@@ -142,7 +142,7 @@ def test_the_report_says_of_every_target_whether_it_is_met(results: Results) -> 
 
 
 def test_the_report_shows_scaling_by_the_first_case(results: Results) -> None:
-    assert row_of(to_text(results), "workers", "2")[3:] == ["10", "10", "8.0", "1.250", "1.25", "3.0"]
+    assert row_of(to_text(results), "workers", "2")[3:] == ["10", "10", "8.0", "1.250", "1.25", "3.0", "–"]
 
 
 def test_the_report_names_what_was_not_measured(results: Results) -> None:
