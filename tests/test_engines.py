@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,10 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 
 import sparkclin
+from benchmarks.cluster import StandaloneCluster
 from sparkclin.models import DEMO_MODELS, load
 from sparkclin.schema import VECTORS
-from tests.test_pipeline import DEMO_NOTES, MODEL, SHORT
+from tests.test_pipeline import DEMO_NOTES, MODEL, SCRIPT, SHORT
 
 pytestmark = pytest.mark.slow
 
@@ -102,3 +104,17 @@ def test_int8_is_close(notes: DataFrame) -> None:
     assert len(pairs) == 8
     assert min(float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)) for a, b in pairs) >= 0.995
     assert all((a != b).any() for a, b in pairs)  # it is another model
+
+
+@pytest.mark.cluster
+def test_an_executor_loads_a_model_once_for_all_its_tasks(cluster: StandaloneCluster, tmp_path: Path) -> None:
+    work = cluster.folder / "work"
+    before = set(work.iterdir())
+    cluster.submit(
+        SCRIPT,
+        "--input", str(DEMO_NOTES), "--input-format", "jsonl", "--output", str(tmp_path / "out"), "--partitions", "8",
+    )  # fmt: skip
+    (application,) = set(work.iterdir()) - before
+    # Spark NLP prints a line for every session of ONNX Runtime that it makes.
+    sessions = [log.read_text(encoding="utf-8").count("Using CPUs") for log in application.glob("*/stdout")]
+    assert sessions == [1, 1]

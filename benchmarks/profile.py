@@ -1,0 +1,115 @@
+"""Where ONNX Runtime's time goes, by kind of operator: `python -m benchmarks.profile`, after `make bench`.
+
+One thread, and for each workload one batch of rows of its average length, all full. Shares are of the time that
+operators take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.checkpoint import BASE, PAD_ID
+from benchmarks.contenders import ONNX_FP32, ONNX_INT8
+from benchmarks.material import SHARED, read_material
+from benchmarks.ours import Variant, prepare
+from benchmarks.raw_onnx import inputs_of, model_file
+from benchmarks.report import shown, table
+from benchmarks.run import Options, open_store
+from benchmarks.workloads import LONG, NOTES, SENTENCES
+from sparkclin.errors import SparkclinError
+from sparkclin.packs import PIECES_A_PACK
+
+LENGTHS = {SENTENCES: 24, NOTES: 739, LONG: BASE.max_pieces + 2}
+"""Of a workload's rows, special pieces included."""
+
+VARIANTS = (ONNX_FP32, ONNX_INT8)
+RUNS = 3
+
+LINEAR, ATTENTION, REST = "linear layers", "attention's products", "copies and the rest"
+KINDS = {
+    "MatMul": ATTENTION,
+    "FusedMatMul": ATTENTION,
+    "MatMulIntegerToFloat": LINEAR,
+    "Add": "biases and masks",
+    "Softmax": "softmax",
+    "Gelu": "activation",
+    "SkipLayerNormalization": "normalisation",
+    **dict.fromkeys(("ReduceMax", "ReduceMin", "Max", "Div", "QuantizeLinear", "Mul"), "quantization"),
+}
+TABLE_ROWS = tuple(dict.fromkeys((LINEAR, *KINDS.values(), REST)))
+
+
+def kind_of(operator: str, *, has_weights: bool) -> str:
+    """What an operator of the exported graph is for."""
+    if operator == "MatMul" and has_weights:
+        return LINEAR
+    return KINDS.get(operator, REST)
+
+
+def microseconds(events: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """ONNX Runtime's profile -> time by kind. An `If` is left out: the operators of its branch are there too."""
+    spent: Counter[str] = Counter()
+    for event in events:
+        operator = event.get("args", {}).get("op_name")
+        if operator and operator != "If" and event["name"].endswith("_kernel_time"):
+            kind = kind_of(operator, has_weights=int(event["args"]["parameter_size"]) > 0)
+            spent[kind] += event["dur"]
+    return spent
+
+
+def profile(file: Path, *, length: int) -> Counter[str]:
+    """Microseconds a piece, by kind, of a batch of rows of `length`."""
+    import onnxruntime
+
+    batch = np.random.default_rng(0).integers(PAD_ID + 1, BASE.vocab_size, (max(1, PIECES_A_PACK // length), length))
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder, "profile"))
+        session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        inputs = {given.name: inputs_of(batch.tolist())[given.name] for given in session.get_inputs()}
+        for _ in range(RUNS):
+            session.run(None, inputs)
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    return Counter({kind: spent / (RUNS * batch.size) for kind, spent in microseconds(events).items()})
+
+
+def to_text(profiles: Mapping[tuple[str, Variant], Counter[str]]) -> str:
+    """A row a kind, a column a workload and precision: shares; and what a piece takes altogether."""
+    header = ("share of the time", *(f"{workload} {variant.precision}" for workload, variant in profiles))
+    totals = [sum(spent.values()) for spent in profiles.values()]
+    rows = [
+        (kind, *(shown(spent[kind] / total, ".0%") for spent, total in zip(profiles.values(), totals, strict=True)))
+        for kind in TABLE_ROWS
+    ]
+    return table(header, [*rows, ("µs a piece and thread", *(shown(total, ",.0f") for total in totals))])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0, or 1 where the models cannot be made."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description="Time by kind of operator.")
+    parser.add_argument("--work", type=Path, default=Options.work, metavar="DIR", help="that of python -m benchmarks")
+    options = Options(work=parser.parse_args(arguments).work)
+    try:
+        store = open_store(options, read_material(SHARED))
+        files = {v: model_file(prepare(store, v), store.folder / f"profiled-{v.precision}") for v in VARIANTS}
+    except SparkclinError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    found = {(name, v): profile(files[v], length=length) for name, length in LENGTHS.items() for v in VARIANTS}
+    print(to_text(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
