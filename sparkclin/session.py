@@ -97,6 +97,11 @@ SETTINGS = (
         "An executor holds the graph (500 MB, twice while it is loaded) and the vectors of the notes in hand.",
     ),
     Setting(
+        "spark.executor.memoryOverhead",
+        "3g",
+        "Outside the heap: the engine, with weights and two tasks' longest windows (2 GB in fp32), and Python workers.",
+    ),
+    Setting(
         "spark.sql.execution.arrow.maxRecordsPerBatch",
         "8",
         "One row can be a note of 4,096 pieces with 768 floats each (12 MB); 10,000 such rows fit no Python worker.",
