@@ -33,6 +33,8 @@ LENGTHS = {SENTENCES: 24, NOTES: 739, LONG: BASE.max_pieces + 2}
 
 VARIANTS = (ONNX_FP32, ONNX_INT8)
 RUNS = 3
+WITH_HEADS = 4
+"""Axes of what attention multiplies: (rows, heads, …, …)."""
 
 LINEAR, ATTENTION, REST = "linear layers", "attention's products", "copies and the rest"
 KINDS = {
@@ -48,9 +50,12 @@ KINDS = {
 TABLE_ROWS = tuple(dict.fromkeys((LINEAR, *KINDS.values(), REST)))
 
 
-def kind_of(operator: str, *, has_weights: bool) -> str:
-    """What an operator of the exported graph is for."""
-    if operator == "MatMul" and has_weights:
+def kind_of(operator: str, shapes: Sequence[Mapping[str, Sequence[int]]]) -> str:
+    """What an operator of the exported graph is for; `shapes` are its inputs', each by the name of its type.
+
+    A product of states and weights is of (rows, pieces, width), one of attention's has an axis of heads besides.
+    """
+    if operator == "MatMul" and all(len(axes) < WITH_HEADS for shape in shapes for axes in shape.values()):
         return LINEAR
     return KINDS.get(operator, REST)
 
@@ -61,8 +66,7 @@ def microseconds(events: Sequence[Mapping[str, Any]]) -> Counter[str]:
     for event in events:
         operator = event.get("args", {}).get("op_name")
         if operator and operator != "If" and event["name"].endswith("_kernel_time"):
-            kind = kind_of(operator, has_weights=int(event["args"]["parameter_size"]) > 0)
-            spent[kind] += event["dur"]
+            spent[kind_of(operator, event["args"]["input_type_shape"])] += event["dur"]
     return spent
 
 

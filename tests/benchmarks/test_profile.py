@@ -8,22 +8,24 @@ from typing import Any
 from benchmarks.contenders import ONNX_FP32, ONNX_INT8
 from benchmarks.profile import ATTENTION, LINEAR, REST, microseconds, to_text
 
+STATES, HEADS = (42, 24, 768), (42, 12, 24, 64)
 
-def event(operator: str, duration: int, *, parameter_size: int = 0, ending: str = "_kernel_time") -> dict[str, Any]:
+
+def event(operator: str, duration: int, *shapes: tuple[int, ...], ending: str = "_kernel_time") -> dict[str, Any]:
     return {
         "name": f"layer_0/{operator}{ending}",
         "dur": duration,
-        "args": {"op_name": operator, "parameter_size": str(parameter_size)},
+        "args": {"op_name": operator, "input_type_shape": [{"float": list(shape)} for shape in shapes]},
     }
 
 
 def test_products_with_weights_are_linear_layers_and_others_attention() -> None:
     events = [
-        event("MatMul", 5, parameter_size=2_359_296),
-        event("MatMul", 3),
-        event("FusedMatMul", 2),
-        event("MatMulIntegerToFloat", 7, parameter_size=590_592),
-        event("Transpose", 1),
+        event("MatMul", 5, STATES),
+        event("MatMul", 3, HEADS, HEADS),
+        event("FusedMatMul", 2, HEADS, HEADS),
+        event("MatMulIntegerToFloat", 7, (1008, 768)),
+        event("Transpose", 1, HEADS),
     ]
     assert microseconds(events) == {LINEAR: 12, ATTENTION: 5, REST: 1}
 
@@ -32,8 +34,8 @@ def test_time_counts_once() -> None:
     """An `If` contains its branch, and an operator's fences are no work of its own."""
     events = [
         event("If", 10),
-        event("Softmax", 4),
-        event("Softmax", 1, ending="_fence_before"),
+        event("Softmax", 4, HEADS),
+        event("Softmax", 1, HEADS, ending="_fence_before"),
         {"name": "model_run", "dur": 20},
     ]
     assert microseconds(events) == {"softmax": 4}
