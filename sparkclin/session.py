@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,7 +220,28 @@ def _start(asked: Mapping[str, str], app_name: str) -> SparkSession:
     builder = SparkSession.builder.appName(app_name)
     for key, value in settings_for(asked=asked, present=present).items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    started = builder.getOrCreate()
+    _take_jars_off_python_path(started)
+    return started
+
+
+def _take_jars_off_python_path(spark: SparkSession) -> None:
+    """Spark puts all jars of `spark.jars.packages` on Python's path, and every task's workers list them again: with our
+    102 jars that takes longer than a short note. Those that hold Python code stay.
+    """
+    from pyspark import SparkFiles
+
+    includes: list[str] = spark.sparkContext._python_includes or []
+    for name in [name for name in includes if name.endswith(".jar")]:
+        jar = SparkFiles.get(name)
+        if not _holds_python(Path(jar)):
+            includes.remove(name)
+            sys.path[:] = [entry for entry in sys.path if entry != jar]
+
+
+def _holds_python(jar: Path) -> bool:
+    with zipfile.ZipFile(jar) as archive:
+        return any(name.endswith((".py", ".pyc")) for name in archive.namelist())
 
 
 def settings_for(*, asked: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:

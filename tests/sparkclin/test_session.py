@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,21 @@ def test_a_running_session_is_returned_as_it_is(spark: SparkSession, recwarn: py
 
 def test_a_session_of_ours_passes_the_check(spark: SparkSession) -> None:
     sparkclin.check_session(spark)
+
+
+def test_workers_have_no_jars_on_their_python_path_but_sparks_own(spark: SparkSession) -> None:
+    """Every task lists what is there again."""
+    path = spark.sparkContext.parallelize([0], 1).mapPartitions(lambda _: sys.path).collect()
+    assert [Path(entry).name for entry in path if entry.endswith(".jar") and "spark-core" not in entry] == []
+    assert [entry for entry in sys.path if entry.endswith(".jar")] == []
+
+
+@pytest.mark.parametrize(("member", "found"), [("graphs/frame.py", True), ("org/Some.class", False)])
+def test_a_jar_with_python_code_is_known(tmp_path: Path, member: str, *, found: bool) -> None:
+    jar = tmp_path / "some.jar"
+    with zipfile.ZipFile(jar, "w") as archive:
+        archive.writestr(member, "")
+    assert session._holds_python(jar) is found
 
 
 def test_a_session_without_a_jvm_is_refused() -> None:
