@@ -22,8 +22,8 @@ N_MARKS = 3
 """The marks of a piece: one more of the span of the piece before; first of a span; read, but in no span."""
 
 PIECES_A_PACK = 512
-"""What a forward pass is worth: enough to keep a core's matrix products busy, little enough for its caches, and for rows
-of about equal length to be found in small partitions."""
+"""What a forward pass is worth: enough to keep a core's matrix products busy, little enough for its caches, and for
+rows of about equal length to be found in small partitions."""
 
 MAX_PADDING = 0.1
 """The most that padding may be of a pack."""
