@@ -15,6 +15,9 @@ from sparkclin.errors import ModelError
 
 MANIFEST_FILE = "sparkclin.json"
 TOKENIZER_FILE = "tokenizer.json"
+ROBERTA_ONNX_FILE = "roberta_onnx"
+"""Where Spark NLP keeps the graph in a saved RoBertaEmbeddings: a zip of one file."""
+
 FORMAT_REVISION = 2
 
 ENGINES = ("onnx", "tensorflow")

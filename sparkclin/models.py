@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparkclin.bundle import Bundle
+from sparkclin.bundle import ROBERTA_ONNX_FILE, Bundle
 from sparkclin.errors import ModelError, SetupError
 from sparkclin.repository import ModelRepository, Record, Wanted
 from sparkclin.session import check_session, free_spark_nlp, running_session, scala_object
@@ -113,14 +113,40 @@ def pretrained(name: str, language: str = "en", *, engine: str | None = None, pr
 
 
 def load(bundle: Bundle) -> Any:
-    """A bundle as Spark NLP's annotator object, new with every call; raises ModelError for an unknown annotator."""
+    """A bundle as Spark NLP's annotator object, new with every call; raises ModelError for an unknown annotator.
+
+    Spark NLP unpacks an ONNX model into Java's folder for temporary files and leaves it there; the JVM deletes it when
+    it ends.
+    """
     if bundle.manifest.annotator not in ANNOTATORS:
         raise ModelError(
             f"{bundle.location} is for the annotator {bundle.manifest.annotator!r}; this sparkclin loads "
             f"{', '.join(ANNOTATORS)}. Use the sparkclin that exported it, or a later one."
         )
     annotator = getattr(import_module("sparknlp.annotator"), bundle.manifest.annotator)
-    return annotator.load(bundle.url)
+    spark = running_session()
+    if bundle.manifest.engine != "onnx" or spark is None:
+        return annotator.load(bundle.url)
+    before = _onnx_copies(spark)
+    loaded = annotator.load(bundle.url)
+    unpacked = str(loaded._java_obj.getModelIfNotSet().onnxWrapper().get().modelFileName().get())
+    for copy in _onnx_copies(spark) - before:
+        # The model as it lies in the bundle, and unpacked, which executors fetch from there: under a name of its own,
+        # so that another application's is never taken for it.
+        if copy.name in (unpacked, ROBERTA_ONNX_FILE):
+            _delete_at_exit(spark, copy.parent)
+    return loaded
+
+
+def _onnx_copies(spark: SparkSession) -> set[Path]:
+    """The files that Spark NLP has put into Java's folder for temporary files, each into a folder of its own."""
+    temporary = _gateway(spark).jvm.java.lang.System.getProperty("java.io.tmpdir")
+    return set(Path(temporary).glob("*_onnx*/*"))
+
+
+def _delete_at_exit(spark: SparkSession, folder: Path) -> None:
+    jvm = _gateway(spark).jvm
+    jvm.org.apache.spark.util.ShutdownHookManager.registerShutdownDeleteDir(jvm.java.io.File(str(folder)))
 
 
 class _Downloader:

@@ -137,6 +137,17 @@ def test_the_script_gives_the_same_and_a_report(
     assert "6" in (output / "_report.md").read_text()
 
 
+def test_nothing_stays_in_the_temporary_folder(notes_file: Path, tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    done = run_script(
+        *("--input", str(notes_file), "--input-format", "jsonl", "--output", str(tmp_path / "out"), "--engine", "onnx"),
+        spark_options=("--driver-java-options", f"-Djava.io.tmpdir={temporary}"),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [path for path in temporary.rglob("*") if path.is_file()] == []
+
+
 DELTA = (
     "--packages", f"{','.join(PACKAGES)},io.delta:delta-spark_2.12:3.3.2",
     "--conf", "spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension",

@@ -23,6 +23,7 @@ from export.errors import CheckpointError
 from export.graph.echo import echo
 from export.graph.encoder import EncoderConfig, EncoderWeights, embed_pieces_or_spans
 from export.graph.ops import Array, Size, Tensor
+from sparkclin.bundle import ROBERTA_ONNX_FILE
 from sparkclin.packs import Vocabulary
 
 # What ONNX Runtime 1.19 knows: operators of ONNX 1.16, in files of its format, and its own.
@@ -31,8 +32,6 @@ MICROSOFT = "com.microsoft"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 LAST_HIDDEN_STATE = "last_hidden_state"
 MODEL_FILE = "model.onnx"
-# Where Spark NLP keeps the graph in a saved RoBertaEmbeddings: a zip of one file.
-SPARK_NLP_FILE = "roberta_onnx"
 # A graph is one protocol buffer message, and those end at 2 GiB.
 MAX_GRAPH_BYTES = 2_000_000_000
 # Whole numbers of 8 bits: −127…127 for weights, 128 more for what meets them.
@@ -349,6 +348,6 @@ class OnnxGraph:
 
 def read_saved(annotator: Path) -> OnnxGraph:
     """The graph inside a saved annotator: the very bytes that Spark NLP will load."""
-    with zipfile.ZipFile(annotator / SPARK_NLP_FILE) as archive:
+    with zipfile.ZipFile(annotator / ROBERTA_ONNX_FILE) as archive:
         [name] = archive.namelist()
         return OnnxGraph(archive.read(name))
