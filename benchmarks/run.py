@@ -26,7 +26,7 @@ from sparkclin.session import SPARK_NLP_VERSION
 
 SCALING_NAME = "scaling"
 LIBRARIES = ("sparkclin", "pyspark", "spark-nlp", "torch", "transformers", "tokenizers", "numpy", "onnxruntime")
-WARM_UP_SHARE = 0.125
+WARM_UP_SHARE = 0.25
 """Of the seconds of a measured run."""
 
 
