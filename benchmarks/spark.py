@@ -13,6 +13,9 @@ from sparkclin.session import ENVIRONMENT, spark_session
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
+ROW_SCHEMA = "note_id string, text string"
+"""Given, so that no job of Spark's reads it from each file."""
+
 SHOWN = ("spark.master", "spark.driver.memory", "spark.executor.memory", "spark.jsl.settings.onnx.intraOpNumThreads")
 
 
@@ -49,7 +52,8 @@ def running(
 
 def read_rows(spark: SparkSession, folder: Path) -> DataFrame:
     """(note_id, text), one partition a file; Spark by itself would put small files into one partition."""
-    files = (spark.read.parquet(str(file)).select("note_id", "text").coalesce(1) for file in sorted(folder.iterdir()))
+    reader = spark.read.schema(ROW_SCHEMA)
+    files = (reader.parquet(str(file)).coalesce(1) for file in sorted(folder.iterdir()))
     return reduce(lambda frame, other: frame.unionAll(other), files)
 
 
