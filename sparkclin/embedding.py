@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sparkclin.annotations import DOCUMENT, TOKEN, annotator_type
+from sparkclin.annotations import DOCUMENT, annotator_type
 from sparkclin.bundle import Bundle
 from sparkclin.carriers import load_for_packs, pack_vocabulary
 from sparkclin.errors import InputError, OptionError
-from sparkclin.models import load
 from sparkclin.packing import NOTES, SPANS, Packing, pack_batches, packed_schema, pooled_schema, unpack_batches
-from sparkclin.pooling import VectorPooler
 from sparkclin.schema import (
     EMBEDDINGS,
     NOTE_ID,
@@ -26,7 +24,7 @@ from sparkclin.schema import (
 )
 from sparkclin.spans import check_pooling
 from sparkclin.tokenization import Tokenization, shared
-from sparkclin.tokenizer import CONTEXTS, NoteTokenizer
+from sparkclin.tokenizer import CONTEXTS
 from sparkclin.windows import check_options
 
 if TYPE_CHECKING:
@@ -34,10 +32,6 @@ if TYPE_CHECKING:
 
 SENTENCES = "sentences"
 INDEX_COLUMNS = {"window": "window", "sentence": "sentence", "token": "token_index"}
-
-# Windows that Spark NLP puts into one forward pass for tokens, padded to the longest of them: a note's window fills the
-# processor by itself.
-WINDOWS_A_PASS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,16 +73,19 @@ def embed(
     if options.max_pieces > limit:
         raise OptionError(f"max_pieces is {options.max_pieces}; {bundle.manifest.name} reads at most {limit}.")
     read = _with_sentences(notes.select(NOTE_ID, TEXT), options)
-    pooled = (_words if options.level == "token" else _spans)(read, bundle, options)
+    pooled = _pooled(read, bundle, options)
     return _rows(observe(pooled) if observe else pooled, options, model=bundle.manifest.name)
 
 
-def _spans(notes: DataFrame, bundle: Bundle, options: EmbedOptions) -> DataFrame:
+def _pooled(notes: DataFrame, bundle: Bundle, options: EmbedOptions) -> DataFrame:
     """Pooled inside the graph: packs of windows go in, one vector a span comes out; see sparkclin.packing."""
     from pyspark.sql import functions as F
 
-    spark, note_id = notes.sparkSession, notes.schema[NOTE_ID].dataType
+    spark = notes.sparkSession
+    # At level token a row shows its word, which is cut out of the text afterwards.
+    carried = [notes.schema[name] for name in ((NOTE_ID, TEXT) if options.level == "token" else (NOTE_ID,))]
     how = Packing(
+        carried=tuple(field.name for field in carried),
         tokenization=_tokenization(options),
         level=options.level,
         pooling=options.pooling,
@@ -96,27 +93,10 @@ def _spans(notes: DataFrame, bundle: Bundle, options: EmbedOptions) -> DataFrame
     )
     pack = partial(pack_batches, tokenizer=shared(spark, bundle.tokenizer_json()), how=how)
     # Spark drops a column's metadata, by which Spark NLP knows annotations, where Python hands it back.
-    packs = notes.mapInArrow(pack, packed_schema(note_id)).withMetadata(DOCUMENT, annotator_type(DOCUMENT))
+    packs = notes.mapInArrow(pack, packed_schema(carried)).withMetadata(DOCUMENT, annotator_type(DOCUMENT))
     answered = load_for_packs(spark, bundle, output_col=EMBEDDINGS).transform(packs)
     answers = answered.select(SPANS, NOTES, F.col(f"{EMBEDDINGS}.embeddings").alias(VECTORS))
-    pooled: DataFrame = answers.mapInArrow(partial(unpack_batches, pooling=options.pooling), pooled_schema(note_id))
-    return pooled
-
-
-def _words(notes: DataFrame, bundle: Bundle, options: EmbedOptions) -> DataFrame:
-    """The model gives a vector a piece, which are pooled to words here."""
-    tokenized = NoteTokenizer(
-        tokenizer=bundle.tokenizer_json(), inputCol=TEXT, maxPieces=options.max_pieces, stride=options.stride
-    ).transform(notes)
-    embedded = (
-        load(bundle)
-        .setInputCols([DOCUMENT, TOKEN])
-        .setOutputCol(EMBEDDINGS)
-        .setBatchSize(WINDOWS_A_PASS)
-        ._set(maxSentenceLength=options.max_pieces + 2)  # RoBERTa's setter refuses more than 512
-        .transform(tokenized)
-    )
-    pooled: DataFrame = VectorPooler(level="token", pooling=options.pooling).transform(embedded)
+    pooled: DataFrame = answers.mapInArrow(partial(unpack_batches, pooling=options.pooling), pooled_schema(carried))
     return pooled
 
 

@@ -19,7 +19,7 @@ from sparkclin.errors import IncompleteError
 from sparkclin.packs import Vocabulary, as_text, joined, marked, plan_packs
 from sparkclin.pieces import Ints
 from sparkclin.pooling import VECTORS_TYPE, Floats, Pooled, Span, merge_results, only_row, vectors_column
-from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, VECTORS
+from sparkclin.schema import N_PIECES, N_WINDOWS, STATUS, VECTORS
 from sparkclin.spans import NotePieces, Part, SpanPlan, plan_spans
 from sparkclin.tokenization import (
     SharedTokenizer,
@@ -31,30 +31,41 @@ from sparkclin.tokenization import (
 )
 from sparkclin.windows import Range
 
-SPANS, NOTES = "spans", "notes"
+SPANS, NOTES, RESULTS = "spans", "notes", "results"
 
 PIECES_A_CHUNK = 131_072
 NOTES_A_CHUNK = 8_192
-"""Where a chunk ends: with enough rows that those of a pack are of about equal length, and little to hold in memory."""
+SPANS_A_CHUNK = 16_384
+"""Where a chunk ends: with enough rows that those of a pack are of about equal length, and little to hold in memory.
+Means and maxima of spans are held until the chunk's last pack has come: 100 MB at width 768."""
 
 _INT = T.IntegerType()
 _SPANS_TYPE = T.ArrayType(T.StructType([T.StructField(name, _INT) for name in ("note", "result", "size")]))
+_COUNTS = [
+    T.StructField(N_PIECES, _INT),
+    T.StructField(N_WINDOWS, _INT),
+    T.StructField(STATUS, T.StringType()),
+]
 _RESULTS_TYPE = T.ArrayType(T.StructType([T.StructField(name, _INT) for name in ("begin", "end")]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Packing:
-    """How notes become packs and packs results: what the tasks get."""
+    """How notes become packs and packs results: what the tasks get.
 
+    `carried` are the columns that notes keep on the way.
+    """
+
+    carried: tuple[str, ...]
     tokenization: Tokenization
     level: str
     pooling: str
     vocabulary: Vocabulary
 
 
-def packed_schema(note_id: T.DataType) -> T.StructType:
+def packed_schema(carried: Sequence[T.StructField]) -> T.StructType:
     """A row a pack."""
-    note = T.StructType([*_note_fields(note_id), T.StructField("results", _RESULTS_TYPE)])
+    note = T.StructType([*carried, *_COUNTS, T.StructField(RESULTS, _RESULTS_TYPE)])
     return T.StructType(
         [
             T.StructField(DOCUMENT, ANNOTATIONS, metadata=annotator_type(DOCUMENT)),
@@ -64,36 +75,31 @@ def packed_schema(note_id: T.DataType) -> T.StructType:
     )
 
 
-def pooled_schema(note_id: T.DataType) -> T.StructType:
+def pooled_schema(carried: Sequence[T.StructField]) -> T.StructType:
     """A row a note."""
-    return T.StructType([*_note_fields(note_id), T.StructField(VECTORS, VECTORS_TYPE)])
-
-
-def _note_fields(note_id: T.DataType) -> list[T.StructField]:
-    return [
-        T.StructField(NOTE_ID, note_id),
-        T.StructField(N_PIECES, _INT),
-        T.StructField(N_WINDOWS, _INT),
-        T.StructField(STATUS, T.StringType()),
-    ]
+    return T.StructType([*carried, *_COUNTS, T.StructField(VECTORS, VECTORS_TYPE)])
 
 
 @dataclass(eq=False)
 class _Chunk:
-    """Notes that are packed together, their ids, and how many pieces they have."""
+    """Notes that are packed together: their pieces, their plans, and the columns that they keep, a row each."""
 
     notes: list[TokenizedNote] = field(default_factory=list)
-    ids: list[pa.Array] = field(default_factory=list)
+    plans: list[SpanPlan] = field(default_factory=list)
+    carried: list[pa.RecordBatch] = field(default_factory=list)
     n_pieces: int = 0
+    n_spans: int = 0
 
-    def add(self, notes: Sequence[TokenizedNote], ids: pa.Array) -> None:
-        self.notes.extend(notes)
-        self.ids.append(ids)
-        self.n_pieces += sum(len(note.pieces) for note in notes)
+    def add(self, note: TokenizedNote, plan: SpanPlan, carried: pa.RecordBatch) -> None:
+        self.notes.append(note)
+        self.plans.append(plan)
+        self.carried.append(carried)
+        self.n_pieces += len(note.pieces)
+        self.n_spans += len(plan.parts)
 
     @property
     def is_full(self) -> bool:
-        return self.n_pieces >= PIECES_A_CHUNK or len(self.notes) >= NOTES_A_CHUNK
+        return self.n_pieces >= PIECES_A_CHUNK or len(self.notes) >= NOTES_A_CHUNK or self.n_spans >= SPANS_A_CHUNK
 
 
 def pack_batches(
@@ -104,10 +110,13 @@ def pack_batches(
     words = code_words(how.vocabulary.n_marked)
     chunk = _Chunk()
     for batch, notes in tokenized_batches(batches, encoder=encoder, how=how.tokenization):
-        chunk.add(notes, batch.column(NOTE_ID))
-        if chunk.is_full:
-            yield from _packed(chunk, how, words)
-            chunk = _Chunk()
+        carried = batch.select(how.carried)
+        for index, note in enumerate(notes):
+            plan = plan_spans(_pieces(note), level=how.level, pooling=how.pooling)
+            chunk.add(note, plan, carried.slice(index, 1))
+            if chunk.is_full:
+                yield from _packed(chunk, how, words)
+                chunk = _Chunk()
     if chunk.notes:
         yield from _packed(chunk, how, words)
 
@@ -122,14 +131,13 @@ class _Row:
 
 
 def _packed(chunk: _Chunk, how: Packing, words: pa.StringArray) -> Iterator[pa.RecordBatch]:
-    plans = [plan_spans(_pieces(note), level=how.level, pooling=how.pooling) for note in chunk.notes]
     rows = [
         row
-        for index, (note, plan) in enumerate(zip(chunk.notes, plans, strict=True))
+        for index, (note, plan) in enumerate(zip(chunk.notes, chunk.plans, strict=True))
         for row in _rows(index, note, plan, how.vocabulary)
     ]
     packs = [[rows[index] for index in pack] for pack in plan_packs([len(row.ids) for row in rows])] or [[]]
-    notes = _notes_column(chunk, plans)
+    notes = _notes_column(chunk, how.carried)
     no_notes = pa.nulls(1, notes.type)
     for number, pack in enumerate(packs, start=1):
         texts = [as_text(joined([row.ids for row in pack], how.vocabulary), words=words)] if pack else []
@@ -163,18 +171,16 @@ def _spans_column(pack: Sequence[_Row]) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array([0, len(structs)], pa.int32()), structs)
 
 
-def _notes_column(chunk: _Chunk, plans: Sequence[SpanPlan]) -> pa.ListArray:
+def _notes_column(chunk: _Chunk, carried: Sequence[str]) -> pa.ListArray:
     """One row: the chunk's notes."""
-    notes = pa.StructArray.from_arrays(
-        [
-            pa.concat_arrays(chunk.ids),
-            pa.array([len(note.pieces) for note in chunk.notes], pa.int32()),
-            pa.array([len(note.windows) for note in chunk.notes], pa.int32()),
-            pa.array([note.status for note in chunk.notes], pa.string()),
-            range_lists([plan.results for plan in plans]),
-        ],
-        names=[NOTE_ID, N_PIECES, N_WINDOWS, STATUS, "results"],
-    )
+    columns = {
+        **{name: pa.concat_arrays([batch.column(name) for batch in chunk.carried]) for name in carried},
+        N_PIECES: pa.array([len(note.pieces) for note in chunk.notes], pa.int32()),
+        N_WINDOWS: pa.array([len(note.windows) for note in chunk.notes], pa.int32()),
+        STATUS: pa.array([note.status for note in chunk.notes], pa.string()),
+        RESULTS: range_lists([plan.results for plan in chunk.plans]),
+    }
+    notes = pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
     return pa.ListArray.from_arrays(pa.array([0, len(notes)], pa.int32()), notes)
 
 
@@ -205,15 +211,15 @@ def _answers(row: pa.RecordBatch) -> Iterator[tuple[int, int, Pooled]]:
     answers = vectors.reshape(len(spans), 2, -1) if len(spans) else np.empty((0, 2, 0), np.float32)
     fields = (spans.field(name).to_pylist() for name in ("note", "result", "size"))
     for note, result, size, (mean, largest) in zip(*fields, answers, strict=True):
-        yield note, result, Pooled(size, mean.astype(np.float64), largest)
+        yield note, result, Pooled(size, mean, largest)
 
 
 def _pooled(notes: pa.StructArray, arrived: dict[int, list[tuple[int, Pooled]]], pooling: str) -> pa.RecordBatch:
-    ranges = _ranges(notes.field("results"))
+    ranges = _ranges(notes.field(RESULTS))
     spans: list[list[Span]] = [
         merge_results(results, arrived.get(index, []), pooling) for index, results in enumerate(ranges)
     ]
-    names = [NOTE_ID, N_PIECES, N_WINDOWS, STATUS]
+    names = [kept.name for kept in notes.type if kept.name != RESULTS]
     columns = [*(notes.field(name) for name in names), vectors_column(spans)]
     return pa.RecordBatch.from_arrays(columns, names=[*names, VECTORS])
 

@@ -18,10 +18,10 @@ from pyspark.sql import types as T
 
 from sparkclin.annotations import DOCUMENT, TOKEN
 from sparkclin.errors import IncompleteError, InputError, OptionError, SetupError
-from sparkclin.pieces import NO_WORD, Ints
+from sparkclin.pieces import Ints
 from sparkclin.schema import EMBEDDINGS, LEVELS, PIECES, VECTORS
 from sparkclin.spans import POOLINGS, NotePieces, Part, check_pooling, plan_spans
-from sparkclin.windows import Range, Window, own
+from sparkclin.windows import Range
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -58,15 +58,15 @@ class Span:
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """The vectors of a part: how many there are, their mean in float64 and their maximum, (width,) each."""
+    """The vectors of a part: how many there are, their mean and their maximum, (width,) each."""
 
     size: int
-    mean: NDArray[np.float64]
+    mean: NDArray[np.floating[Any]]
     largest: Floats
 
     @classmethod
     def of(cls, vectors: Floats) -> Pooled:
-        """(pieces, width), at least one piece"""
+        """(pieces, width), at least one piece; the mean is in float64."""
         return cls(len(vectors), vectors.mean(axis=0, dtype=np.float64), vectors.max(axis=0))
 
 
@@ -97,8 +97,6 @@ def pool_note(rows: Floats, note: NotePieces, how: Pooling) -> list[Span]:
     Raises IncompleteError, with the counts, where there is not a row for every piece.
     """
     starts = window_starts(rows, note.windows, brings_cls=how.brings_cls)
-    if how.level == "token":
-        return _tokens(rows, note, starts, how)
     plan = plan_spans(note, level=how.level, pooling=how.pooling)
     parts = [(part.result, Pooled.of(rows[_rows_of(part, starts)])) for part in plan.parts]
     return merge_results(plan.results, parts, how.pooling)
@@ -120,30 +118,6 @@ def window_starts(rows: Floats, windows: Sequence[Range], *, brings_cls: bool) -
 def _rows_of(part: Part, starts: Ints) -> slice:
     start = int(starts[part.window])
     return slice(start + part.begin, start + part.end)
-
-
-def _tokens(rows: Floats, note: NotePieces, starts: Ints, how: Pooling) -> list[Span]:
-    """One result a word, which is a run of pieces; pieces of white space are in none."""
-    pieces = np.flatnonzero(note.words != NO_WORD)
-    if not len(pieces):
-        return []
-    words = note.words[pieces]
-    firsts = np.flatnonzero(np.diff(words, prepend=NO_WORD))
-    lasts = np.append(firsts[1:], len(words)) - 1
-    vectors = rows[_row_of_pieces(own(note.windows), starts)[pieces]]
-    if how.pooling == "first":
-        pooled = vectors[firsts]
-    else:
-        sums = np.add.reduceat(vectors, firsts, axis=0, dtype=np.float64)
-        pooled = (sums / (lasts - firsts + 1)[:, None]).astype(np.float32)
-    begins, ends = note.begins[pieces[firsts]].tolist(), note.ends[pieces[lasts]].tolist()
-    return [Span(begin, end, vector) for begin, end, vector in zip(begins, ends, pooled, strict=True)]
-
-
-def _row_of_pieces(windows: Sequence[Window], starts: Ints) -> Ints:
-    """The row of each piece of the note, from the window that owns it."""
-    owned = [np.arange(w.own_begin, w.own_end) - w.begin + 1 + start for start, w in zip(starts, windows, strict=True)]
-    return np.concatenate(owned).astype(np.int32)
 
 
 VECTORS_TYPE = T.ArrayType(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparkclin.errors import OptionError
-from sparkclin.pieces import Ints
+from sparkclin.pieces import NO_WORD, Ints
 from sparkclin.schema import LEVELS
 from sparkclin.windows import Range, Window, own
 
@@ -69,11 +69,11 @@ class SpanPlan:
 
 
 def plan_spans(note: NotePieces, *, level: str, pooling: str) -> SpanPlan:
-    """The plan of a note at level document, window or sentence; without results for a note without pieces.
+    """The plan of a note at a level; without results for a note without pieces.
 
-    Every piece is in one part at most, in the window that owns it; at level window a window has all its own. For cls a
-    part is a window's first special piece. Raises OptionError for cls of sentences where a window goes on in the next
-    sentence.
+    Every piece is in one part at most, in the window that owns it; at level window a window has all its own, at level
+    token pieces of white space are in none. For cls a part is a window's first special piece, for first a word's first
+    piece. Raises OptionError for cls of sentences where a window goes on in the next sentence.
     """
     if not len(note):
         return SpanPlan((), ())
@@ -88,6 +88,8 @@ def plan_spans(note: NotePieces, *, level: str, pooling: str) -> SpanPlan:
             edges = [(int(note.begins[w.begin]), int(note.ends[w.end - 1])) for w in windows]
             whole = (_part(index, w, w.begin, w.end, index) for index, w in enumerate(windows))
             return SpanPlan(edges, [_cls(part.window, part.result) if of_cls else part for part in whole])
+        case "token":
+            return _words(note, windows, first_only=pooling == "first")
         case _:
             parts = _cls_of_sentences(note, windows) if of_cls else _parts_of_sentences(note, windows)
             return SpanPlan(note.sentences, list(parts))
@@ -128,6 +130,30 @@ def _cls_of_sentences(note: NotePieces, windows: Sequence[Window]) -> Iterator[P
                 "Set context sentence on NoteTokenizer, or choose another pooling."
             )
         yield _cls(index, result)
+
+
+def _words(note: NotePieces, windows: Sequence[Window], *, first_only: bool) -> SpanPlan:
+    """A result a word. Its pieces are one part, unless a piece of white space or the edge of a window comes between."""
+    pieces = np.flatnonzero(note.words != NO_WORD)
+    words = note.words[pieces]
+    is_first = np.diff(words, prepend=NO_WORD) != 0
+    firsts, lasts = pieces[is_first], pieces[np.roll(is_first, -1)]
+    edges = list(zip(note.begins[firsts].tolist(), note.ends[lasts].tolist(), strict=True))
+    results = np.cumsum(is_first) - 1
+    if first_only:
+        pieces, results = firsts, np.arange(len(firsts))
+    owners = np.searchsorted([window.own_begin for window in windows], pieces, side="right") - 1
+    begins_part = np.ones(len(pieces), bool)
+    begins_part[1:] = (np.diff(pieces) != 1) | (np.diff(results) != 0) | (np.diff(owners) != 0)
+    ends_part = np.roll(begins_part, -1)
+    parts = zip(
+        owners[begins_part].tolist(),
+        pieces[begins_part].tolist(),
+        (pieces[ends_part] + 1).tolist(),
+        results[begins_part].tolist(),
+        strict=True,
+    )
+    return SpanPlan(edges, [_part(owner, windows[owner], begin, end, result) for owner, begin, end, result in parts])
 
 
 def _piece_edges(note: NotePieces) -> list[Range]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pyspark.sql import SparkSession
 
@@ -12,6 +13,10 @@ import sparkclin
 from tests.echo import SAMPLE_TEXTS, build_echo_bundle, train_tokenizer
 
 pytest_plugins = ["tests.cluster"]
+
+# A pause of a busy machine is no failure.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

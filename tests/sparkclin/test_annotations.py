@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
@@ -22,7 +22,6 @@ def test_the_struct_is_spark_nlps(spark: SparkSession) -> None:
     assert ANNOTATION.jsonValue() == json.loads(spark._jvm.com.johnsnowlabs.nlp.Annotation.dataType().json())
 
 
-@settings(deadline=None)
 @given(notes_of_windows)
 def test_tokens_are_codes_counted_from_1_and_documents_span_them(notes: list[list[list[int]]]) -> None:
     fed = feed([[np.array(window, np.int32) for window in note] for note in notes], code_words=WORDS)

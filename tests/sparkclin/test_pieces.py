@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate, pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -49,7 +49,6 @@ def characters_by_bytes(text: str, pieces: Pieces) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("encoder", [ENCODER, UNTRIMMED], ids=["trimmed", "untrimmed"])
-@settings(deadline=None)
 @given(text=texts)
 def test_all_of_a_text_comes_back_and_offsets_point_to_it(encoder: PieceEncoder, text: str) -> None:
     [pieces] = encoder.encode([text])
@@ -65,7 +64,6 @@ def test_all_of_a_text_comes_back_and_offsets_point_to_it(encoder: PieceEncoder,
 
 
 @pytest.mark.parametrize("encoder", [ENCODER, UNTRIMMED], ids=["trimmed", "untrimmed"])
-@settings(deadline=None)
 @given(text=texts)
 def test_words_are_the_pre_tokens_that_have_more_than_white_space(encoder: PieceEncoder, text: str) -> None:
     [pieces] = encoder.encode([text])
@@ -80,7 +78,6 @@ def test_words_are_the_pre_tokens_that_have_more_than_white_space(encoder: Piece
     assert [text[pieces.begins[own[0]] : pieces.ends[own[-1]]] for own in spans.values()] == expected
 
 
-@settings(deadline=None)
 @given(st.lists(texts, max_size=4))
 def test_joined_parts_keep_their_places_and_number_their_words_in_turn(parts: list[str]) -> None:
     offsets = list(accumulate(map(len, parts), initial=0))[:-1]

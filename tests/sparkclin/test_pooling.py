@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
@@ -116,7 +116,6 @@ def assert_vectors(spans: Sequence[Span], expected: Sequence[list[float]]) -> No
 span_poolings = st.sampled_from(["mean", "max", "mean_max"])
 
 
-@settings(deadline=None)
 @given(st.booleans().flatmap(lambda cls: st.tuples(cases(cls=cls), st.just(cls))), span_poolings)
 def test_document_is_every_piece_once_from_its_own_window(drawn: tuple[Case, bool], pooling: str) -> None:
     case, cls = drawn
@@ -125,7 +124,6 @@ def test_document_is_every_piece_once_from_its_own_window(drawn: tuple[Case, boo
     assert (spans[0].begin, spans[0].end) == (0, case.note.ends[-1])
 
 
-@settings(deadline=None)
 @given(cases(cls=True), span_poolings)
 def test_window_is_all_of_its_own_pieces(case: Case, pooling: str) -> None:
     spans = pooled(case, "window", pooling, cls=True)
@@ -137,7 +135,6 @@ def test_window_is_all_of_its_own_pieces(case: Case, pooling: str) -> None:
     assert [(s.begin, s.end) for s in spans] == [(2 * b, 2 * e - 1) for b, e in case.note.windows]
 
 
-@settings(deadline=None)
 @given(cases(cls=False), span_poolings)
 def test_sentence_is_the_pieces_that_begin_in_it(case: Case, pooling: str) -> None:
     spans = pooled(case, "sentence", pooling)
@@ -146,7 +143,6 @@ def test_sentence_is_the_pieces_that_begin_in_it(case: Case, pooling: str) -> No
     assert [(s.begin, s.end) for s in spans] == case.note.sentences
 
 
-@settings(deadline=None)
 @given(cases(cls=False), st.sampled_from(["mean", "first"]))
 def test_token_is_the_pieces_of_a_word(case: Case, pooling: str) -> None:
     spans = pooled(case, "token", pooling)
@@ -158,7 +154,6 @@ def test_token_is_the_pieces_of_a_word(case: Case, pooling: str) -> None:
     assert [(s.begin, s.end) for s in spans] == [(2 * own[0], 2 * own[-1] + 1) for own in words.values()]
 
 
-@settings(deadline=None)
 @given(cases(cls=True))
 def test_cls_of_documents_and_windows(case: Case) -> None:
     each = [case.of_cls(w) for w in window_indices(case)]
@@ -166,7 +161,6 @@ def test_cls_of_documents_and_windows(case: Case) -> None:
     assert_vectors(pooled(case, "window", "cls", cls=True), [plain([vector], "mean") for vector in each])
 
 
-@settings(deadline=None)
 @given(cases(cls=True, within_sentences=True))
 def test_cls_of_a_sentence_is_the_mean_over_its_windows(case: Case) -> None:
     expected = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkclin.pieces import WHITE_SPACE
@@ -25,14 +25,12 @@ def annotated(parts: list[tuple[str, str]]) -> tuple[str, list[Sentence], list[t
     return text, annotations, ranges
 
 
-@settings(deadline=None)
 @given(sentences_of_a_note)
 def test_utf16_offsets_become_code_points(parts: list[tuple[str, str]]) -> None:
     text, annotations, ranges = annotated(parts)
     assert locate(text, annotations) == tuple(ranges)
 
 
-@settings(deadline=None)
 @given(sentences_of_a_note, st.lists(st.integers(-3, 40)))
 def test_wrong_offsets_are_made_good(parts: list[tuple[str, str]], shifts: list[int]) -> None:
     text, annotations, _ = annotated(parts)
@@ -59,7 +57,6 @@ def test_sentences_without_text_are_left_out() -> None:
     assert locate("Fever.", [Sentence(0, -1, ""), Sentence(0, 5, "Fever.")]) == ((0, 6),)
 
 
-@settings(deadline=None)
 @given(sentences_of_a_note, st.lists(st.booleans()))
 def test_cover_leaves_out_white_space_only(parts: list[tuple[str, str]], kept: list[bool]) -> None:
     text, annotations, _ = annotated(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkclin.errors import OptionError
+from sparkclin.pieces import NO_WORD
 from sparkclin.spans import NotePieces, Part, plan_spans
 from sparkclin.windows import cut, plan
 
@@ -66,6 +68,37 @@ def test_sentences_have_the_pieces_that_begin_in_them(size: tuple[int, int, int]
         found[part.result] += pieces_of(part, note)
     assert found == [[k for k in range(n_pieces) if begin <= 2 * k < end] for begin, end in sentences]
     assert [(part.window, part.begin) for part in made.parts] == sorted((p.window, p.begin) for p in made.parts)
+
+
+@given(sizes, st.data())
+def test_tokens_have_the_pieces_of_their_words(size: tuple[int, int, int], data: st.DataObject) -> None:
+    n_pieces, max_pieces, stride = size
+    note = note_of(n_pieces, max_pieces=max_pieces, stride=stride)
+    steps = data.draw(st.lists(st.integers(0, 1), min_size=n_pieces, max_size=n_pieces))
+    blank = np.array(data.draw(st.lists(st.booleans(), min_size=n_pieces, max_size=n_pieces)))
+    note = replace(note, words=np.where(blank, NO_WORD, np.cumsum(steps)).astype(np.int32))
+    words: dict[int, list[int]] = {}
+    for piece in np.flatnonzero(~blank).tolist():
+        words.setdefault(int(note.words[piece]), []).append(piece)
+    owners = plan(n_pieces, max_pieces, stride)
+    for pooling, expected in (("mean", list(words.values())), ("first", [pieces[:1] for pieces in words.values()])):
+        made = plan_spans(note, level="token", pooling=pooling)
+        assert made.results == [(2 * pieces[0], 2 * pieces[-1] + 1) for pieces in words.values()]
+        found: list[list[int]] = [[] for _ in expected]
+        for part in made.parts:
+            pieces = pieces_of(part, note)
+            assert all(owners[part.window].own_begin <= piece < owners[part.window].own_end for piece in pieces)
+            found[part.result] += pieces
+        assert found == expected
+        assert [(part.window, part.begin) for part in made.parts] == sorted((p.window, p.begin) for p in made.parts)
+
+
+def test_a_word_is_one_part_unless_something_comes_between() -> None:
+    note = note_of(8, max_pieces=6, stride=2)
+    note = replace(note, words=np.array([0, 0, NO_WORD, 0, 1, 1, 2, 2], np.int32))
+    made = plan_spans(note, level="token", pooling="mean")
+    assert made.results == [(0, 7), (8, 11), (12, 15)]
+    assert made.parts == [Part(0, 1, 3, 0), Part(0, 4, 5, 0), Part(0, 5, 6, 1), Part(1, 2, 3, 1), Part(1, 3, 5, 2)]
 
 
 def test_a_window_has_all_its_pieces_overlaps_included() -> None:
