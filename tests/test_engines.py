@@ -25,7 +25,12 @@ WAYS = [
     for level in ("document", "window", "sentence")
     for pooling in ("mean", "max", "mean_max", "cls")
     if (level, pooling) != ("sentence", "cls")
-] + [("sentence", "mean", "sentence"), ("sentence", "cls", "sentence")]
+] + [
+    ("sentence", "mean", "sentence"),
+    ("sentence", "cls", "sentence"),
+    ("token", "mean", "note"),
+    ("token", "first", "note"),
+]
 ENGINES = ("tensorflow", "onnx")
 
 Results = dict[tuple[str, int], npt.NDArray[np.float32] | None]
@@ -45,7 +50,7 @@ def embedded(notes: DataFrame, level: str, pooling: str, context: str, **version
         level=level, pooling=pooling, context=context, max_pieces=MAX_PIECES, stride=STRIDE
     )
     rows = sparkclin.embed(notes, bundle=bundle, options=options).collect()
-    index = {"window": "window", "sentence": "sentence"}.get(level)
+    index = {"window": "window", "sentence": "sentence", "token": "token_index"}.get(level)
     return {
         (row.note_id, row[index] or 0 if index else 0): None if row.vector is None else np.array(row.vector, np.float32)
         for row in rows
