@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.contenders import CONTENDERS
+from benchmarks.plan import SCALING
 from benchmarks.report import to_text
 from benchmarks.run import SCALING_NAME, Options, run, smoke_options
 from benchmarks.workloads import WORKLOADS
@@ -51,8 +52,9 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="NAME",
-        choices=[*(contender.name for contender in CONTENDERS), SCALING_NAME],
-        help=f"contenders, or {SCALING_NAME}: {', '.join(contender.name for contender in CONTENDERS)}",
+        choices=[*(contender.name for contender in CONTENDERS), SCALING_NAME, *SCALING],
+        help=f"contenders ({', '.join(contender.name for contender in CONTENDERS)}), {SCALING_NAME}, or a series of it "
+        f"({', '.join(SCALING)})",
     )
     made.add_argument("--workloads", nargs="+", default=list(WORKLOADS), choices=WORKLOADS, help="default: all")
     made.add_argument("--out", type=Path, default=Options.out, metavar="DIR", help="default: benchmarks/results")

@@ -32,7 +32,8 @@ WARM_UP_SHARE = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What to run. `only` holds names of contenders, and `scaling`; all where it is empty.
+    """What to run. `only` holds names of contenders, of series of scaling, or `scaling` for all of these; everything
+    where it is empty.
 
     `seconds` is how long a measured run should take, by the contenders' nominal rates.
     """
@@ -47,7 +48,7 @@ class Options:
     smoke: bool = False
 
     def __post_init__(self) -> None:
-        for name in sorted(set(self.only) - {SCALING_NAME}):
+        for name in sorted(set(self.only) - {SCALING_NAME, *SCALING}):
             find_contender(name)
         if self.rounds < 1 or self.seconds <= 0:
             raise OptionError(f"rounds is {self.rounds} and seconds {self.seconds:g}; both must be more than 0.")
@@ -58,8 +59,9 @@ class Options:
         return [contender for contender in CONTENDERS if not self.only or contender.name in self.only]
 
     @property
-    def scaling(self) -> bool:
-        return not self.only or SCALING_NAME in self.only
+    def scaling(self) -> tuple[str, ...]:
+        """The series of it."""
+        return SCALING if not self.only or SCALING_NAME in self.only else tuple(s for s in SCALING if s in self.only)
 
 
 def smoke_options(*, out: Path, work: Path) -> Options:
@@ -93,7 +95,7 @@ def run(options: Options) -> Results:
     planner = Planner(store=store, material=material, effort=effort)
     trials = [
         *planner.compare(contenders, options.workloads),
-        *(planner.scale(scaled, SCALING) if scaled else ()),
+        *(planner.scale(scaled, options.scaling) if scaled else ()),
     ]
     results = Results(
         started=now(),

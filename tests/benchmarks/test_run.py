@@ -13,6 +13,7 @@ from benchmarks.contenders import CONTENDERS, OURS, STOCK, needs_nothing
 from benchmarks.errors import RunError
 from benchmarks.job import Store
 from benchmarks.ours import models_folder
+from benchmarks.plan import SCALING
 from benchmarks.run import Options, is_ready, scaled_contender
 from sparkclin.errors import OptionError
 
@@ -23,13 +24,15 @@ def store_in(folder: Path) -> Store:
 
 def test_everything_is_measured_where_nothing_is_asked() -> None:
     assert Options().contenders == list(CONTENDERS)
-    assert Options().scaling
+    assert Options().scaling == SCALING
 
 
 def test_only_what_is_asked_is_measured_in_the_order_of_the_table() -> None:
     options = Options(only=("sparkclin onnx int8", "stock"))
     assert [contender.name for contender in options.contenders] == ["stock", "sparkclin onnx int8"]
-    assert not options.scaling
+    assert options.scaling == ()
+    assert Options(only=("windows", "cores")).scaling == ("cores", "windows")
+    assert Options(only=("scaling",)).scaling == SCALING
 
 
 @pytest.mark.parametrize(
