@@ -12,6 +12,7 @@ from sparkclin.bundle import Bundle
 from sparkclin.carriers import load_for_packs, pack_vocabulary
 from sparkclin.errors import InputError, OptionError
 from sparkclin.packing import NOTES, SPANS, Packing, pack_batches, packed_schema, pooled_schema, unpack_batches
+from sparkclin.pooling import check_batch_setting
 from sparkclin.schema import (
     EMBEDDINGS,
     NOTE_ID,
@@ -65,10 +66,11 @@ def embed(
     """(note_id, text) -> the output schema of the level; every note is in it, an empty or null one with a null vector.
 
     `observe` may add an observation to the pooled notes (a row a note, with n_pieces, n_windows, status).
-    Other columns of `notes` are left out. Raises InputError where note_id or text is missing, and OptionError where the
-    model reads fewer pieces than `options.max_pieces`.
+    Other columns of `notes` are left out. Raises InputError where note_id or text is missing, OptionError where the
+    model reads fewer pieces than `options.max_pieces`, and SetupError for a session whose Arrow batches are too large.
     """
     _check_columns(notes)
+    check_batch_setting(notes)
     limit = bundle.manifest.max_pieces
     if options.max_pieces > limit:
         raise OptionError(f"max_pieces is {options.max_pieces}; {bundle.manifest.name} reads at most {limit}.")

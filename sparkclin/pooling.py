@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 BATCH_SETTING = "spark.sql.execution.arrow.maxRecordsPerBatch"
-MAX_NOTES_AT_ONCE = 64
+MAX_ROWS_AT_ONCE = 64
 """Rows of an Arrow batch: each may hold 4,096 vectors of 768 floats (12.6 MB) and more, and all must fit a worker."""
 
 
@@ -233,11 +233,12 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
 
 
 def check_batch_setting(dataset: DataFrame) -> None:
+    """Raises SetupError for a session whose Arrow batches would not fit a Python worker."""
     found = int(dataset.sparkSession.conf.get(BATCH_SETTING, "10000") or 0)
-    if not 0 < found <= MAX_NOTES_AT_ONCE:
+    if not 0 < found <= MAX_ROWS_AT_ONCE:
         raise SetupError(
-            f"{BATCH_SETTING} is {found}: that many notes, of up to {4096 * 768 * 4 / 1e6:.1f} MB a window, would be "
-            f"held at once. Set it to {MAX_NOTES_AT_ONCE} or less: spark.conf.set({BATCH_SETTING!r}, 8)"
+            f"{BATCH_SETTING} is {found}: that many rows, of up to {4096 * 768 * 4 / 1e6:.1f} MB a window, would be "
+            f"held at once. Set it to {MAX_ROWS_AT_ONCE} or less: spark.conf.set({BATCH_SETTING!r}, 8)"
         )
 
 

@@ -16,10 +16,10 @@ from pyspark.sql import types as T
 
 from sparkclin.bundle import Bundle
 from sparkclin.embedding import EmbedOptions, embed
-from sparkclin.errors import InputError, OptionError
+from sparkclin.errors import InputError, OptionError, SetupError
 from sparkclin.models import load
 from sparkclin.pieces import NO_WORD, PieceEncoder, Pieces
-from sparkclin.pooling import Floats, VectorPooler
+from sparkclin.pooling import BATCH_SETTING, Floats, VectorPooler
 from sparkclin.report import NoteCounts, count_columns
 from sparkclin.repository import ModelRepository
 from sparkclin.schema import LEVELS, output_schema
@@ -212,6 +212,17 @@ def test_observation_counts_all_notes_in_the_same_pass(notes: DataFrame, echo: B
 def test_notes_must_have_an_id_and_a_text(spark: SparkSession, echo: Bundle) -> None:
     with pytest.raises(InputError, match="no column note_id, text; the columns are id"):
         embed(spark.range(1), bundle=echo, options=options("document"))
+
+
+def test_arrow_batches_that_would_not_fit_a_worker(spark: SparkSession, notes: DataFrame, echo: Bundle) -> None:
+    before = spark.conf.get(BATCH_SETTING, "8")
+    assert before is not None
+    spark.conf.set(BATCH_SETTING, 10_000)  # Spark's own
+    try:
+        with pytest.raises(SetupError, match=r"maxRecordsPerBatch is 10000.*spark.conf.set"):
+            embed(notes, bundle=echo, options=options("sentence"))
+    finally:
+        spark.conf.set(BATCH_SETTING, before)
 
 
 def test_more_pieces_than_the_model_reads(notes: DataFrame, echo: Bundle) -> None:
