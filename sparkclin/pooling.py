@@ -71,10 +71,13 @@ class Pooled:
 
 
 def merge(pooled: Sequence[Pooled], pooling: str) -> Floats:
-    """The vector of a result from its parts, at least one: (width,), or (2 width,) for mean_max."""
+    """The vector of a result from its parts, at least one: (width,), or (2 width,) for mean_max.
+
+    For cls and first the parts are single places, which the plan has chosen (`plan_spans`).
+    """
     sizes = np.array([part.size for part in pooled])
     mean: Floats = (sizes @ np.stack([part.mean for part in pooled]) / sizes.sum()).astype(np.float32)
-    if pooling in ("mean", "cls"):
+    if pooling not in ("max", "mean_max"):
         return mean
     largest: Floats = np.max([part.largest for part in pooled], axis=0)
     return largest if pooling == "max" else np.concatenate([mean, largest])

@@ -122,15 +122,17 @@ def test_windows(notes: DataFrame, echo: Bundle) -> None:
     assert_no_vector(rows, ["vector", "window", "begin", "end"])
 
 
-def test_tokens(notes: DataFrame, echo: Bundle) -> None:
-    rows = collected(embed(notes, bundle=echo, options=options("token")))
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_tokens(notes: DataFrame, echo: Bundle, pooling: str) -> None:
+    rows = collected(embed(notes, bundle=echo, options=options("token", pooling=pooling)))
     for name in ("long", "emoji", "short"):
         text = NOTES[name] or ""
         pieces = pieces_of(echo, text)
         vectors = piece_vectors(echo, pieces)
         words = [np.flatnonzero(pieces.words == word) for word in range(pieces.words.max() + 1)]
+        pooled = [word[:1] if pooling == "first" else word for word in words]
         assert [row.token_index for row in rows[name]] == list(range(len(words)))
-        assert [row.vector for row in rows[name]] == [mean_of(vectors[word]) for word in words]
+        assert [row.vector for row in rows[name]] == [mean_of(vectors[word]) for word in pooled]
         assert [row.token for row in rows[name]] == [text[row.begin : row.end] for row in rows[name]]
         assert "".join(row.token for row in rows[name]) == "".join(text.split())
     assert "👩🏽‍⚕️" in "".join(row.token for row in rows["emoji"])
