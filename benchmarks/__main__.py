@@ -41,6 +41,7 @@ def to_options(given: argparse.Namespace) -> Options:
 
 
 def parser() -> argparse.ArgumentParser:
+    contenders = [contender.name for contender in CONTENDERS]
     made = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed, measured side by side.")
     made.add_argument("--smoke", action="store_true", help="a tiny model and a few rows: does it run?")
     made.add_argument("--rounds", type=int, default=Options.rounds, help="measured runs of each (default: %(default)s)")
@@ -52,9 +53,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="NAME",
-        choices=[*(contender.name for contender in CONTENDERS), SCALING_NAME, *SCALING],
-        help=f"contenders ({', '.join(contender.name for contender in CONTENDERS)}), {SCALING_NAME}, or a series of it "
-        f"({', '.join(SCALING)})",
+        choices=[*contenders, SCALING_NAME, *SCALING],
+        help=f"contenders ({', '.join(contenders)}), {SCALING_NAME}, or a series of it ({', '.join(SCALING)})",
     )
     made.add_argument("--workloads", nargs="+", default=list(WORKLOADS), choices=WORKLOADS, help="default: all")
     made.add_argument("--out", type=Path, default=Options.out, metavar="DIR", help="default: benchmarks/results")

@@ -12,7 +12,6 @@ from sparkclin.bundle import Bundle
 from sparkclin.carriers import load_for_packs, pack_vocabulary
 from sparkclin.errors import InputError, OptionError
 from sparkclin.packing import NOTES, SPANS, Packing, pack_batches, packed_schema, pooled_schema, unpack_batches
-from sparkclin.pooling import check_batch_setting
 from sparkclin.schema import (
     EMBEDDINGS,
     NOTE_ID,
@@ -23,6 +22,7 @@ from sparkclin.schema import (
     VECTORS,
     output_schema,
 )
+from sparkclin.session import check_batch_setting
 from sparkclin.spans import check_pooling
 from sparkclin.tokenization import Tokenization, shared
 from sparkclin.tokenizer import CONTEXTS
@@ -70,7 +70,7 @@ def embed(
     model reads fewer pieces than `options.max_pieces`, and SetupError for a session whose Arrow batches are too large.
     """
     _check_columns(notes)
-    check_batch_setting(notes)
+    check_batch_setting(notes.sparkSession)
     limit = bundle.manifest.max_pieces
     if options.max_pieces > limit:
         raise OptionError(f"max_pieces is {options.max_pieces}; {bundle.manifest.name} reads at most {limit}.")

@@ -17,9 +17,10 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkclin.annotations import DOCUMENT, TOKEN
-from sparkclin.errors import IncompleteError, InputError, OptionError, SetupError
+from sparkclin.errors import IncompleteError, InputError, OptionError
 from sparkclin.pieces import Ints
 from sparkclin.schema import EMBEDDINGS, LEVELS, PIECES, VECTORS
+from sparkclin.session import check_batch_setting
 from sparkclin.spans import POOLINGS, NotePieces, Part, check_pooling, plan_spans
 from sparkclin.windows import Range
 
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Floats = NDArray[np.float32]
-
-BATCH_SETTING = "spark.sql.execution.arrow.maxRecordsPerBatch"
-MAX_ROWS_AT_ONCE = 64
-"""Rows of an Arrow batch: each may hold 4,096 vectors of 768 floats (12.6 MB) and more, and all must fit a worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +210,7 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
         how = Pooling(level=get(self.level), pooling=get(self.pooling), brings_cls=get(self.cls))
         embeddings, output = get(self.embeddingsCol), get(self.outputCol)
         self._check_columns(dataset)
-        check_batch_setting(dataset)
+        check_batch_setting(dataset.sparkSession)
         # Only floats cross to Python: an annotation's strings and maps would cost more than its vector.
         slim = dataset.withColumn(output, F.col(f"`{embeddings}`.embeddings"))
         slim = slim.drop(embeddings, get(self.documentCol), get(self.tokenCol))
@@ -233,16 +230,6 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
                 f"{'; '.join(problems)}. It comes after NoteTokenizer and an embeddings stage; set embeddingsCol, "
                 "piecesCol or outputCol where their columns have other names."
             )
-
-
-def check_batch_setting(dataset: DataFrame) -> None:
-    """Raises SetupError for a session whose Arrow batches would not fit a Python worker."""
-    found = int(dataset.sparkSession.conf.get(BATCH_SETTING, "10000") or 0)
-    if not 0 < found <= MAX_ROWS_AT_ONCE:
-        raise SetupError(
-            f"{BATCH_SETTING} is {found}: that many rows, of up to {4096 * 768 * 4 / 1e6:.1f} MB a window, would be "
-            f"held at once. Set it to {MAX_ROWS_AT_ONCE} or less: spark.conf.set({BATCH_SETTING!r}, 8)"
-        )
 
 
 def pool_batches(batches: Iterator[pa.RecordBatch], *, how: Pooling, pieces_column: str) -> Iterator[pa.RecordBatch]:

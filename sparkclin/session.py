@@ -47,6 +47,10 @@ class Setting:
     reason: str
 
 
+BATCH_SETTING = "spark.sql.execution.arrow.maxRecordsPerBatch"
+MAX_ROWS_AT_ONCE = 64
+"""Rows of an Arrow batch: each may hold 4,096 vectors of 768 floats (12.6 MB) and more, and all must fit a worker."""
+
 ENVIRONMENT = (
     Setting(
         "TF_ENABLE_ONEDNN_OPTS",
@@ -103,7 +107,7 @@ SETTINGS = (
         "Outside the heap: the engine, with weights and two tasks' longest windows (2 GB in fp32), and Python workers.",
     ),
     Setting(
-        "spark.sql.execution.arrow.maxRecordsPerBatch",
+        BATCH_SETTING,
         "8",
         "One row can be a note of 4,096 pieces with 768 floats each (12 MB); 10,000 such rows fit no Python worker.",
     ),
@@ -164,6 +168,16 @@ def check_session(spark: SparkSession) -> None:
     ]
     if problems:
         raise SetupError("\n".join(problems))
+
+
+def check_batch_setting(spark: SparkSession) -> None:
+    """Raise SetupError for a session whose Arrow batches would not fit a Python worker."""
+    found = int(spark.conf.get(BATCH_SETTING, "10000") or 0)
+    if not 0 < found <= MAX_ROWS_AT_ONCE:
+        raise SetupError(
+            f"{BATCH_SETTING} is {found}: that many rows, of up to {4096 * 768 * 4 / 1e6:.1f} MB a window, would be "
+            f"held at once. Set it to {MAX_ROWS_AT_ONCE} or less: spark.conf.set({BATCH_SETTING!r}, 8)"
+        )
 
 
 def defaults_conf() -> str:

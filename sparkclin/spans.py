@@ -135,17 +135,16 @@ def _cls_of_sentences(note: NotePieces, windows: Sequence[Window]) -> Iterator[P
 def _words(note: NotePieces, windows: Sequence[Window], *, first_only: bool) -> SpanPlan:
     """A result a word. Its pieces are one part, unless a piece of white space or the edge of a window comes between."""
     pieces = np.flatnonzero(note.words != NO_WORD)
-    words = note.words[pieces]
-    is_first = np.diff(words, prepend=NO_WORD) != 0
-    firsts, lasts = pieces[is_first], pieces[np.roll(is_first, -1)]
-    edges = list(zip(note.begins[firsts].tolist(), note.ends[lasts].tolist(), strict=True))
+    is_first = np.diff(note.words[pieces], prepend=NO_WORD) != 0
+    is_last = np.roll(is_first, -1)
+    edges = list(zip(note.begins[pieces[is_first]].tolist(), note.ends[pieces[is_last]].tolist(), strict=True))
     results = np.cumsum(is_first) - 1
-    if first_only:
-        pieces, results = firsts, np.arange(len(firsts))
     owners = np.searchsorted([window.own_begin for window in windows], pieces, side="right") - 1
-    begins_part = np.ones(len(pieces), bool)
-    begins_part[1:] = (np.diff(pieces) != 1) | (np.diff(results) != 0) | (np.diff(owners) != 0)
-    ends_part = np.roll(begins_part, -1)
+    if first_only:
+        begins_part = ends_part = is_first
+    else:
+        begins_part = is_first | (np.diff(pieces, prepend=-1) != 1) | (np.diff(owners, prepend=-1) != 0)
+        ends_part = np.roll(begins_part, -1)
     parts = zip(
         owners[begins_part].tolist(),
         pieces[begins_part].tolist(),

@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 import sparkclin
+from sparkclin.session import BATCH_SETTING
 from tests.echo import SAMPLE_TEXTS, build_echo_bundle, train_tokenizer
 
 pytest_plugins = ["tests.cluster"]
@@ -34,6 +35,16 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     )
     yield session
     session.stop()
+
+
+@pytest.fixture
+def spark_of_large_batches(spark: SparkSession) -> Iterator[SparkSession]:
+    """The session with Spark's own number of rows in an Arrow batch."""
+    before = spark.conf.get(BATCH_SETTING, "8")
+    assert before is not None
+    spark.conf.set(BATCH_SETTING, 10_000)
+    yield spark
+    spark.conf.set(BATCH_SETTING, before)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 import sparkclin
 from benchmarks.cluster import StandaloneCluster
+from sparkclin.embedding import INDEX_COLUMNS
 from sparkclin.models import DEMO_MODELS, load
 from sparkclin.schema import VECTORS
 from tests.test_pipeline import DEMO_NOTES, MODEL, SCRIPT, SHORT
@@ -50,7 +51,7 @@ def embedded(notes: DataFrame, level: str, pooling: str, context: str, **version
         level=level, pooling=pooling, context=context, max_pieces=MAX_PIECES, stride=STRIDE
     )
     rows = sparkclin.embed(notes, bundle=bundle, options=options).collect()
-    index = {"window": "window", "sentence": "sentence", "token": "token_index"}.get(level)
+    index = INDEX_COLUMNS.get(level)
     return {
         (row.note_id, row[index] or 0 if index else 0): None if row.vector is None else np.array(row.vector, np.float32)
         for row in rows

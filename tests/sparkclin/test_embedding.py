@@ -19,7 +19,7 @@ from sparkclin.embedding import EmbedOptions, embed
 from sparkclin.errors import InputError, OptionError, SetupError
 from sparkclin.models import load
 from sparkclin.pieces import NO_WORD, PieceEncoder, Pieces
-from sparkclin.pooling import BATCH_SETTING, Floats, VectorPooler
+from sparkclin.pooling import Floats, VectorPooler
 from sparkclin.report import NoteCounts, count_columns
 from sparkclin.repository import ModelRepository
 from sparkclin.schema import LEVELS, output_schema
@@ -216,15 +216,10 @@ def test_notes_must_have_an_id_and_a_text(spark: SparkSession, echo: Bundle) -> 
         embed(spark.range(1), bundle=echo, options=options("document"))
 
 
-def test_arrow_batches_that_would_not_fit_a_worker(spark: SparkSession, notes: DataFrame, echo: Bundle) -> None:
-    before = spark.conf.get(BATCH_SETTING, "8")
-    assert before is not None
-    spark.conf.set(BATCH_SETTING, 10_000)  # Spark's own
-    try:
-        with pytest.raises(SetupError, match=r"maxRecordsPerBatch is 10000.*spark.conf.set"):
-            embed(notes, bundle=echo, options=options("sentence"))
-    finally:
-        spark.conf.set(BATCH_SETTING, before)
+@pytest.mark.usefixtures("spark_of_large_batches")
+def test_arrow_batches_that_would_not_fit_a_worker(notes: DataFrame, echo: Bundle) -> None:
+    with pytest.raises(SetupError, match=r"maxRecordsPerBatch is 10000.*spark.conf.set"):
+        embed(notes, bundle=echo, options=options("sentence"))
 
 
 def test_more_pieces_than_the_model_reads(notes: DataFrame, echo: Bundle) -> None:

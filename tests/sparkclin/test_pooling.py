@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from sparkclin.errors import IncompleteError, InputError, OptionError, SetupError
-from sparkclin.pooling import BATCH_SETTING, Floats, Pooling, Span, VectorPooler, pool_batches, pool_note
+from sparkclin.pooling import Floats, Pooling, Span, VectorPooler, pool_batches, pool_note
 from sparkclin.spans import NotePieces
 from sparkclin.tokenization import PIECES_TYPE
 from sparkclin.windows import Range, Window, cut, plan
@@ -346,12 +346,6 @@ def test_the_stage_is_saved_and_loaded(spark: SparkSession, tmp_path: Path) -> N
     assert loaded.transform(frame).collect() == pooler.transform(frame).collect()
 
 
-def test_the_stage_refuses_large_arrow_batches(spark: SparkSession) -> None:
-    before = spark.conf.get(BATCH_SETTING, "8")
-    assert before is not None
-    spark.conf.set(BATCH_SETTING, 10000)
-    try:
-        with pytest.raises(SetupError, match=r"maxRecordsPerBatch is 10000.*spark.conf.set"):
-            VectorPooler().transform(embedded(spark, EMPTY))
-    finally:
-        spark.conf.set(BATCH_SETTING, before)
+def test_the_stage_refuses_large_arrow_batches(spark_of_large_batches: SparkSession) -> None:
+    with pytest.raises(SetupError, match=r"maxRecordsPerBatch is 10000.*spark.conf.set"):
+        VectorPooler().transform(embedded(spark_of_large_batches, EMPTY))
