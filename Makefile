@@ -65,6 +65,6 @@ $(STAMPS)/dev: pyproject.toml constraints.txt | $(STAMPS)/runtime
 	mkdir -p $(STAMPS) && touch $@
 
 # Makes .venv/bin/spark-submit work as typed, with our Spark settings. A new pyspark brings pip's own launcher back.
-$(STAMPS)/setup: $(STAMPS)/runtime sparkclin/session.py sparkclin/environment.py
+$(STAMPS)/setup: $(STAMPS)/runtime sparkclin/spark/session.py sparkclin/spark/environment.py
 	$(BIN)/sparkclin setup
 	touch $@

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from sparkclin.embedding import EmbedOptions
+from sparkclin.tasks.embed import EmbedOptions
 
 SEED = 0
 STANDARD_DEVIATION = 0.02

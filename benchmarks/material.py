@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
-from sparkclin.models import DEMO_MODELS
-from sparkclin.repository import ModelRepository
+from sparkclin.models.pretrained import DEMO_MODELS
+from sparkclin.models.repository import ModelRepository
 from training.notes import Note, read_notes
 
 CHECKOUT = Path(__file__).parents[1]

@@ -14,9 +14,9 @@ from benchmarks.job import MODEL_NAME, Job, Running, Store
 from benchmarks.material import CHECKOUT
 from benchmarks.process import run_logged
 from benchmarks.spark import open_session, running
-from sparkclin.bundle import Bundle
-from sparkclin.embedding import EmbedOptions, embed
-from sparkclin.repository import METADATA_FILE, ModelRepository
+from sparkclin.models.bundle import Bundle
+from sparkclin.models.repository import METADATA_FILE, ModelRepository
+from sparkclin.tasks.embed import EmbedOptions, embed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -10,7 +10,7 @@ from benchmarks.job import Job, Store
 from benchmarks.material import Material
 from benchmarks.trials import Trial
 from benchmarks.workloads import LONG, NOTES, Row, make_rows, sample, texts_of, write_rows
-from sparkclin.windows import cut
+from sparkclin.text.windows import cut
 
 TASKS_A_CORE = 2
 CORES, WORKERS, CORPUS, WINDOWS = "cores", "workers", "corpus", "windows"

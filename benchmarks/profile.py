@@ -26,7 +26,7 @@ from benchmarks.report import shown, table
 from benchmarks.run import Options, open_store
 from benchmarks.workloads import LONG, NOTES, SENTENCES
 from sparkclin.errors import SparkclinError
-from sparkclin.packs import PIECES_A_PACK
+from sparkclin.wire.packed import PIECES_A_PACK
 
 LENGTHS = {SENTENCES: 24, NOTES: 739, LONG: BASE.max_pieces + 2}
 """Of a workload's rows, special pieces included."""

@@ -18,8 +18,8 @@ from benchmarks import ours
 from benchmarks.checkpoint import PAD_ID
 from benchmarks.job import Job, Running
 from benchmarks.ours import Variant
-from sparkclin.bundle import Bundle
-from sparkclin.packs import padded, plan_packs
+from sparkclin.models.bundle import Bundle
+from sparkclin.wire.packed import padded, plan_packs
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.checkpoint import Shape
 from benchmarks.machine import Machine, MatrixRate
 from benchmarks.trials import Measurement
-from sparkclin.files import replace_text
+from sparkclin.spark.files import replace_text
 
 RESULTS_FILE = "results.json"
 

@@ -22,7 +22,7 @@ from benchmarks.results import Results, WorkloadFacts
 from benchmarks.trials import Measurement, Trial, in_rounds, measure
 from benchmarks.workloads import NOTES, WORKLOADS
 from sparkclin.errors import OptionError
-from sparkclin.session import SPARK_NLP_VERSION
+from sparkclin.spark.session import SPARK_NLP_VERSION
 
 SCALING_NAME = "scaling"
 LIBRARIES = ("sparkclin", "pyspark", "spark-nlp", "torch", "transformers", "tokenizers", "numpy", "onnxruntime")

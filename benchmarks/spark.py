@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.job import Job, Running
-from sparkclin.session import ENVIRONMENT, spark_session
+from sparkclin.spark.session import ENVIRONMENT, spark_session
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -18,8 +18,8 @@ from benchmarks.material import SHARED
 from benchmarks.process import run_logged
 from benchmarks.spark import open_session, running
 from export.assets import as_pair, ordinary_pieces
-from sparkclin.bundle import as_url
-from sparkclin.session import spark_session
+from sparkclin.models.bundle import as_url
+from sparkclin.spark.session import spark_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.cluster import standalone_cluster
 from benchmarks.errors import RunError
 from benchmarks.job import Answer, Job
 from benchmarks.process import run_logged, watching_memory
+from testkit.cluster import standalone_cluster
 
 WORKER_MEMORY = "6g"
 LIMIT_S = 1800

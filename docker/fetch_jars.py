@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pyspark.sql import SparkSession
 
-from sparkclin.session import EXCLUDES, PACKAGES
+from sparkclin.spark.session import EXCLUDES, PACKAGES
 
 S3A = ("org.apache.hadoop:hadoop-aws:3.3.4", "com.amazonaws:aws-java-sdk-dynamodb:1.12.500")
 """s3a:// paths. hadoop-aws must be of the version of the Hadoop jars in pyspark. It asks for the whole AWS SDK in one

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from export.engines import ENGINES, check_installed
-from sparkclin.bundle import PRECISIONS
 from sparkclin.errors import SparkclinError
+from sparkclin.models.bundle import PRECISIONS
 
 # Whatever the engine is; what only one engine needs is in export.engines.
 NEEDED = {name: name for name in ("torch", "transformers", "safetensors")}

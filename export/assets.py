@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.errors import CheckpointError
-from sparkclin import codes
+from sparkclin.wire import codes
 
 VOCABULARY_FILE, MERGES_FILE = "vocab.txt", "merges.txt"
 # Spark NLP's LongformerEmbeddings looks these up by name.

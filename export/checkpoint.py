@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from export.errors import CheckpointError
-from sparkclin.bundle import sha256_of
+from sparkclin.models.bundle import sha256_of
 
 Array = npt.NDArray[np.float32]
 

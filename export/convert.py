@@ -13,20 +13,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from export import assets, checkpoint, parity
+from evaluation.notes import Note, packaged_notes, read_notes
+from export import assets, checkpoint
 from export.checkpoint import Checkpoint
 from export.engines import ENGINES, Engine
 from export.errors import CheckpointError
 from export.families import longformer
 from export.graph.echo import WIDTH as ECHO_WIDTH
 from export.graph.encoder import EncoderConfig
-from export.notes import Note, packaged_notes, read_notes
-from export.parity import Candidate, ParityReport
 from export.sparknlp import save_annotator
-from sparkclin.bundle import TOKENIZER_FILE, Bundle, Manifest, hash_files
+from export.verify import parity
+from export.verify.parity import Candidate, ParityReport
 from sparkclin.errors import OptionError
-from sparkclin.repository import ModelRepository
-from sparkclin.session import SPARK_NLP_VERSION, spark_session
+from sparkclin.models.bundle import TOKENIZER_FILE, Bundle, Manifest, hash_files
+from sparkclin.models.repository import ModelRepository
+from sparkclin.spark.session import SPARK_NLP_VERSION, spark_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

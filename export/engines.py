@@ -18,7 +18,7 @@ from sparkclin.errors import SparkclinError
 
 if TYPE_CHECKING:
     from export.graph.encoder import EncoderConfig, EncoderWeights
-    from sparkclin.packs import Vocabulary
+    from sparkclin.wire.packed import Vocabulary
 
 Ids = npt.NDArray[np.int32]
 Vectors = npt.NDArray[np.float32]

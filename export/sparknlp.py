@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sparkclin import codes
-from sparkclin.bundle import as_url
+from sparkclin.models.bundle import as_url
+from sparkclin.wire import codes
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING, Any
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from sparkclin.bundle import ENGINES, PRECISIONS, Bundle
-from sparkclin.corpus import (
+from sparkclin.errors import IncompleteError, ModelError, SparkclinError
+from sparkclin.models.bundle import ENGINES, PRECISIONS, Bundle
+from sparkclin.models.pretrained import active_repository, use_models
+from sparkclin.models.repository import ModelRepository
+from sparkclin.runs.corpus import (
     INPUT_FORMATS,
     OUTPUT_FORMATS,
     NoteSource,
@@ -29,16 +32,13 @@ from sparkclin.corpus import (
     refuse_existing,
     write_vectors,
 )
-from sparkclin.embedding import EmbedOptions, embed
-from sparkclin.errors import IncompleteError, ModelError, SparkclinError
-from sparkclin.models import active_repository, use_models
-from sparkclin.progress import Work, shown
-from sparkclin.report import NoteCounts, RunReport, count_columns
-from sparkclin.repository import ModelRepository
+from sparkclin.runs.progress import Work, shown
+from sparkclin.runs.report import NoteCounts, RunReport, count_columns
 from sparkclin.schema import LEVELS
-from sparkclin.session import spark_session
-from sparkclin.spans import POOLINGS
-from sparkclin.tokenizer import CONTEXTS
+from sparkclin.spark.session import spark_session
+from sparkclin.stages.note_tokenizer import CONTEXTS
+from sparkclin.tasks.embed import EmbedOptions, embed
+from sparkclin.text.segments import POOLINGS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

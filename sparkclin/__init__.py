@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING
 from sparkclin.errors import IncompleteError, InputError, ModelError, OptionError, SetupError, SparkclinError
 
 if TYPE_CHECKING:
-    from sparkclin.embedding import EmbedOptions, embed
-    from sparkclin.models import active_repository, pretrained, use_models
-    from sparkclin.pooling import VectorPooler
-    from sparkclin.repository import ModelRepository
-    from sparkclin.session import check_session, spark_session
-    from sparkclin.tokenizer import NoteTokenizer
+    from sparkclin.models.pretrained import active_repository, pretrained, use_models
+    from sparkclin.models.repository import ModelRepository
+    from sparkclin.spark.session import check_session, spark_session
+    from sparkclin.stages.note_tokenizer import NoteTokenizer
+    from sparkclin.stages.vector_pooler import VectorPooler
+    from sparkclin.tasks.embed import EmbedOptions, embed
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "EmbedOptions": "sparkclin.embedding",
-    "ModelRepository": "sparkclin.repository",
-    "NoteTokenizer": "sparkclin.tokenizer",
-    "VectorPooler": "sparkclin.pooling",
-    "active_repository": "sparkclin.models",
-    "check_session": "sparkclin.session",
-    "embed": "sparkclin.embedding",
-    "pretrained": "sparkclin.models",
-    "spark_session": "sparkclin.session",
-    "use_models": "sparkclin.models",
+    "EmbedOptions": "sparkclin.tasks.embed",
+    "ModelRepository": "sparkclin.models.repository",
+    "NoteTokenizer": "sparkclin.stages.note_tokenizer",
+    "VectorPooler": "sparkclin.stages.vector_pooler",
+    "active_repository": "sparkclin.models.pretrained",
+    "check_session": "sparkclin.spark.session",
+    "embed": "sparkclin.tasks.embed",
+    "pretrained": "sparkclin.models.pretrained",
+    "spark_session": "sparkclin.spark.session",
+    "use_models": "sparkclin.models.pretrained",
 }
 
 __all__ = [

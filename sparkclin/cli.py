@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from sparkclin.bundle import ENGINES, PRECISIONS, Bundle, is_remote
-from sparkclin.environment import find_installation, set_up
 from sparkclin.errors import SparkclinError
-from sparkclin.models import MODELS_VARIABLE, active_repository
-from sparkclin.repository import ModelRepository
-from sparkclin.session import defaults_conf, spark_session
+from sparkclin.models.bundle import ENGINES, PRECISIONS, Bundle, is_remote
+from sparkclin.models.pretrained import MODELS_VARIABLE, active_repository
+from sparkclin.models.repository import ModelRepository
+from sparkclin.spark.environment import find_installation, set_up
+from sparkclin.spark.session import defaults_conf, spark_session
 
 Command = Callable[[argparse.Namespace], int]
 """Prints, and returns the exit status."""

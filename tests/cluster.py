@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from pyspark.sql import SparkSession
 
-from benchmarks.cluster import StandaloneCluster, standalone_cluster
+from testkit.cluster import StandaloneCluster, standalone_cluster
 
 
 @pytest.fixture(scope="session")

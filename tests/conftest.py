@@ -10,8 +10,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 import sparkclin
-from sparkclin.session import BATCH_SETTING
-from tests.echo import SAMPLE_TEXTS, build_echo_bundle, train_tokenizer
+from sparkclin.spark.session import BATCH_SETTING
+from testkit.echo import SAMPLE_TEXTS, build_echo_bundle, train_tokenizer
 
 pytest_plugins = ["tests.cluster"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkclin.session import EXCLUDES, PACKAGES
+from sparkclin.spark.session import EXCLUDES, PACKAGES
 
 ROOT = Path(__file__).parents[1]
 MODEL_LIBRARIES = {"keras", "onnx", "onnxruntime", "tensorflow", "torch", "transformers"}

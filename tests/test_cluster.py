@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cluster import ClusterError, StandaloneCluster, standalone_cluster
+from testkit.cluster import ClusterError, StandaloneCluster, standalone_cluster
 
 pytestmark = pytest.mark.cluster
 

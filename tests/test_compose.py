@@ -17,8 +17,8 @@ import yaml
 from moto.server import ThreadedMotoServer
 from pyarrow.fs import S3FileSystem
 
-from benchmarks.cluster import HOST, MASTER, standalone_cluster, worker_command
 from pipelines import embed_notes
+from testkit.cluster import HOST, MASTER, standalone_cluster, worker_command
 
 ROOT = Path(__file__).parents[1]
 COMPOSE_FILE = ROOT / "docker-compose.yml"

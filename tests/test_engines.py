@@ -12,10 +12,10 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 
 import sparkclin
-from benchmarks.cluster import StandaloneCluster
-from sparkclin.embedding import INDEX_COLUMNS
-from sparkclin.models import DEMO_MODELS, load
+from sparkclin.models.pretrained import DEMO_MODELS, load
 from sparkclin.schema import VECTORS
+from sparkclin.tasks.embed import INDEX_COLUMNS
+from testkit.cluster import StandaloneCluster
 from tests.test_pipeline import DEMO_NOTES, MODEL, SCRIPT, SHORT
 
 pytestmark = pytest.mark.slow

@@ -17,11 +17,11 @@ from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
 
 import sparkclin
-from benchmarks.cluster import StandaloneCluster
-from sparkclin.corpus import NoteSource, read_notes
-from sparkclin.models import DEMO_MODELS
+from sparkclin.models.pretrained import DEMO_MODELS
+from sparkclin.runs.corpus import NoteSource, read_notes
 from sparkclin.schema import LEVELS, output_schema
-from sparkclin.session import PACKAGES
+from sparkclin.spark.session import PACKAGES
+from testkit.cluster import StandaloneCluster
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "pipelines" / "embed_notes.py"
@@ -260,7 +260,7 @@ def test_an_error_of_a_task_is_said_in_a_line(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_null_and_duplicate_ids_are_counted(spark: SparkSession) -> None:
-    from sparkclin.corpus import count_notes
+    from sparkclin.runs.corpus import count_notes
 
     notes = spark.createDataFrame([("a", "x"), ("a", "y"), (None, "z"), ("b", "w")], "note_id string, text string")
     with pytest.raises(sparkclin.InputError, match=r"of 4 notes, 1 notes have a null id and 2 notes share 1 ids"):

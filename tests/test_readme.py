@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 import sparkclin
 from pipelines import embed_notes
-from sparkclin.models import DEMO_MODELS
+from sparkclin.models.pretrained import DEMO_MODELS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -57,7 +57,7 @@ def card_models(tmp_path: Path) -> Path:
     from dataclasses import replace
     from shutil import copytree
 
-    from sparkclin.repository import ModelRepository
+    from sparkclin.models.repository import ModelRepository
 
     demo = ModelRepository(DEMO_MODELS).find(MODEL, engine="tensorflow")
     staged = tmp_path / "staged"

@@ -130,7 +130,7 @@ def test_export_without_its_extra_says_what_to_install(installed: Installed) -> 
 @pytest.mark.export
 def test_the_wheels_exporter_exports(installed: Installed, tmp_path: Path) -> None:
     """With the libraries of the extra from here: installing their six gigabytes again would show nothing more."""
-    checkpoints = pytest.importorskip("tests.export.checkpoints", reason="the export extra is not installed")
+    checkpoints = pytest.importorskip("testkit.checkpoints", reason="the export extra is not installed")
     checkpoint = checkpoints.random_checkpoint(tmp_path / "checkpoint")
     borrowed = tmp_path / "borrowed"
     borrowed.mkdir()

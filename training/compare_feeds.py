@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sparkclin
-from export.downstream import SpecialtyAccuracy, specialty_accuracy
-from sparkclin.corpus import NoteSource, read_notes
-from sparkclin.models import load
+from evaluation.retrieval import SpecialtyAccuracy, specialty_accuracy
+from sparkclin.models.pretrained import load
+from sparkclin.runs.corpus import NoteSource, read_notes
 from training import notes as corpus
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from sparkclin.bundle import Bundle
+    from sparkclin.models.bundle import Bundle
 
 
 def ours(notes: DataFrame, bundle: Bundle) -> DataFrame:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from export.notes import Note, read_notes
+from evaluation.notes import Note, read_notes
 from sparkclin.errors import OptionError
 
 __all__ = ["Note", "Split", "is_held_out", "read_notes", "split_notes"]

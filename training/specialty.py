@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from export.downstream import specialty_accuracy
-from export.notes import read_notes
+from evaluation.notes import read_notes
+from evaluation.retrieval import specialty_accuracy
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from export.graph.ops import Ops, Tensor
-from export.graph.packs import answer, holds_pack
-from sparkclin.packs import Vocabulary
+from export.graph.packed import answer, holds_pack
+from sparkclin.wire.packed import Vocabulary
 
 WIDTH = 2
 

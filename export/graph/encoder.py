@@ -13,8 +13,8 @@ import numpy as np
 
 from export.graph.attention import AttentionPlan, Projections, attend, pad_to_blocks
 from export.graph.ops import Array, Ops, Tensor
-from export.graph.packs import answer
-from sparkclin.packs import Vocabulary
+from export.graph.packed import answer
+from sparkclin.wire.packed import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,8 +23,8 @@ from export.errors import CheckpointError
 from export.graph.echo import echo
 from export.graph.encoder import EncoderConfig, EncoderWeights, embed_pieces_or_spans
 from export.graph.ops import Array, Size, Tensor
-from sparkclin.bundle import ROBERTA_ONNX_FILE
-from sparkclin.packs import Vocabulary
+from sparkclin.models.bundle import ROBERTA_ONNX_FILE
+from sparkclin.wire.packed import Vocabulary
 
 # What ONNX Runtime 1.19 knows: operators of ONNX 1.16, in files of its format, and its own.
 OPSET, IR_VERSION = 20, 10

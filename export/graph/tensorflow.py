@@ -32,7 +32,7 @@ from export.graph.echo import echo
 from export.graph.encoder import EncoderConfig, EncoderWeights, embed_pieces_or_spans
 from export.graph.ops import Array, Size, Tensor
 from sparkclin.errors import OptionError
-from sparkclin.packs import Vocabulary
+from sparkclin.wire.packed import Vocabulary
 
 v1 = tf.compat.v1
 

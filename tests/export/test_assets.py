@@ -5,9 +5,9 @@ from tokenizers import Tokenizer
 
 from export import assets
 from export.errors import CheckpointError
-from sparkclin import codes
-from tests.echo import train_tokenizer
-from tests.export.checkpoints import TEXTS
+from sparkclin.wire import codes
+from testkit.checkpoints import TEXTS
+from testkit.echo import train_tokenizer
 
 TOKENIZER = train_tokenizer(TEXTS)
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from export import checkpoint
 from export.errors import CheckpointError
-from tests.export.checkpoints import random_checkpoint
+from testkit.checkpoints import random_checkpoint
 
 
 @pytest.fixture(scope="module")

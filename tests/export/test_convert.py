@@ -20,11 +20,11 @@ from export.engines import ENGINES
 from export.errors import CheckpointError, ParityError
 from export.families import longformer
 from export.graph.encoder import EncoderConfig, EncoderWeights
-from export.parity import LENGTHS
-from sparkclin.bundle import Bundle
+from export.verify.parity import LENGTHS
 from sparkclin.errors import OptionError
-from sparkclin.repository import ModelRepository
-from tests.export.checkpoints import TEXTS, random_checkpoint
+from sparkclin.models.bundle import Bundle
+from sparkclin.models.repository import ModelRepository
+from testkit.checkpoints import TEXTS, random_checkpoint
 from tests.material import roberta_tokenizer_json
 
 pytestmark = pytest.mark.slow

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from sparkclin.bundle import TOKENIZER_FILE, Bundle
 from sparkclin.cli import main
-from sparkclin.models import MODELS_VARIABLE
-from sparkclin.repository import ModelRepository
-from sparkclin.session import defaults_conf
-from tests.bundles import CREATED_MS, manifest_of, stage
+from sparkclin.models.bundle import TOKENIZER_FILE, Bundle
+from sparkclin.models.pretrained import MODELS_VARIABLE
+from sparkclin.models.repository import ModelRepository
+from sparkclin.spark.session import defaults_conf
+from testkit.bundles import CREATED_MS, manifest_of, stage
 from tests.sparkclin.processes import run_python
 
 

@@ -1,0 +1,200 @@
+"""What 8-bit weights change, on real notes: the vectors, and what they are good for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from evaluation.notes import Note
+from evaluation.retrieval import SpecialtyAccuracy, specialty_accuracy
+from export.engines import Graph, Ids
+from export.graph.encoder import EncoderConfig
+from export.verify.reference import Reference
+from sparkclin.errors import InputError
+from sparkclin.text.pieces import PieceEncoder
+from sparkclin.text.windows import plan
+from sparkclin.wire.packed import padded, plan_packs
+
+Matrix = npt.NDArray[np.float64]
+
+MIN_MEAN_COSINE = 0.999
+MIN_WORST_COSINE = 0.995
+# Five nearest notes of a note.
+MIN_LABELLED_NOTES = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Cosines of vectors with those of fp32."""
+
+    vectors: int
+    mean_cosine: float
+    worst_cosine: float
+
+    @classmethod
+    def of(cls, cosines: npt.NDArray[np.float64]) -> Agreement:
+        return cls(vectors=len(cosines), mean_cosine=float(cosines.mean()), worst_cosine=float(cosines.min()))
+
+    @property
+    def passed(self) -> bool:
+        return self.mean_cosine >= MIN_MEAN_COSINE and self.worst_cosine >= MIN_WORST_COSINE
+
+    def to_text(self, name: str) -> str:
+        verdict = "" if self.passed else "  FAILED"
+        return f"{name:<22}{self.vectors:>7}{self.mean_cosine:>12.6f}{self.worst_cosine:>14.6f}{verdict}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecialtyChange:
+    """How often the nearest notes share a specialty, by fp32 vectors and by the exported ones."""
+
+    fp32: SpecialtyAccuracy
+    exported: SpecialtyAccuracy
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "fp32": asdict(self.fp32),
+            "exported": asdict(self.exported),
+            "difference": {
+                "nearest": self.exported.nearest - self.fp32.nearest,
+                "five_nearest": self.exported.five_nearest - self.fp32.five_nearest,
+            },
+        }
+
+    def to_text(self) -> str:
+        return (
+            f"specialty accuracy of {self.fp32.notes} notes, fp32 and exported: "
+            f"nearest {self.fp32.nearest:.3f} and {self.exported.nearest:.3f}, "
+            f"five nearest {self.fp32.five_nearest:.3f} and {self.exported.five_nearest:.3f}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizationReport:
+    """`documents` are means over a note's pieces; `specialty` is None where too few notes have one."""
+
+    notes: int
+    documents: Agreement
+    pieces: Agreement
+    specialty: SpecialtyChange | None
+
+    @property
+    def passed(self) -> bool:
+        return self.documents.passed and self.pieces.passed
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the manifest: the figures with the limits they were held to."""
+        return {
+            "notes": self.notes,
+            "documents": asdict(self.documents),
+            "pieces": asdict(self.pieces),
+            "limits": {"min_mean_cosine": MIN_MEAN_COSINE, "min_worst_cosine": MIN_WORST_COSINE},
+            "specialty": self.specialty.to_dict() if self.specialty else None,
+        }
+
+    def to_text(self) -> str:
+        lines = [f"{self.notes} notes against fp32 (mean cosine ≥ {MIN_MEAN_COSINE}, worst ≥ {MIN_WORST_COSINE}):"]
+        lines.append(f"{'vectors':<22}{'count':>7}{'mean':>12}{'worst':>14}")
+        lines += [self.documents.to_text("documents"), self.pieces.to_text("pieces")]
+        return "\n".join([*lines, *([self.specialty.to_text()] if self.specialty else [])])
+
+
+def measure(
+    notes: Sequence[Note], *, graph: Graph, reference: Reference, config: EncoderConfig, tokenizer_json: str
+) -> QuantizationReport:
+    """Runs the exported graph and the fp32 reference over notes, each cut into windows that do not overlap.
+
+    Raises InputError where no note has a piece.
+    """
+    rows = list(to_rows(notes, tokenizer_json=tokenizer_json, config=config))
+    if not rows:
+        raise InputError("there is no note to compare vectors on: expected notes with text.")
+    sums = Sums(exported=np.zeros((len(notes), config.width)), fp32=np.zeros((len(notes), config.width)))
+    of_pieces = []
+    for batch in batches(rows, config=config):
+        found, expected = graph.run(batch.ids, batch.mask), reference(batch.ids, batch.mask)
+        for row, size, ours, theirs in zip(batch.rows, batch.sizes, found, expected, strict=True):
+            exported, fp32 = (vectors[1 : size - 1].astype(np.float64) for vectors in (ours, theirs))
+            of_pieces.append(cosines(exported, fp32))
+            sums.exported[row.note] += exported.sum(0)
+            sums.fp32[row.note] += fp32.sum(0)
+    kept = sorted({row.note for row in rows})
+    return QuantizationReport(
+        notes=len(kept),
+        documents=Agreement.of(cosines(sums.exported[kept], sums.fp32[kept])),
+        pieces=Agreement.of(np.concatenate(of_pieces)),
+        specialty=specialty_change([notes[index] for index in kept], sums.only(kept)),
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A window with its special pieces, of the note of this index."""
+
+    note: int
+    ids: Ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteBatch:
+    """Rows padded to the longest, (R, P); `sizes` are their lengths."""
+
+    rows: Sequence[Row]
+    ids: Ids
+    mask: Ids
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(row.ids) for row in self.rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """Of the vectors of each note's pieces, (notes, W)."""
+
+    exported: Matrix
+    fp32: Matrix
+
+    def only(self, notes: Sequence[int]) -> Sums:
+        return Sums(exported=self.exported[notes], fp32=self.fp32[notes])
+
+
+def to_rows(notes: Sequence[Note], *, tokenizer_json: str, config: EncoderConfig) -> Iterator[Row]:
+    for index, pieces in enumerate(PieceEncoder(tokenizer_json).encode([note.text for note in notes])):
+        for window in plan(len(pieces), config.max_pieces, stride=0):
+            ids = [config.cls_id, *pieces.ids[window.begin : window.end], config.sep_id]
+            yield Row(index, np.array(ids, np.int32))
+
+
+def batches(rows: Sequence[Row], *, config: EncoderConfig) -> Iterator[NoteBatch]:
+    for indices in plan_packs([len(row.ids) for row in rows]):
+        chosen = [rows[index] for index in indices]
+        ids = padded([row.ids for row in chosen], padding=config.pad_id)
+        mask = padded([np.ones_like(row.ids) for row in chosen], padding=0)
+        yield NoteBatch(rows=chosen, ids=ids, mask=mask)
+
+
+def cosines(a: Matrix, b: Matrix) -> npt.NDArray[np.float64]:
+    """(N, W), (N, W) -> (N,)"""
+    found: npt.NDArray[np.float64] = (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+    return found
+
+
+def specialty_change(notes: Sequence[Note], sums: Sums) -> SpecialtyChange | None:
+    """Only the direction of a document vector counts here, so a sum is as good as a mean."""
+    labelled = [index for index, note in enumerate(notes) if note.specialties]
+    if len(labelled) < MIN_LABELLED_NOTES:
+        return None
+    specialties = {notes[index].note_id: notes[index].specialties for index in labelled}
+
+    def accuracy(vectors: Matrix) -> SpecialtyAccuracy:
+        return specialty_accuracy(
+            pd.DataFrame({"note_id": list(specialties), "vector": list(vectors[labelled])}), specialties
+        )
+
+    return SpecialtyChange(fp32=accuracy(sums.fp32), exported=accuracy(sums.exported))

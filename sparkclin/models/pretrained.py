@@ -1,0 +1,259 @@
+"""Models of a local repository: `use_models()` for stock `pretrained()`, and `pretrained()` for those who prefer it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparkclin.errors import ModelError, SetupError
+from sparkclin.models.bundle import ROBERTA_ONNX_FILE, Bundle
+from sparkclin.models.repository import ModelRepository, Record, Wanted
+from sparkclin.spark.session import check_session, free_spark_nlp, running_session, scala_object
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+MODELS_VARIABLE = "SPARKCLIN_MODELS"
+DEMO_MODELS = Path(__file__).parents[1] / "demo" / "models"
+
+ANNOTATORS = ("LongformerEmbeddings", "RoBertaEmbeddings")
+"""The Spark NLP annotators that a manifest may name; all are classes of `sparknlp.annotator`."""
+
+STOCK_ANNOTATOR = ANNOTATORS[0]
+"""What a caller in the JVM gets of a name: only Python's calls tell for which annotator they ask."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a stock pretrained() call asks for, and the key of the JVM's cache of loaded models."""
+
+    name: str
+    language: str
+    remote_loc: str | None
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """Which version the JVM loaded, and the Spark application whose executors can reach it."""
+
+    location: str
+    application_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _InUse:
+    """What use_models() set, what was loaded from there since, and what Python's last call for a name wants of it."""
+
+    repository: ModelRepository
+    loaded: dict[_Request, _Loaded] = field(default_factory=dict)
+    wanted: dict[tuple[str, str | None], Record] = field(default_factory=dict)
+
+
+_in_use: _InUse | None = None
+
+
+def use_models(spark: SparkSession, root: str | Path) -> ModelRepository:
+    """Make stock `<Annotator>.pretrained(name, lang)` load from the repository at `root`, without the internet.
+
+    Spark NLP asks three downloaders for models; all three are replaced in the JVM, so this holds for Scala callers of
+    the same JVM too, for as long as this Python process lives. Names that are not in `root` are an error from then on;
+    other models have to be in `root` as well or be loaded by `<Annotator>.load(path)`. May be called again, for another
+    root or session; the last call holds.
+
+    The stock Python call prints a line and returns None where it does not find a name. After this it raises ModelError,
+    listing what there is.
+
+    Raises SetupError for a session that cannot run Spark NLP, and ModelError where `root` is not a model repository.
+    """
+    global _in_use
+    check_session(spark)
+    free_spark_nlp(spark)
+    repository = ModelRepository(root)
+    repository.records()  # what is wrong with it is better known now
+    for request in _in_use.loaded if _in_use else ():
+        _forget(request)
+    _in_use = _InUse(repository=repository)
+    _serve(spark, _in_use)
+    _wrap_stock_download()
+    return repository
+
+
+def active_repository() -> ModelRepository:
+    """The repository that use_models() set; else the one at $SPARKCLIN_MODELS; else the demo model's.
+
+    Raises ModelError where there is none of these.
+    """
+    if _in_use is not None:
+        return _in_use.repository
+    if root := os.environ.get(MODELS_VARIABLE):
+        return ModelRepository(root)
+    if DEMO_MODELS.is_dir():
+        return ModelRepository(DEMO_MODELS)
+    raise ModelError(
+        f"no model repository is set: call sparkclin.use_models(spark, folder), or set {MODELS_VARIABLE} to the folder."
+    )
+
+
+def pretrained(name: str, language: str = "en", *, engine: str | None = None, precision: str | None = None) -> Any:
+    """The newest version of a model of active_repository(), as Spark NLP's annotator object: LongformerEmbeddings for
+    engine tensorflow, RoBertaEmbeddings for onnx. Without `engine` or `precision`: exact, and then fast.
+
+    Every call loads the model anew, so what is set on one object does not show on another.
+    Raises ModelError, listing what there is, for a name that is not there, and SetupError without a session.
+    """
+    spark = running_session()
+    if spark is None:
+        raise SetupError("no Spark session is running. Start one first: sparkclin.spark_session()")
+    check_session(spark)
+    free_spark_nlp(spark)
+    return load(active_repository().find(name, language, engine=engine, precision=precision))
+
+
+def load(bundle: Bundle) -> Any:
+    """A bundle as Spark NLP's annotator object, new with every call; raises ModelError for an unknown annotator.
+
+    Spark NLP unpacks an ONNX model into Java's folder for temporary files and leaves it there; the JVM deletes it when
+    it ends.
+    """
+    if bundle.manifest.annotator not in ANNOTATORS:
+        raise ModelError(
+            f"{bundle.location} is for the annotator {bundle.manifest.annotator!r}; this sparkclin loads "
+            f"{', '.join(ANNOTATORS)}. Use the sparkclin that exported it, or a later one."
+        )
+    annotator = getattr(import_module("sparknlp.annotator"), bundle.manifest.annotator)
+    spark = running_session()
+    if bundle.manifest.engine != "onnx" or spark is None:
+        return annotator.load(bundle.url)
+    before = _onnx_copies(spark)
+    loaded = annotator.load(bundle.url)
+    unpacked = str(loaded._java_obj.getModelIfNotSet().onnxWrapper().get().modelFileName().get())
+    for copy in _onnx_copies(spark) - before:
+        # The model as it lies in the bundle, and unpacked, which executors fetch from there: under a name of its own,
+        # so that another application's is never taken for it.
+        if copy.name in (unpacked, ROBERTA_ONNX_FILE):
+            _delete_at_exit(spark, copy.parent)
+    return loaded
+
+
+def _onnx_copies(spark: SparkSession) -> set[Path]:
+    """The files that Spark NLP has put into Java's folder for temporary files, each into a folder of its own."""
+    temporary = _gateway(spark).jvm.java.lang.System.getProperty("java.io.tmpdir")
+    return set(Path(temporary).glob("*_onnx*/*"))
+
+
+def _delete_at_exit(spark: SparkSession, folder: Path) -> None:
+    jvm = _gateway(spark).jvm
+    jvm.org.apache.spark.util.ShutdownHookManager.registerShutdownDeleteDir(jvm.java.io.File(str(folder)))
+
+
+class _Downloader:
+    """Spark NLP's trait ResourceDownloader (5.5.3), answered from a repository. py4j calls it from the JVM.
+
+    Its methods have Scala's names and answer with Scala's Option. What they raise reaches the caller as the message of
+    a Py4JException.
+    """
+
+    class Java:
+        implements = ("com.johnsnowlabs.nlp.pretrained.ResourceDownloader",)
+
+    def __init__(self, spark: SparkSession, in_use: _InUse) -> None:
+        self._gateway = _gateway(spark)
+        self._hadoop = spark._jsc.hadoopConfiguration()
+        self._repository = in_use.repository
+        self._wanted = in_use.wanted
+
+    def downloadMetadataIfNeed(self, folder: str) -> Any:  # noqa: N802, ARG002
+        jvm = self._gateway.jvm
+        records = jvm.java.util.ArrayList()
+        for line in self._repository.metadata_lines():
+            records.add(jvm.com.johnsnowlabs.nlp.pretrained.ResourceMetadata.parseJson(line))
+        return jvm.scala.collection.JavaConverters.asScalaBufferConverter(records).asScala().toList()
+
+    def download(self, request: Any) -> Any:
+        return self._gateway.jvm.scala.Option.apply(self._url(request))
+
+    def getDownloadSize(self, request: Any) -> Any:  # noqa: N802
+        path = self._gateway.jvm.org.apache.hadoop.fs.Path(self._url(request))
+        size = path.getFileSystem(self._hadoop).getContentSummary(path).getLength()
+        # The Option must hold a Long. By itself py4j makes a small number an Integer.
+        longs = self._gateway.new_array(self._gateway.jvm.long, 1)
+        longs[0] = size
+        return self._gateway.jvm.scala.Predef.wrapLongArray(longs).headOption()
+
+    def downloadAndUnzipFile(self, source: str, unzip: bool) -> Any:  # noqa: ARG002, FBT001, N802
+        raise ModelError("nothing is downloaded while sparkclin.use_models() holds: put the model into its folder.")
+
+    def clearCache(self, request: Any) -> None:  # noqa: N802
+        """Nothing to do: a repository is no cache."""
+
+    def toString(self) -> str:  # noqa: N802
+        return repr(self._repository)
+
+    def _url(self, request: Any) -> str:
+        language = request.language()
+        asked = (str(request.name()), language.get() if language.isDefined() else None)
+        record = self._wanted.get(asked) or self._repository.resolve(
+            Wanted(name=asked[0], language=asked[1], annotator=STOCK_ANNOTATOR)
+        )
+        return self._repository.url(record)
+
+
+def _gateway(spark: SparkSession) -> Any:
+    return spark.sparkContext._gateway
+
+
+def _serve(spark: SparkSession, in_use: _InUse) -> None:
+    """Put a _Downloader in the place of Spark NLP's three."""
+    from pyspark.java_gateway import ensure_callback_server_started
+
+    gateway = _gateway(spark)
+    ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
+    downloader = _Downloader(spark, in_use)
+    spark_nlp = scala_object(gateway.jvm, "com.johnsnowlabs.nlp.pretrained.ResourceDownloader")
+    for setter in ("publicDownloader_$eq", "privateDownloader_$eq", "communityDownloader_$eq"):
+        getattr(spark_nlp, setter)(downloader)
+
+
+def _wrap_stock_download() -> None:
+    """Look at each name before the function that every stock pretrained() calls does.
+
+    By itself that function prints a line and returns None for a name that is not there, and its JVM half goes on giving
+    the first model it loaded of a name when a newer version has come, or when the session of that model has ended.
+    """
+    from sparknlp.pretrained import ResourceDownloader
+
+    stock = ResourceDownloader.downloadModel
+    if stock.__module__ == __name__:
+        return
+
+    def download_model(
+        reader: Any, name: str, language: str, remote_loc: str | None = None, j_dwn: str = "PythonResourceDownloader"
+    ) -> Any:
+        _prepare(_Request(name, language, remote_loc), annotator=reader.name)
+        return stock(reader, name, language, remote_loc, j_dwn)
+
+    ResourceDownloader.downloadModel = staticmethod(download_model)
+
+
+def _prepare(request: _Request, *, annotator: str) -> None:
+    """Raise ModelError for a name that is not there; make the JVM forget a model that is not the one to load now."""
+    from pyspark import SparkContext
+
+    if _in_use is None or SparkContext._active_spark_context is None:
+        return
+    record = _in_use.repository.resolve(Wanted(name=request.name, language=request.language, annotator=annotator))
+    _in_use.wanted[request.name, request.language] = record
+    wanted = _Loaded(_in_use.repository.location(record), str(SparkContext._active_spark_context.applicationId))
+    # A name that was not loaded since use_models() may still be in the JVM, from another repository.
+    if _in_use.loaded.get(request) != wanted:
+        _forget(request)
+    _in_use.loaded[request] = wanted
+
+
+def _forget(request: _Request) -> None:
+    from sparknlp.pretrained import ResourceDownloader
+
+    ResourceDownloader.clearCache(request.name, request.language, request.remote_loc)

@@ -1,0 +1,299 @@
+"""A local repository of bundles, in the layout that Spark NLP's own model servers have.
+
+    ROOT/metadata.json                                             one record a line
+    ROOT/<name>_<lang>_<libVersion>_<sparkVersion>_<epoch ms>/     one bundle each
+
+A version is never changed once it is registered; a later one of the same name goes before it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sparkclin.errors import ModelError
+from sparkclin.models.bundle import (
+    ENGINES,
+    MANIFEST_FILE,
+    PRECISIONS,
+    Bundle,
+    Manifest,
+    as_url,
+    is_remote,
+    read_local_text,
+)
+from sparkclin.spark.files import replace_text
+from sparkclin.spark.session import running_session
+
+METADATA_FILE = "metadata.json"
+LIB_VERSION = (5, 5, 0)
+SPARK_VERSION = (3, 0)
+"""The oldest Spark NLP and Spark that a bundle is made for, as its record says."""
+
+UNREADABLE = frozenset(' \t\n"#%*<>?[\\]^`{|}')
+"""Not in a path: Spark NLP 5.5.3 makes a URI of it without escaping, and Hadoop takes some of these for wildcards."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A line of metadata.json. `time_ms` is the bundle's time in milliseconds since 1970."""
+
+    name: str
+    language: str
+    lib_version: tuple[int, ...]
+    spark_version: tuple[int, ...]
+    time_ms: int
+    annotator: str
+    engine: str
+    precision: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Record:
+        return cls(
+            name=manifest.name,
+            language=manifest.language,
+            lib_version=LIB_VERSION,
+            spark_version=SPARK_VERSION,
+            time_ms=manifest.created_ms,
+            annotator=manifest.annotator,
+            engine=manifest.engine,
+            precision=manifest.precision,
+        )
+
+    @classmethod
+    def from_json(cls, line: str) -> Record:
+        """Raises ValueError, KeyError or TypeError for what is no record."""
+        raw: dict[str, Any] = json.loads(line)
+        return cls(
+            name=raw["name"],
+            language=raw["language"],
+            lib_version=tuple(raw["libVersion"]["parts"]),
+            spark_version=tuple(raw["sparkVersion"]["parts"]),
+            time_ms=_to_ms(raw["time"]),
+            annotator=raw.get("annotator", ""),
+            engine=raw.get("engine", ""),
+            precision=raw.get("precision", PRECISIONS[0]),
+        )
+
+    def to_json(self) -> str:
+        raw = {
+            "name": self.name,
+            "language": self.language,
+            "libVersion": {"parts": self.lib_version},
+            "sparkVersion": {"parts": self.spark_version},
+            "readyToUse": True,
+            "time": to_iso(self.time_ms),
+            "isZipped": True,  # Spark NLP's word for "a folder once it is on a disk"
+            "category": "ml",
+            "checksum": "",
+            "annotator": self.annotator,
+            "engine": self.engine,
+            "precision": self.precision,  # ours; Spark NLP passes over it
+        }
+        return json.dumps(raw, separators=(",", ":"))
+
+    @property
+    def folder(self) -> str:
+        versions = (".".join(map(str, parts)) for parts in (self.lib_version, self.spark_version))
+        return "_".join([self.name, self.language, *versions, str(self.time_ms)])
+
+    @property
+    def age(self) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+        """What Spark NLP orders versions of a name by; the greatest is the newest."""
+        return self.spark_version, self.lib_version, self.time_ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is asked of a repository; None stands for any."""
+
+    name: str
+    language: str | None = None
+    engine: str | None = None
+    precision: str | None = None
+    annotator: str | None = None
+
+    def fits(self, record: Record) -> bool:
+        return all(value in (None, getattr(record, name)) for name, value in vars(self).items())
+
+    def __str__(self) -> str:
+        rest = [value for name, value in vars(self).items() if name != "name" and value is not None]
+        return repr(self.name) + (f" ({', '.join(rest)})" if rest else "")
+
+
+def _preference(record: Record) -> tuple[Any, ...]:
+    """Exact before small, fast before slow, and then the newest; the greatest is preferred."""
+    return record.precision == PRECISIONS[0], record.engine == ENGINES[0], record.age
+
+
+class ModelRepository:
+    """The bundles below `root`: a local folder, or the URL of one that Spark reads (`s3a://…`, `hdfs://…`).
+
+    A URL is read through the running Spark session. Registering is for local folders.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        """Raises ModelError for a path that Spark NLP cannot load from."""
+        location = re.sub(r"^file:/+", "/", str(root))
+        if odd := sorted(set(location) & UNREADABLE):
+            raise ModelError(
+                f"Spark NLP cannot load from {location!r}: move it to a path without {' '.join(map(repr, odd))}."
+            )
+        self.root = location.rstrip("/") if is_remote(location) else str(Path(location).absolute())
+
+    def __repr__(self) -> str:
+        return f"ModelRepository({self.root!r})"
+
+    def metadata_lines(self) -> list[str]:
+        """The records as they stand in metadata.json; raises ModelError where there is none."""
+        try:
+            text = read_text(f"{self.root}/{METADATA_FILE}")
+        except OSError:
+            raise ModelError(
+                f"{self.root} has no {METADATA_FILE}: not a model repository. "
+                "Name the folder that was given to `python -m export --models`."
+            ) from None
+        return [line for line in text.splitlines() if line.strip()]
+
+    def records(self) -> list[Record]:
+        """All versions of all models: by name and language, the newest version of each first.
+
+        Raises ModelError where metadata.json is missing or holds what is no record.
+        """
+        records, wrong = [], []
+        for number, line in enumerate(self.metadata_lines(), start=1):
+            try:
+                records.append(Record.from_json(line))
+            except (ValueError, KeyError, TypeError):
+                wrong.append(str(number))
+        if wrong:
+            raise ModelError(
+                f"{self.root}/{METADATA_FILE}: no record of a model in line {', '.join(wrong)}. Remove it."
+            )
+        newest_first = sorted(records, key=lambda record: record.age, reverse=True)
+        return sorted(newest_first, key=lambda record: (record.name, record.language))
+
+    def resolve(self, wanted: Wanted) -> Record:
+        """The newest version of the preferred kind among those that are wanted.
+
+        Raises ModelError, listing what there is, where there is none.
+        """
+        records = self.records()
+        matching = [record for record in records if wanted.fits(record)]
+        if not matching:
+            there = sorted({f"{r.name} ({r.language}, {r.engine} {r.precision})" for r in records})
+            raise ModelError(
+                f"no model {wanted} in {self.root}. "
+                + (f"It has: {', '.join(there)}." if there else "It is empty; `python -m export` puts models there.")
+            )
+        return max(matching, key=_preference)
+
+    def find(
+        self, name: str, language: str = "en", *, engine: str | None = None, precision: str | None = None
+    ) -> Bundle:
+        """The newest version of a model; without `engine` or `precision` the preferred one: exact, and then fast.
+
+        Raises ModelError, listing what there is, for what is not there.
+        """
+        return self._bundle(self.resolve(Wanted(name=name, language=language, engine=engine, precision=precision)))
+
+    def bundles(self) -> list[Bundle]:
+        """All versions of all models, in the order of records(); raises ModelError where one cannot be read."""
+        return [self._bundle(record) for record in self.records()]
+
+    def newest(self) -> list[Bundle]:
+        """The newest version of each model, language, engine and precision."""
+        firsts = {(r.name, r.language, r.engine, r.precision): r for r in reversed(self.records())}
+        return [self._bundle(record) for record in reversed(firsts.values())]
+
+    def location(self, record: Record) -> str:
+        return f"{self.root}/{record.folder}"
+
+    def url(self, record: Record) -> str:
+        """location() as Spark takes it."""
+        return as_url(self.location(record))
+
+    def register(self, staged: Path, manifest: Manifest) -> Bundle:
+        """Take `staged`, a finished bundle in a folder right below the root, into the repository as the newest version.
+
+        The manifest is written here. Its `created` moves on by milliseconds where that is needed to be later than all
+        versions there are. Folders of other versions are not touched; metadata.json is replaced whole, and last.
+        Raises ModelError where a file is not what the manifest says, or the repository is not on the local disk.
+        """
+        if is_remote(self.root):
+            raise ModelError(
+                f"cannot register in {self.root}: register in a local folder, then copy that folder there."
+            )
+        root = Path(self.root)
+        if staged.absolute().parent != root:
+            raise ModelError(
+                f"{staged} is not right below {root}: a bundle must be staged there, to be renamed in one step."
+            )
+        if problems := Bundle(location=str(staged), manifest=manifest).problems():
+            raise ModelError(f"{staged} is not what its manifest says: {'; '.join(problems)}. Nothing was registered.")
+        with _locked(root):
+            lines = self.metadata_lines() if (root / METADATA_FILE).exists() else []
+            manifest = _later_than_all(manifest, lines)
+            record = Record.of(manifest)
+            replace_text(staged / MANIFEST_FILE, manifest.to_json())
+            staged.rename(root / record.folder)
+            replace_text(root / METADATA_FILE, "".join(f"{line}\n" for line in [*lines, record.to_json()]))
+        return self._bundle(record)
+
+    def _bundle(self, record: Record) -> Bundle:
+        return Bundle.read(self.location(record), read_text=read_text)
+
+
+def read_text(location: str) -> str:
+    """The text of a file, local or on any file system that Spark reads.
+
+    Raises OSError where there is none, and ModelError for a URL where no Spark session runs.
+    """
+    return _read_through_spark(location) if is_remote(location) else read_local_text(location)
+
+
+def _read_through_spark(location: str) -> str:
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    spark = running_session()
+    if spark is None:
+        raise ModelError(f"{location} is read through Spark. Start a session first: sparkclin.spark_session()")
+    try:
+        row = spark.read.text(location, wholetext=True).first()
+    except (PySparkException, Py4JJavaError) as error:
+        raise OSError(f"Spark cannot read {location}: {type(error).__name__}") from error
+    return "" if row is None else str(row[0])
+
+
+def to_iso(time_ms: int) -> str:
+    """Milliseconds since 1970 as UTC, ISO 8601: `2022-03-04T12:58:32.345Z`."""
+    return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _to_ms(iso: str) -> int:
+    return (datetime.fromisoformat(iso) - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _later_than_all(manifest: Manifest, lines: list[str]) -> Manifest:
+    """The manifest, its time moved on where a version of the same name in `lines` has the same or a later one."""
+    records = (Record.from_json(line) for line in lines)
+    taken = [r.time_ms for r in records if (r.name, r.language) == (manifest.name, manifest.language)]
+    return replace(manifest, created=to_iso(max([manifest.created_ms, *(time + 1 for time in taken)])))
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Only one process at a time registers below `root`."""
+    with (root / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,125 @@
+"""What a run did, in figures only: `_report.json` for programs, `_report.md` for people. Never any note text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from sparkclin.runs.corpus import write_text
+from sparkclin.schema import N_PIECES, N_WINDOWS, STATUS, STATUSES
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, SparkSession
+
+JSON_FILE, MARKDOWN_FILE = "_report.json", "_report.md"
+# Upper edges of the length histogram, in pieces; the last bin is open.
+LENGTH_EDGES = (0, 128, 256, 512, 1024, 2048, 4094, 8188, 16376)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteCounts:
+    """Counts over the notes that went in; `lengths` counts notes by pieces, `statuses` by status."""
+
+    notes: int
+    pieces: int
+    windows: int
+    lengths: dict[str, int]
+    statuses: dict[str, int]
+
+    @classmethod
+    def from_metrics(cls, metrics: Mapping[str, Any]) -> NoteCounts:
+        """From the metrics that count_columns() names."""
+        return cls(
+            notes=metrics["notes"],
+            pieces=metrics["pieces"] or 0,
+            windows=metrics["windows"] or 0,
+            lengths={label: metrics[f"length {label}"] for label in length_labels()},
+            statuses={status: metrics[f"status {status}"] for status in STATUSES},
+        )
+
+
+def count_columns() -> list[Column]:
+    """Aggregations over a DataFrame of notes with n_pieces, n_windows and status, for `DataFrame.observe`."""
+    from pyspark.sql import functions as F
+
+    bounds = pairwise((-1, *LENGTH_EDGES, 2**31 - 1))
+    bins = [(F.col(N_PIECES) > low) & (F.col(N_PIECES) <= high) for low, high in bounds]
+    return [
+        F.count(F.lit(1)).alias("notes"),
+        F.sum(N_PIECES).alias("pieces"),
+        F.sum(N_WINDOWS).alias("windows"),
+        *(F.count(F.when(bin_, 1)).alias(f"length {name}") for bin_, name in zip(bins, length_labels(), strict=True)),
+        *(F.count(F.when(F.col(STATUS) == status, 1)).alias(f"status {status}") for status in STATUSES),
+    ]
+
+
+def length_labels() -> list[str]:
+    """`0`, `1-128`, …, `16377+`"""
+    inner = [f"{low + 1}-{high}" for low, high in pairwise(LENGTH_EDGES)]
+    return [str(LENGTH_EDGES[0]), *inner, f"{LENGTH_EDGES[-1] + 1}+"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """A finished run. Times are UTC, ISO 8601; `rows` is how many rows were written."""
+
+    started: str
+    finished: str
+    elapsed_s: float
+    counts: NoteCounts
+    rows: int
+    settings: dict[str, Any]
+    model: dict[str, Any]
+    versions: dict[str, str]
+
+    @property
+    def notes_per_s(self) -> float:
+        return self.counts.notes / self.elapsed_s
+
+    @property
+    def pieces_per_s(self) -> float:
+        return self.counts.pieces / self.elapsed_s
+
+    def to_json(self) -> str:
+        rates = {"notes_per_s": round(self.notes_per_s, 3), "pieces_per_s": round(self.pieces_per_s, 1)}
+        return json.dumps({**asdict(self), "throughput": rates}, indent=2, ensure_ascii=False) + "\n"
+
+    def to_markdown(self) -> str:
+        sections = {
+            "Settings": self.settings,
+            "Model": self.model,
+            "Status of the notes": self.counts.statuses,
+            "Length of the notes in pieces": self.counts.lengths,
+            "Versions": self.versions,
+        }
+        tables = [f"## {title}\n\n{_table(rows)}" for title, rows in sections.items()]
+        return "\n\n".join(["# Run report", self.summary(), *tables]) + "\n"
+
+    def summary(self) -> str:
+        """The run in a few lines."""
+        counts = self.counts
+        without = {status: number for status, number in counts.statuses.items() if number and status != "ok"}
+        missing = ", ".join(f"{number} {status}" for status, number in without.items()) or "none"
+        return "\n".join(
+            [
+                f"- notes: {counts.notes:,}, all accounted for (without a vector: {missing})",
+                f"- pieces: {counts.pieces:,} in {counts.windows:,} windows, none cut",
+                f"- rows written: {self.rows:,}",
+                f"- time: {self.elapsed_s:,.1f} s, {self.notes_per_s:,.2f} notes/s, {self.pieces_per_s:,.0f} pieces/s",
+            ]
+        )
+
+    def write(self, spark: SparkSession, folder: str) -> None:
+        """Writes both files into the folder of the output; Spark's readers pass over names that begin with `_`."""
+        write_text(spark, f"{folder.rstrip('/')}/{JSON_FILE}", self.to_json())
+        write_text(spark, f"{folder.rstrip('/')}/{MARKDOWN_FILE}", self.to_markdown())
+
+
+def _table(rows: Mapping[str, Any]) -> str:
+    lines = [
+        f"| {name} | {value:,} |" if isinstance(value, int) else f"| {name} | {value} |" for name, value in rows.items()
+    ]
+    return "\n".join(["| | |", "|---|---:|", *lines])

@@ -1,0 +1,248 @@
+"""NoteTokenizer: a column of notes -> what a Spark NLP model was trained to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pyspark.ml import Transformer
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.param.shared import HasInputCol
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
+from pyspark.sql import types as T
+
+from sparkclin.errors import InputError, OptionError
+from sparkclin.schema import N_PIECES, N_WINDOWS, PIECES, STATUS
+from sparkclin.stages.tokenization import PIECES_TYPE, Tokenization, shared, tokenize_batches
+from sparkclin.text.windows import check_options
+from sparkclin.wire.annotations import ANNOTATIONS, DOCUMENT, TOKEN, annotator_type
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+CONTEXTS = ("note", "sentence")
+DEFAULT_STRIDE = 512
+_TOKENIZER_FOLDER = "tokenizer"
+
+
+class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWritable):
+    """Notes -> `document` and `token` annotations for a Spark NLP model of this package, and what to find them by.
+
+    Adds the columns documentCol and tokenCol (Spark NLP annotations that carry transport codes), piecesCol (offsets in
+    code points, words, windows, sentences: see docs/architecture.md), `n_pieces`, `n_windows` and `status` (`ok`;
+    `empty` for a note of white space only; `null`). A note longer than maxPieces pieces becomes several windows, each
+    with `stride` pieces of the one before: nothing is cut. Special pieces typed in a note (`</s>`) are text.
+
+    With cls the code of the first special piece goes before each window, so that its vector comes back too; it is one
+    of the window's maxPieces. The embeddings stage needs a maxSentenceLength of maxPieces + 2 or more. Where it has
+    less, VectorPooler raises an error; but where it is short by just one, Spark NLP gives the last piece of a full
+    window the vector of `</s>`, and nothing can tell.
+
+    With sentenceCol (a Spark NLP sentence column of the same text) sentences are handed on, and with context "sentence"
+    each is tokenized alone. Text that is in no sentence becomes a sentence of its own.
+
+    `tokenizer` is the text of the model's tokenizer.json. It is no param, since it is megabytes long, but it is saved
+    and loaded with the stage.
+    """
+
+    documentCol: Param[str] = Param(
+        Params._dummy(), "documentCol", "output: a document annotation a window", TypeConverters.toString
+    )
+    tokenCol: Param[str] = Param(
+        Params._dummy(), "tokenCol", "output: a token annotation a piece", TypeConverters.toString
+    )
+    piecesCol: Param[str] = Param(
+        Params._dummy(), "piecesCol", "output: offsets, words, windows, sentences", TypeConverters.toString
+    )
+    maxPieces: Param[int] = Param(
+        Params._dummy(), "maxPieces", "most pieces in a window, with cls", TypeConverters.toInt
+    )
+    stride: Param[int] = Param(Params._dummy(), "stride", "pieces that two windows share", TypeConverters.toInt)
+    cls: Param[bool] = Param(
+        Params._dummy(), "cls", "ask for the first special piece's vector", TypeConverters.toBoolean
+    )
+    clsId: Param[int] = Param(Params._dummy(), "clsId", "id of the first special piece", TypeConverters.toInt)
+    sentenceCol: Param[str] = Param(
+        Params._dummy(), "sentenceCol", "input: sentence annotations, or empty", TypeConverters.toString
+    )
+    context: Param[str] = Param(Params._dummy(), "context", " | ".join(CONTEXTS), TypeConverters.toString)
+
+    def __init__(
+        self,
+        *,
+        tokenizer: str | None = None,
+        inputCol: str = "text",
+        documentCol: str = DOCUMENT,
+        tokenCol: str = TOKEN,
+        piecesCol: str = PIECES,
+        maxPieces: int = 4094,
+        stride: int = DEFAULT_STRIDE,
+        cls: bool = False,
+        clsId: int = 0,
+        sentenceCol: str = "",
+        context: str = "note",
+    ) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self._set(
+            inputCol=inputCol,
+            documentCol=documentCol,
+            tokenCol=tokenCol,
+            piecesCol=piecesCol,
+            maxPieces=maxPieces,
+            stride=stride,
+            cls=cls,
+            clsId=clsId,
+            sentenceCol=sentenceCol,
+            context=context,
+        )
+
+    @classmethod
+    def pretrained(cls, name: str, language: str = "en") -> NoteTokenizer:
+        """The tokenizer of a model of active_repository(), with the model's own limit on pieces.
+
+        Raises ModelError, listing what there is, for a name that is not there.
+        """
+        from sparkclin.models.pretrained import active_repository
+
+        bundle = active_repository().find(name, language)
+        limit = bundle.manifest.max_pieces
+        return cls(
+            tokenizer=bundle.tokenizer_json(),
+            maxPieces=limit,
+            stride=min(DEFAULT_STRIDE, limit // 8),
+            clsId=bundle.manifest.cls_id,
+        )
+
+    def setInputCol(self, value: str) -> NoteTokenizer:
+        return self._set(inputCol=value)
+
+    def setDocumentCol(self, value: str) -> NoteTokenizer:
+        return self._set(documentCol=value)
+
+    def setTokenCol(self, value: str) -> NoteTokenizer:
+        return self._set(tokenCol=value)
+
+    def setPiecesCol(self, value: str) -> NoteTokenizer:
+        return self._set(piecesCol=value)
+
+    def setMaxPieces(self, value: int) -> NoteTokenizer:
+        return self._set(maxPieces=value)
+
+    def setStride(self, value: int) -> NoteTokenizer:
+        return self._set(stride=value)
+
+    def setCls(self, value: bool) -> NoteTokenizer:
+        return self._set(cls=value)
+
+    def setSentenceCol(self, value: str) -> NoteTokenizer:
+        return self._set(sentenceCol=value)
+
+    def setContext(self, value: str) -> NoteTokenizer:
+        return self._set(context=value)
+
+    def write(self) -> MLWriter:
+        return _Writer(self)
+
+    @classmethod
+    def read(cls) -> MLReader[NoteTokenizer]:
+        return _Reader()
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        """Raises InputError for missing or clashing columns, OptionError for settings that do not go together."""
+        how = self._tokenization()
+        added = self._added()
+        self._check_columns(dataset, added)
+        tokenizer = shared(dataset.sparkSession, _needed(self.tokenizer))
+        tokenize = partial(tokenize_batches, tokenizer=tokenizer, how=how, added=[f.name for f in added])
+        return dataset.mapInArrow(tokenize, T.StructType([*dataset.schema.fields, *added]))
+
+    def _tokenization(self) -> Tokenization:
+        get = self.getOrDefault
+        max_pieces = get(self.maxPieces) - int(get(self.cls))
+        check_options(max_pieces, get(self.stride))
+        if get(self.context) not in CONTEXTS or (get(self.context) == "sentence" and not get(self.sentenceCol)):
+            raise OptionError(
+                f"context is {get(self.context)!r}: expected 'note', or 'sentence' together with a sentenceCol."
+            )
+        return Tokenization(
+            text_column=self.getInputCol(),
+            sentence_column=get(self.sentenceCol) or None,
+            context=get(self.context),
+            max_pieces=max_pieces,
+            stride=get(self.stride),
+            cls_id=get(self.clsId) if get(self.cls) else None,
+        )
+
+    def _added(self) -> list[T.StructField]:
+        get = self.getOrDefault
+        return [
+            T.StructField(get(self.documentCol), ANNOTATIONS, metadata=annotator_type(DOCUMENT)),
+            T.StructField(get(self.tokenCol), ANNOTATIONS, metadata=annotator_type(TOKEN)),
+            T.StructField(get(self.piecesCol), PIECES_TYPE),
+            T.StructField(N_PIECES, T.IntegerType()),
+            T.StructField(N_WINDOWS, T.IntegerType()),
+            T.StructField(STATUS, T.StringType()),
+        ]
+
+    def _check_columns(self, dataset: DataFrame, added: Iterable[T.StructField]) -> None:
+        text, sentences = self.getInputCol(), self.getOrDefault(self.sentenceCol)
+        types = dict(dataset.dtypes)
+        there = {name.lower() for name in types}  # to Spark, `Status` and `status` are one name
+        missing = [name for name in (text, sentences) if name and name not in types]
+        clashing = [field.name for field in added if field.name.lower() in there]
+        problems = []
+        if missing:
+            problems.append(f"there is no column {', '.join(missing)}; the columns are {', '.join(types)}")
+        if clashing:
+            problems.append(f"NoteTokenizer adds columns that are there already: {', '.join(clashing)}")
+        if types.get(text, "string") != "string":
+            problems.append(f"column {text} is {types[text]}, expected string")
+        if sentences in types and not _are_annotations(dataset.schema[sentences]):
+            problems.append(f"column {sentences} is {types[sentences]}, expected Spark NLP annotations")
+        if problems:
+            raise InputError(
+                f"{'; '.join(problems)}. Rename columns, or set inputCol, sentenceCol, documentCol, tokenCol or "
+                "piecesCol."
+            )
+
+
+def _are_annotations(field: T.StructField) -> bool:
+    kind = field.dataType
+    if not isinstance(kind, T.ArrayType) or not isinstance(kind.elementType, T.StructType):
+        return False
+    return {"begin", "end", "result"} <= set(kind.elementType.names)
+
+
+def _needed(tokenizer: str | None) -> str:
+    if tokenizer is None:
+        raise OptionError(
+            "NoteTokenizer has no tokenizer: make it by NoteTokenizer.pretrained(name), or give it the text of the "
+            "model's tokenizer.json."
+        )
+    return tokenizer
+
+
+class _Writer(MLWriter):
+    """The params as Spark ML saves them, and the tokenizer as a table of one row beside them."""
+
+    def __init__(self, stage: NoteTokenizer) -> None:
+        super().__init__()
+        self._stage = stage
+
+    def saveImpl(self, path: str) -> None:
+        tokenizer = _needed(self._stage.tokenizer)
+        DefaultParamsWriter.saveMetadata(self._stage, path, self.sc)
+        table = self.sparkSession.createDataFrame([(tokenizer,)], "tokenizer string")
+        table.coalesce(1).write.parquet(f"{path}/{_TOKENIZER_FOLDER}")
+
+
+class _Reader(MLReader[NoteTokenizer]):
+    def load(self, path: str) -> NoteTokenizer:
+        metadata = DefaultParamsReader.loadMetadata(path, self.sc)
+        [row] = self.sparkSession.read.parquet(f"{path}/{_TOKENIZER_FOLDER}").collect()
+        stage = NoteTokenizer(tokenizer=row.tokenizer)
+        stage._resetUid(metadata["uid"])
+        DefaultParamsReader.getAndSetParams(stage, metadata)
+        return stage

@@ -1,0 +1,44 @@
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from sparkclin.runs import progress
+
+CHILD = """
+from sparkclin.runs.progress import terminal_or_stderr
+with terminal_or_stderr() as stream:
+    print("live" if stream.isatty() else "plain", file=stream, flush=True)
+"""
+# As spark-submit does: a process between the terminal and the program, whose output is a pipe.
+PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!r}], stdout=-1, stderr=-1)"
+
+
+def test_a_line_says_how_far_the_rate_and_what_is_left() -> None:
+    assert progress.line(24, 60, elapsed_s=12.0) == "embedded  40%  24/60 [00:12<00:18,  2.00note/s]"
+
+
+def test_the_terminal_behind_spark_submit_is_found() -> None:
+    ours, theirs = pty.openpty()
+    subprocess.run([sys.executable, "-c", PARENT], stderr=theirs, check=True)
+    os.close(theirs)
+    assert os.read(ours, 100).strip() == b"live"
+
+
+def test_without_a_terminal_lines_go_to_stderr_and_its_file_is_not_touched(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    with log.open("a") as stream:
+        subprocess.run([sys.executable, "-c", PARENT.replace("stderr=-1", "stderr=2")], stderr=stream, check=True)
+    assert log.read_text() == "before\nplain\n"
+
+
+def test_notes_are_counted_by_the_tasks_that_ended(spark: SparkSession) -> None:
+    work = progress.Work(group="counted", n_notes=50, n_tasks=5)
+    assert work.notes_done(spark.sparkContext) == 0
+    with progress.shown(spark.sparkContext, work):
+        spark.range(50).repartition(5).write.format("noop").mode("overwrite").save()
+    assert work.notes_done(spark.sparkContext) == 50

@@ -1,0 +1,351 @@
+"""Pooling against plain definitions: a piece at a time, in Python's own floats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
+
+from sparkclin.errors import IncompleteError, InputError, OptionError, SetupError
+from sparkclin.stages.tokenization import PIECES_TYPE
+from sparkclin.stages.vector_pooler import Floats, Pooling, Span, VectorPooler, pool_batches, pool_note
+from sparkclin.text.segments import NotePieces
+from sparkclin.text.windows import Range, Window, cut, plan
+
+WIDTH = 3
+CLS = -1  # in Case.fed: a window's first special piece
+
+
+@dataclass(frozen=True)
+class Case:
+    """A note and the vectors that a model gave for it; `fed` names the piece of each vector and its window."""
+
+    note: NotePieces
+    rows: Floats
+    fed: list[tuple[int, int]]
+
+    def of_piece(self, piece: int) -> Floats:
+        """The vector of a piece from the window that owns it."""
+        windows = own_by_definition(self.note)
+        return self._row((piece, windows[piece]))
+
+    def of_cls(self, window: int) -> Floats:
+        return self._row((CLS, window))
+
+    def _row(self, key: tuple[int, int]) -> Floats:
+        row: Floats = self.rows[self.fed.index(key)]
+        return row
+
+
+def own_by_definition(note: NotePieces) -> list[int]:
+    def edge_distance(piece: int, window: Range) -> int:
+        return min(piece - window[0], window[1] - 1 - piece)
+
+    holders = [[i for i, w in enumerate(note.windows) if w[0] <= p < w[1]] for p in range(len(note))]
+    return [max(held, key=lambda i: (edge_distance(p, note.windows[i]), -i)) for p, held in enumerate(holders)]
+
+
+def make_case(words: Sequence[int], sentence_sizes: Sequence[int], windows: Sequence[Range], *, cls: bool) -> Case:
+    """Piece k is the characters 2k…2k+1 (a space between pieces); sentences are runs of pieces."""
+    n_pieces = len(words)
+    begins = np.arange(n_pieces, dtype=np.int32) * 2
+    edges = np.cumsum([0, *sentence_sizes])
+    note = NotePieces(
+        begins=begins,
+        ends=begins + 1,
+        words=np.array(words, dtype=np.int32),
+        windows=windows,
+        sentences=[(int(a) * 2, int(b) * 2 - 1) for a, b in pairwise(edges)],
+    )
+    fed = [
+        (piece, index)
+        for index, (begin, end) in enumerate(windows)
+        for piece in ([CLS] if cls else []) + list(range(begin, end))
+    ]
+    rows = np.random.default_rng(len(fed)).normal(size=(len(fed), WIDTH)).astype(np.float32)
+    return Case(note, rows, fed)
+
+
+@st.composite
+def cases(draw: st.DrawFn, *, cls: bool, within_sentences: bool = False) -> Case:
+    sizes = draw(st.lists(st.integers(1, 12), min_size=1, max_size=5))
+    max_pieces = draw(st.integers(1, 9))
+    stride = draw(st.integers(0, max_pieces - 1))
+    parts = sizes if within_sentences else [sum(sizes)]
+    starts = np.cumsum([0, *parts])
+    windows = [
+        (int(start) + begin, int(start) + end)
+        for start, size in zip(starts, parts, strict=False)
+        for begin, end in cut(size, max_pieces, stride)
+    ]
+    words: list[int] = []
+    while len(words) < sum(sizes):
+        n_words = max(words, default=-1) + 1
+        words += [draw(st.sampled_from([-1, n_words]))] * draw(st.integers(1, 3))
+    return make_case(words[: sum(sizes)], sizes, windows, cls=cls)
+
+
+def pooled(case: Case, level: str, pooling: str, *, cls: bool = False) -> list[Span]:
+    return pool_note(case.rows, case.note, Pooling(level=level, pooling=pooling, brings_cls=cls))
+
+
+def plain(vectors: Sequence[Floats], pooling: str) -> list[float]:
+    columns = [[float(vector[i]) for vector in vectors] for i in range(WIDTH)]
+    means, largest = [sum(c) / len(c) for c in columns], [max(c) for c in columns]
+    return {"mean": means, "max": largest, "mean_max": means + largest, "first": [c[0] for c in columns]}[pooling]
+
+
+def assert_vectors(spans: Sequence[Span], expected: Sequence[list[float]]) -> None:
+    assert len(spans) == len(expected)
+    for span, vector in zip(spans, expected, strict=True):
+        assert span.vector is not None
+        assert span.vector.dtype == np.float32
+        np.testing.assert_allclose(span.vector, vector, rtol=1e-6, atol=1e-7)
+
+
+span_poolings = st.sampled_from(["mean", "max", "mean_max"])
+
+
+@given(st.booleans().flatmap(lambda cls: st.tuples(cases(cls=cls), st.just(cls))), span_poolings)
+def test_document_is_every_piece_once_from_its_own_window(drawn: tuple[Case, bool], pooling: str) -> None:
+    case, cls = drawn
+    spans = pooled(case, "document", pooling, cls=cls)
+    assert_vectors(spans, [plain([case.of_piece(p) for p in range(len(case.note))], pooling)])
+    assert (spans[0].begin, spans[0].end) == (0, case.note.ends[-1])
+
+
+@given(cases(cls=True), span_poolings)
+def test_window_is_all_of_its_own_pieces(case: Case, pooling: str) -> None:
+    spans = pooled(case, "window", pooling, cls=True)
+    own = [
+        [row for row, (p, w) in zip(case.rows, case.fed, strict=True) if w == i and p != CLS]
+        for i in window_indices(case)
+    ]
+    assert_vectors(spans, [plain(rows, pooling) for rows in own])
+    assert [(s.begin, s.end) for s in spans] == [(2 * b, 2 * e - 1) for b, e in case.note.windows]
+
+
+@given(cases(cls=False), span_poolings)
+def test_sentence_is_the_pieces_that_begin_in_it(case: Case, pooling: str) -> None:
+    spans = pooled(case, "sentence", pooling)
+    pieces = [[p for p in range(len(case.note)) if begin <= 2 * p < end] for begin, end in case.note.sentences]
+    assert_vectors(spans, [plain([case.of_piece(p) for p in own], pooling) for own in pieces])
+    assert [(s.begin, s.end) for s in spans] == case.note.sentences
+
+
+@given(cases(cls=False), st.sampled_from(["mean", "first"]))
+def test_token_is_the_pieces_of_a_word(case: Case, pooling: str) -> None:
+    spans = pooled(case, "token", pooling)
+    words: dict[int, list[int]] = {}
+    for piece, word in enumerate(case.note.words.tolist()):
+        words.setdefault(word, []).append(piece)
+    words.pop(-1, None)
+    assert_vectors(spans, [plain([case.of_piece(p) for p in own], pooling) for own in words.values()])
+    assert [(s.begin, s.end) for s in spans] == [(2 * own[0], 2 * own[-1] + 1) for own in words.values()]
+
+
+@given(cases(cls=True))
+def test_cls_of_documents_and_windows(case: Case) -> None:
+    each = [case.of_cls(w) for w in window_indices(case)]
+    assert_vectors(pooled(case, "document", "cls", cls=True), [plain(each, "mean")])
+    assert_vectors(pooled(case, "window", "cls", cls=True), [plain([vector], "mean") for vector in each])
+
+
+@given(cases(cls=True, within_sentences=True))
+def test_cls_of_a_sentence_is_the_mean_over_its_windows(case: Case) -> None:
+    expected = [
+        plain([case.of_cls(w) for w in window_indices(case) if begin <= 2 * case.note.windows[w][0] < end], "mean")
+        for begin, end in case.note.sentences
+    ]
+    assert_vectors(pooled(case, "sentence", "cls", cls=True), expected)
+
+
+def test_cls_of_a_sentence_needs_windows_of_its_own() -> None:
+    case = make_case([0, 1, 2, 3], [2, 2], [(0, 3), (2, 4)], cls=True)
+    with pytest.raises(OptionError, match="context sentence"):
+        pooled(case, "sentence", "cls", cls=True)
+
+
+def window_indices(case: Case) -> range:
+    return range(len(case.note.windows))
+
+
+def test_means_are_summed_in_float64() -> None:
+    case = make_case([0] * 5000, [5000], [(0, 5000)], cls=False)
+    rows = np.full((5000, WIDTH), 0.1, dtype=np.float32)
+    rows[0] = 1e6
+    exact = (1e6 + 4999 * float(np.float32(0.1))) / 5000
+    for level in ("document", "window", "sentence", "token"):
+        [span] = pool_note(rows, case.note, Pooling(level=level, pooling="mean", brings_cls=False))
+        assert span.vector is not None
+        assert span.vector.tolist() == [np.float32(exact)] * WIDTH
+
+
+def test_a_sentence_without_pieces_of_its_own_has_no_vector() -> None:
+    note = NotePieces(
+        begins=np.array([0], np.int32),
+        ends=np.array([2], np.int32),
+        words=np.array([0], np.int32),
+        windows=[(0, 1)],
+        sentences=[(0, 1), (1, 2)],
+    )
+    rows = np.ones((1, WIDTH), np.float32)
+    spans = pool_note(rows, note, Pooling(level="sentence", pooling="mean", brings_cls=False))
+    assert [span.vector is None for span in spans] == [False, True]
+
+
+@pytest.mark.parametrize(("cls", "n_vectors"), [(False, 8), (False, 10), (True, 9), (True, 10)])
+def test_vectors_that_do_not_account_for_all_pieces(cls: bool, n_vectors: int) -> None:  # noqa: FBT001
+    case = make_case([0] * 7, [7], [(0, 5), (3, 7)], cls=cls)
+    expected = 9 + 2 * cls
+    with pytest.raises(IncompleteError, match=f"{expected} pieces went into the model, {n_vectors} vectors came out"):
+        pool_note(
+            np.zeros((n_vectors, WIDTH), np.float32),
+            case.note,
+            Pooling(level="document", pooling="mean", brings_cls=cls),
+        )
+
+
+@pytest.mark.parametrize(
+    ("level", "pooling"),
+    [
+        ("token", "cls"),
+        ("token", "max"),
+        ("token", "mean_max"),
+        ("document", "first"),
+        ("note", "mean"),
+        ("window", "sum"),
+    ],
+)
+def test_poolings_that_a_level_has_not(level: str, pooling: str) -> None:
+    with pytest.raises(OptionError, match=pooling):
+        Pooling(level=level, pooling=pooling, brings_cls=True)
+
+
+def test_cls_without_the_vector_of_the_first_special_piece() -> None:
+    with pytest.raises(OptionError, match="NoteTokenizer"):
+        Pooling(level="document", pooling="cls", brings_cls=False)
+
+
+def test_a_note_of_9000_pieces_counts_each_once() -> None:
+    windows = plan(9000, 4094, 512)
+    case = make_case(range(9000), [9000], [(w.begin, w.end) for w in windows], cls=False)
+    rows = np.array([[piece, window, 1] for piece, window in case.fed], np.float32)
+    spans = pool_note(rows, case.note, Pooling(level="token", pooling="mean", brings_cls=False))
+    found = np.stack([span.vector for span in spans if span.vector is not None])
+    assert found[:, 0].tolist() == list(range(9000))
+    assert found[:, 1].tolist() == [index for index, w in enumerate(windows) for _ in range(*owned(w))]
+
+
+def owned(window: Window) -> Range:
+    return window.own_begin, window.own_end
+
+
+def batch_of(case: Case, *, note_id: int) -> dict[str, Any]:
+    note = case.note
+    return {
+        "note_id": note_id,
+        "pieces": {
+            "begin": note.begins.tolist(),
+            "end": note.ends.tolist(),
+            "word": note.words.tolist(),
+            "windows": [{"begin": b, "end": e} for b, e in note.windows],
+            "sentences": [{"begin": b, "end": e} for b, e in note.sentences],
+        },
+        "vectors": case.rows.tolist(),
+    }
+
+
+EMPTY = make_case([], [], [], cls=False)
+
+
+def test_batches_keep_their_notes_apart() -> None:
+    many = [make_case(range(n), [n], cut(n, 4, 2), cls=False) for n in (5, 1, 9)]
+    rows = [batch_of(case, note_id=index) for index, case in enumerate([many[0], EMPTY, *many[1:]])]
+    batch = pa.RecordBatch.from_pylist(rows, schema=ARROW_ROWS)
+    how = Pooling(level="token", pooling="mean", brings_cls=False)
+    found = pa.Table.from_batches(list(pool_batches(iter([batch.slice(1), batch]), how=how, pieces_column="pieces")))
+    entries = dict(zip(found["note_id"].to_pylist(), found["vectors"].to_pylist(), strict=True))
+    assert entries[1] == []
+    for note_id, case in zip((0, 2, 3), many, strict=True):
+        assert [entry["index"] for entry in entries[note_id]] == list(range(len(case.note)))
+        assert [entry["vector"] for entry in entries[note_id]] == [
+            case.of_piece(p).tolist() for p in range(len(case.note))
+        ]
+
+
+_RANGES = pa.list_(pa.struct({"begin": pa.int32(), "end": pa.int32()}))
+_INTS = pa.list_(pa.int32())
+ARROW_ROWS = pa.schema(
+    {
+        "note_id": pa.int64(),
+        "pieces": pa.struct({"begin": _INTS, "end": _INTS, "word": _INTS, "windows": _RANGES, "sentences": _RANGES}),
+        "vectors": pa.list_(pa.list_(pa.float32())),
+    }
+)
+
+_EMBEDDED = T.StructType(
+    [
+        T.StructField("note_id", T.LongType(), metadata={"from": "hospital"}),
+        T.StructField("document", T.StringType()),
+        T.StructField("token", T.StringType()),
+        T.StructField("pieces", PIECES_TYPE),
+        T.StructField(
+            "embeddings", T.ArrayType(T.StructType([T.StructField("embeddings", T.ArrayType(T.FloatType()))]))
+        ),
+    ]
+)
+
+
+def embedded(spark: SparkSession, *cases: Case) -> DataFrame:
+    rows = []
+    for index, case in enumerate(cases):
+        annotations = [{"embeddings": vector} for vector in case.rows.tolist()]
+        rows.append((index, "", "", batch_of(case, note_id=index)["pieces"], annotations))
+    return spark.createDataFrame(rows, _EMBEDDED)
+
+
+def test_the_stage_pools_and_drops_what_is_large(spark: SparkSession) -> None:
+    case = make_case([0, 0, 1], [3], [(0, 2), (1, 3)], cls=False)
+    frame = VectorPooler(level="token", pooling="first").transform(embedded(spark, case, EMPTY))
+    assert frame.columns == ["note_id", "pieces", "vectors"]
+    assert frame.schema["note_id"].metadata == {"from": "hospital"}
+    rows = {row.note_id: row.vectors for row in frame.collect()}
+    assert [list(entry.vector) for entry in rows[0]] == [case.of_piece(0).tolist(), case.of_piece(2).tolist()]
+    assert [(entry["index"], entry.begin, entry.end) for entry in rows[0]] == [(0, 0, 3), (1, 4, 5)]
+    assert rows[1] == []
+
+
+def test_the_stage_names_missing_columns(spark: SparkSession) -> None:
+    with pytest.raises(InputError, match="VectorPooler needs embeddings, pieces; the columns are id"):
+        VectorPooler().transform(spark.range(1))
+
+
+def test_the_stage_overwrites_no_column(spark: SparkSession) -> None:
+    frame = embedded(spark, EMPTY).withColumnRenamed("document", "Vectors")
+    with pytest.raises(InputError, match="adds a column that is there already: vectors"):
+        VectorPooler().transform(frame)
+
+
+def test_the_stage_is_saved_and_loaded(spark: SparkSession, tmp_path: Path) -> None:
+    pooler = VectorPooler(level="token").setPooling("first").setOutputCol("words")
+    pooler.save(str(tmp_path / "pooler"))
+    loaded = VectorPooler.load(str(tmp_path / "pooler"))
+    frame = embedded(spark, make_case([0, 0, 1], [3], [(0, 2), (1, 3)], cls=False))
+    assert loaded.uid == pooler.uid
+    assert loaded.transform(frame).collect() == pooler.transform(frame).collect()
+
+
+def test_the_stage_refuses_large_arrow_batches(spark_of_large_batches: SparkSession) -> None:
+    with pytest.raises(SetupError, match=r"maxRecordsPerBatch is 10000.*spark.conf.set"):
+        VectorPooler().transform(embedded(spark_of_large_batches, EMPTY))

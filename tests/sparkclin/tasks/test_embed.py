@@ -1,0 +1,249 @@
+"""embed() at every level, with a model whose vectors are (id + V, length of its row)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.errors import PythonException
+from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame, Observation, Row, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparkclin.errors import InputError, OptionError, SetupError
+from sparkclin.models.bundle import Bundle
+from sparkclin.models.pretrained import load
+from sparkclin.models.repository import ModelRepository
+from sparkclin.runs.report import NoteCounts, count_columns
+from sparkclin.schema import LEVELS, output_schema
+from sparkclin.stages.note_tokenizer import NoteTokenizer
+from sparkclin.stages.vector_pooler import Floats, VectorPooler
+from sparkclin.tasks.embed import EmbedOptions, embed
+from sparkclin.text.pieces import NO_WORD, PieceEncoder, Pieces
+from sparkclin.text.windows import plan
+from testkit.echo import build_echo_bundle, train_tokenizer
+
+NOTES: dict[str, str | None] = {
+    "long": "Fever and cough 😀. He denies chest pain; no dyspnoea.\r\n" * 8,
+    "emoji": "😀👩🏽‍⚕️ e\u0301 \u00a0 120/80.\n\nNext: </s> mg",
+    "short": "x",
+    "empty": "",
+    "white": " \n\t ",
+    "null": None,
+}
+MAX_PIECES, STRIDE = 60, 25
+
+
+@pytest.fixture(scope="module")
+def echo(echo_models: Path) -> Bundle:
+    return ModelRepository(echo_models).find("clinical_longformer")
+
+
+@pytest.fixture(scope="module")
+def notes(spark: SparkSession) -> DataFrame:
+    return spark.createDataFrame(list(NOTES.items()), "note_id string, text string")
+
+
+def options(level: str, *, pooling: str = "mean", context: str = "note") -> EmbedOptions:
+    return EmbedOptions(level=level, pooling=pooling, context=context, max_pieces=MAX_PIECES, stride=STRIDE)
+
+
+def collected(frame: DataFrame) -> dict[str, list[Row]]:
+    order = [name for name in ("window", "sentence", "token_index") if name in frame.columns]
+    found: dict[str, list[Row]] = {name: [] for name in NOTES}
+    for row in frame.orderBy("note_id", *order).collect():
+        found[row.note_id].append(row)
+    return found
+
+
+def pieces_of(bundle: Bundle, text: str) -> Pieces:
+    [pieces] = PieceEncoder(bundle.tokenizer_json()).encode([text])
+    return pieces
+
+
+def piece_vectors(bundle: Bundle, pieces: Pieces) -> Floats:
+    """What the echo model says of each piece, in the window that owns it."""
+    vectors = np.zeros((len(pieces), 2), np.float32)
+    for window in plan(len(pieces), MAX_PIECES, STRIDE):
+        vectors[window.own_begin : window.own_end, 1] = window.end - window.begin + 2
+    vectors[:, 0] = pieces.ids + bundle.manifest.vocab_size
+    return vectors
+
+
+def mean_of(vectors: Floats) -> Any:
+    """Equal to what is 1e-6 of it away: inside the graph a mean is summed in float32."""
+    return pytest.approx(vectors.mean(axis=0, dtype=np.float64).tolist(), rel=1e-6)
+
+
+def assert_no_vector(rows: dict[str, list[Row]], nulls: Sequence[str]) -> None:
+    for name, status in (("empty", "empty"), ("white", "empty"), ("null", "null")):
+        [row] = rows[name]
+        assert row.status == status
+        assert [row[column] for column in nulls] == [None] * len(nulls)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_output_schema_is_the_constant(notes: DataFrame, echo: Bundle, level: str) -> None:
+    with_number = notes.select(F.lit(7).cast("bigint").alias("note_id"), "text", F.lit(1).alias("status"))
+    found = embed(with_number, bundle=echo, options=options(level)).schema
+    expected = output_schema(level, T.LongType())
+    assert [(f.name, f.dataType) for f in found] == [(f.name, f.dataType) for f in expected]
+
+
+def test_documents(notes: DataFrame, echo: Bundle) -> None:
+    rows = collected(embed(notes, bundle=echo, options=options("document")))
+    for name in ("long", "emoji", "short"):
+        pieces = pieces_of(echo, NOTES[name] or "")
+        [row] = rows[name]
+        assert row.vector == mean_of(piece_vectors(echo, pieces))
+        assert (row.n_pieces, row.n_windows) == (len(pieces), len(plan(len(pieces), MAX_PIECES, STRIDE)))
+        assert (row.status, row.model, row.pooling) == ("ok", "clinical_longformer", "mean")
+    assert rows["long"][0].n_windows > 3
+    assert_no_vector(rows, ["vector"])
+
+
+def test_windows(notes: DataFrame, echo: Bundle) -> None:
+    rows = collected(embed(notes, bundle=echo, options=options("window", pooling="max")))
+    for name in ("long", "emoji", "short"):
+        pieces = pieces_of(echo, NOTES[name] or "")
+        windows = plan(len(pieces), MAX_PIECES, STRIDE)
+        assert [row.window for row in rows[name]] == list(range(len(windows)))
+        assert [(row.begin, row.end) for row in rows[name]] == [
+            (pieces.begins[w.begin], pieces.ends[w.end - 1]) for w in windows
+        ]
+        highest = [float(pieces.ids[w.begin : w.end].max() + echo.manifest.vocab_size) for w in windows]
+        assert [row.vector for row in rows[name]] == [
+            [piece, w.end - w.begin + 2] for piece, w in zip(highest, windows, strict=True)
+        ]
+    assert_no_vector(rows, ["vector", "window", "begin", "end"])
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_tokens(notes: DataFrame, echo: Bundle, pooling: str) -> None:
+    rows = collected(embed(notes, bundle=echo, options=options("token", pooling=pooling)))
+    for name in ("long", "emoji", "short"):
+        text = NOTES[name] or ""
+        pieces = pieces_of(echo, text)
+        vectors = piece_vectors(echo, pieces)
+        words = [np.flatnonzero(pieces.words == word) for word in range(pieces.words.max() + 1)]
+        pooled = [word[:1] if pooling == "first" else word for word in words]
+        assert [row.token_index for row in rows[name]] == list(range(len(words)))
+        assert [row.vector for row in rows[name]] == [mean_of(vectors[word]) for word in pooled]
+        assert [row.token for row in rows[name]] == [text[row.begin : row.end] for row in rows[name]]
+        assert "".join(row.token for row in rows[name]) == "".join(text.split())
+    assert "👩🏽‍⚕️" in "".join(row.token for row in rows["emoji"])
+    assert_no_vector(rows, ["vector", "token_index", "token", "begin", "end"])
+
+
+def test_sentences_know_their_note(notes: DataFrame, echo: Bundle) -> None:
+    rows = collected(embed(notes, bundle=echo, options=options("sentence")))
+    for name in ("long", "emoji", "short"):
+        text = NOTES[name] or ""
+        pieces = pieces_of(echo, text)
+        vectors = piece_vectors(echo, pieces)
+        for row in rows[name]:
+            assert row.vector == mean_of(vectors[(pieces.begins >= row.begin) & (pieces.begins < row.end)])
+        assert [row.sentence for row in rows[name]] == list(range(len(rows[name])))
+        assert "".join("".join(text[row.begin : row.end] for row in rows[name]).split()) == "".join(text.split())
+    assert len(rows["long"]) == 24  # Spark NLP's detector cuts at the semicolon too
+    assert_no_vector(rows, ["vector", "sentence", "begin", "end"])
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_sentences_alone(notes: DataFrame, echo: Bundle, pooling: str) -> None:
+    rows = collected(embed(notes, bundle=echo, options=options("sentence", pooling=pooling, context="sentence")))
+    for name in ("long", "emoji", "short"):
+        for row in rows[name]:
+            pieces = pieces_of(echo, (NOTES[name] or "")[row.begin : row.end])
+            first = float(echo.manifest.vocab_size + echo.manifest.cls_id)
+            expected = mean_of(piece_vectors(echo, pieces)) if pooling == "mean" else [first, len(pieces) + 2]
+            assert row.vector == expected
+    assert len(rows["long"]) == 24
+
+
+def test_cls_is_the_first_special_piece_of_each_window(notes: DataFrame, echo: Bundle) -> None:
+    rows = collected(embed(notes, bundle=echo, options=options("window", pooling="cls")))
+    first = float(echo.manifest.vocab_size + echo.manifest.cls_id)
+    assert [row.vector[0] for row in rows["long"]] == [first] * len(rows["long"])
+    [document] = collected(embed(notes, bundle=echo, options=options("document", pooling="cls")))["long"]
+    assert document.vector[0] == first
+    assert document.vector[1] == pytest.approx(np.mean([row.vector[1] for row in rows["long"]]))
+
+
+def test_a_sentence_that_no_piece_begins_in_says_so(spark: SparkSession, tmp_path: Path) -> None:
+    """Spark NLP's detector cuts at each of the dots, which are one piece."""
+    dots = build_echo_bundle(spark, tmp_path, tokenizer_json=train_tokenizer(["..."] * 9), name="dots")
+    notes = spark.createDataFrame([("dots", "...")], "note_id string, text string")
+    rows = embed(notes, bundle=dots, options=options("sentence")).orderBy("sentence").collect()
+    assert [(row.begin, row.status, row.vector is None) for row in rows] == [
+        (0, "ok", False),
+        (1, "no_pieces", True),
+        (2, "no_pieces", True),
+    ]
+
+
+def test_windows_that_the_model_cuts_are_noticed(notes: DataFrame, echo: Bundle) -> None:
+    tokenizer = NoteTokenizer(tokenizer=echo.tokenizer_json(), maxPieces=MAX_PIECES, stride=STRIDE)
+    annotator = load(echo).setInputCols(["document", "token"]).setOutputCol("embeddings")
+    stages = PipelineModel([tokenizer, annotator.setMaxSentenceLength(MAX_PIECES), VectorPooler()])
+    with pytest.raises(PythonException, match=r"IncompleteError: \d+ pieces went into the model") as raised:
+        stages.transform(notes.where("note_id = 'long'")).collect()
+    assert "chest" not in str(raised.value)
+
+
+def test_observation_counts_all_notes_in_the_same_pass(notes: DataFrame, echo: Bundle) -> None:
+    observation = Observation("notes")
+    frame = embed(
+        notes,
+        bundle=echo,
+        options=options("token"),
+        observe=lambda tokenized: tokenized.observe(observation, *count_columns()),
+    )
+    frame.collect()
+    counts = NoteCounts.from_metrics(observation.get)
+    sizes = [len(pieces_of(echo, text)) if text and text.strip() else 0 for text in NOTES.values()]
+    assert (counts.notes, counts.pieces) == (len(NOTES), sum(sizes))
+    assert counts.windows == sum(len(plan(size, MAX_PIECES, STRIDE)) for size in sizes)
+    assert counts.statuses == {"ok": 3, "empty": 2, "null": 1}
+
+
+def test_notes_must_have_an_id_and_a_text(spark: SparkSession, echo: Bundle) -> None:
+    with pytest.raises(InputError, match="no column note_id, text; the columns are id"):
+        embed(spark.range(1), bundle=echo, options=options("document"))
+
+
+@pytest.mark.usefixtures("spark_of_large_batches")
+def test_arrow_batches_that_would_not_fit_a_worker(notes: DataFrame, echo: Bundle) -> None:
+    with pytest.raises(SetupError, match=r"maxRecordsPerBatch is 10000.*spark.conf.set"):
+        embed(notes, bundle=echo, options=options("sentence"))
+
+
+def test_more_pieces_than_the_model_reads(notes: DataFrame, echo: Bundle) -> None:
+    limit = echo.manifest.max_pieces
+    with pytest.raises(OptionError, match=f"clinical_longformer reads at most {limit}"):
+        embed(notes, bundle=echo, options=EmbedOptions(max_pieces=limit + 1))
+
+
+@pytest.mark.parametrize(
+    ("level", "pooling", "context"),
+    [
+        ("token", "cls", "note"),
+        ("document", "first", "note"),
+        ("sentence", "cls", "note"),
+        ("document", "mean", "sentence"),
+        ("sentence", "mean", "paragraph"),
+        ("page", "mean", "note"),
+    ],
+)
+def test_options_that_do_not_go_together(level: str, pooling: str, context: str) -> None:
+    with pytest.raises(OptionError):
+        EmbedOptions(level=level, pooling=pooling, context=context)
+
+
+def test_white_space_between_words_is_in_no_token(echo: Bundle) -> None:
+    pieces = pieces_of(echo, "a \n\n b")
+    assert NO_WORD in pieces.words

@@ -1,0 +1,50 @@
+"""The annotation columns are what Spark NLP's own annotators write."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from sparkclin.wire import codes
+from sparkclin.wire.annotations import ANNOTATION, code_words, feed
+
+WORDS = code_words(50)
+notes_of_windows = st.lists(st.lists(st.lists(st.integers(0, 49), min_size=1, max_size=6), max_size=4), max_size=5)
+
+
+def test_the_struct_is_spark_nlps(spark: SparkSession) -> None:
+    assert spark._jvm is not None
+    assert ANNOTATION.jsonValue() == json.loads(spark._jvm.com.johnsnowlabs.nlp.Annotation.dataType().json())
+
+
+@given(notes_of_windows)
+def test_tokens_are_codes_counted_from_1_and_documents_span_them(notes: list[list[list[int]]]) -> None:
+    fed = feed([[np.array(window, np.int32) for window in note] for note in notes], code_words=WORDS)
+    for note, documents, tokens in zip(notes, fed.documents.to_pylist(), fed.tokens.to_pylist(), strict=True):
+        assert [codes.decode(token["result"]) for token in tokens] == [piece for window in note for piece in window]
+        assert [token["begin"] for token in tokens] == list(range(1, len(tokens) + 1))
+        assert all(token["end"] == token["begin"] for token in tokens)
+        assert [document["metadata"] for document in documents] == [[("sentence", str(w))] for w in range(len(note))]
+        for window, document in zip(note, documents, strict=True):
+            inside = [t for t in tokens if document["begin"] <= t["begin"] and t["end"] <= document["end"]]
+            assert [codes.decode(token["result"]) for token in inside] == window
+            assert all(token["metadata"] == document["metadata"] for token in inside)
+        kinds = {annotation["annotatorType"] for annotation in documents}, {token["annotatorType"] for token in tokens}
+        assert kinds == ({"document"}, {"token"}) or not note
+        assert all(annotation["embeddings"] == [] for annotation in [*documents, *tokens])
+        assert all(document["result"] == "" for document in documents)
+
+
+def test_no_notes_are_no_annotations() -> None:
+    fed = feed([], code_words=WORDS)
+    assert (len(fed.documents), len(fed.tokens)) == (0, 0)
+
+
+def test_an_id_without_a_code_is_refused() -> None:
+    with pytest.raises(IndexError):
+        feed([[np.array([50], np.int32)]], code_words=WORDS)
