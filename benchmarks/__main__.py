@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.contenders import CONTENDERS
 from benchmarks.plan import SCALING
 from benchmarks.report import to_text
-from benchmarks.run import SCALING_NAME, Options, run, smoke_options
+from benchmarks.run import SCALING_NAME, RunOptions, run, smoke_options
 from benchmarks.workloads import WORKLOADS
 from sparkclin.errors import SparkclinError
 
@@ -27,10 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if results.failures() or results.missing else 0
 
 
-def to_options(given: argparse.Namespace) -> Options:
+def to_options(given: argparse.Namespace) -> RunOptions:
     if given.smoke:
         return smoke_options(out=given.out, work=given.work)
-    return Options(
+    return RunOptions(
         out=given.out,
         work=given.work,
         only=tuple(given.only),
@@ -42,11 +42,17 @@ def to_options(given: argparse.Namespace) -> Options:
 
 def parser() -> argparse.ArgumentParser:
     contenders = [contender.name for contender in CONTENDERS]
+    defaults = RunOptions
     made = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed, measured side by side.")
     made.add_argument("--smoke", action="store_true", help="a tiny model and a few rows: does it run?")
-    made.add_argument("--rounds", type=int, default=Options.rounds, help="measured runs of each (default: %(default)s)")
     made.add_argument(
-        "--seconds", type=float, default=Options.seconds, help="that a measured run should take (default: %(default)s)"
+        "--rounds", type=int, default=defaults.rounds, help="measured runs of each (default: %(default)s)"
+    )
+    made.add_argument(
+        "--seconds",
+        type=float,
+        default=defaults.seconds,
+        help="that a measured run should take (default: %(default)s)",
     )
     made.add_argument(
         "--only",
@@ -57,8 +63,8 @@ def parser() -> argparse.ArgumentParser:
         help=f"contenders ({', '.join(contenders)}), {SCALING_NAME}, or a series of it ({', '.join(SCALING)})",
     )
     made.add_argument("--workloads", nargs="+", default=list(WORKLOADS), choices=WORKLOADS, help="default: all")
-    made.add_argument("--out", type=Path, default=Options.out, metavar="DIR", help="default: benchmarks/results")
-    made.add_argument("--work", type=Path, default=Options.work, metavar="DIR", help="what is made once is kept here")
+    made.add_argument("--out", type=Path, default=defaults.out, metavar="DIR", help="default: benchmarks/results")
+    made.add_argument("--work", type=Path, default=defaults.work, metavar="DIR", help="what is made once is kept here")
     return made
 
 

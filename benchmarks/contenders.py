@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks import ours, raw_onnx, reference, stock
+from benchmarks import ours, raw_onnx, stock, transformers_udf
 from benchmarks.job import Job, Running, Store
 from benchmarks.ours import TENSORFLOW_FP32, Variant
 from benchmarks.workloads import LONG, NOTES, SENTENCES
@@ -23,7 +23,7 @@ NOMINAL_GFLOPS = 189
 class Contender:
     """`prepare` makes what it needs, once; `start` loads it in the measuring process.
 
-    `nominal` are its pieces a second by workload, roughly; they only decide how many rows a measurement gets.
+    `nominal` are its pieces per second by workload, roughly; they only decide how many rows a measurement gets.
     """
 
     name: str
@@ -51,7 +51,7 @@ def sparkclin(name: str, variant: Variant, rates: Mapping[str, float]) -> Conten
 
 
 def transformers(name: str, dtype: str, rates: Mapping[str, float]) -> Contender:
-    start = partial(reference.start, dtype=dtype)
+    start = partial(transformers_udf.start, dtype=dtype)
     return Contender(name=name, prepare=needs_nothing, start=start, nominal=rates)
 
 

@@ -1,4 +1,4 @@
-"""One measurement, as the process that makes it is told of it and as it answers."""
+"""One measurement: what the process that makes it is told, and what it reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.checkpoint import Shape
+from benchmarks.shape import Shape
 
 MODEL_NAME = "benchmark"
 
@@ -38,7 +38,7 @@ class Store:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to embed by which contender. `rows` and `warm_up` are folders of Parquet files, one a task.
+    """What to embed by which contender. `rows` and `warm_up` are folders of Parquet files, one per task.
 
     `workload` is what the rows are of, `cpus` the processors that the process may use, `master` Spark's.
     """
@@ -72,7 +72,7 @@ class Running:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Timing:
     """`rows` is how many rows got a vector; `load_s` includes the start of Spark."""
 
     rows: int

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from benchmarks.checkpoint import BASE
+from benchmarks.shape import BASE
 
 ROWS = 4096
 PRODUCTS = ((BASE.width, BASE.width), (BASE.width, BASE.inner), (BASE.inner, BASE.width))
 """Shapes of the model's weights; each is multiplied by ROWS rows."""
 
-SECONDS_A_PRODUCT = 1.0
+SECONDS_PER_PRODUCT = 1.0
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 
 
@@ -79,7 +79,7 @@ def cpus() -> tuple[int, ...]:
     return tuple(sorted(os.sched_getaffinity(0)))
 
 
-def measure_matrix_rate(when: str, *, seconds: float = SECONDS_A_PRODUCT) -> MatrixRate:
+def measure_matrix_rate(when: str, *, seconds: float = SECONDS_PER_PRODUCT) -> MatrixRate:
     """By NumPy's BLAS and by torch's: which is faster differs from one processor to another. The faster one counts."""
     return MatrixRate(when=when, gflops={"numpy": rate(numpy_product, seconds), "torch": rate(torch_product, seconds)})
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.errors import RunError
+from benchmarks.in_spark import open_session, running
 from benchmarks.job import MODEL_NAME, Job, Running, Store
-from benchmarks.material import CHECKOUT
 from benchmarks.process import run_logged
-from benchmarks.spark import open_session, running
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import METADATA_FILE, ModelRepository
 from sparkclin.tasks.embed import EmbedOptions, embed
+from testkit.material import CHECKOUT
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -32,8 +33,8 @@ class Variant:
 
 TENSORFLOW_FP32 = Variant(engine="tensorflow", precision="fp32")
 
-SHARED_CODE = ("codes.py", "packs.py")
-"""Of sparkclin/, what decides on a graph beside export/."""
+EXPORTER = ("export", "sparkclin/engines.py", "sparkclin/models/bundle.py", "sparkclin/wire")
+"""Folders and files of the checkout that decide what a bundle holds."""
 
 
 def find_bundle(store: Store, variant: Variant) -> Bundle | None:
@@ -68,16 +69,28 @@ def exported(store: Store, variant: Variant) -> Bundle:
 def models_folder(work: Path) -> Path:
     """The repository below `work` for bundles of the exporter as it is now; those of an earlier one are removed.
 
-    The exporter is known by the hash of the code that decides on a graph.
+    The exporter is known by the hash of its code.
     """
-    digest = hashlib.sha256()
-    shared = (CHECKOUT / "sparkclin" / name for name in SHARED_CODE)
-    for source in sorted([*(CHECKOUT / "export").rglob("*.py"), *shared]):
-        digest.update(source.read_bytes())
-    folder = work / f"models-{digest.hexdigest()[:12]}"
+    folder = work / f"models-{hash_sources(CHECKOUT, EXPORTER)[:12]}"
     for earlier in set(work.glob("models-*")) - {folder}:
         shutil.rmtree(earlier)
     return folder
+
+
+def hash_sources(root: Path, names: Sequence[str]) -> str:
+    """SHA-256 over the Python files of these folders and files below `root`: their paths and what is in them.
+
+    Raises RunError for a name without any: it has moved, and bundles of an earlier exporter would be measured.
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        sources = sorted([*(root / name).rglob("*.py"), *root.glob(name)])
+        sources = [source for source in sources if source.is_file()]
+        if not sources:
+            raise RunError(f"{name} has no Python files: say in benchmarks/ours.py where the exporter's code is.")
+        for source in sources:
+            digest.update(str(source.relative_to(root)).encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()
 
 
 def start(job: Job, variant: Variant) -> Running:

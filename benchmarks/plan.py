@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from benchmarks.contenders import NOMINAL_GFLOPS, Contender
 from benchmarks.job import Job, Store
-from benchmarks.material import Material
 from benchmarks.trials import Trial
-from benchmarks.workloads import LONG, NOTES, Row, make_rows, sample, texts_of, write_rows
+from benchmarks.workloads import LONG, NOTES, CountedText, make_rows, sample, texts_of, write_rows
 from sparkclin.text.windows import cut
+from testkit.material import Material
 
-TASKS_A_CORE = 2
+TASKS_PER_CORE = 2
 CORES, WORKERS, CORPUS, WINDOWS = "cores", "workers", "corpus", "windows"
 SCALING = (CORES, WORKERS, CORPUS, WINDOWS)
 
@@ -42,7 +42,7 @@ class Planner:
     store: Store
     material: Material
     effort: Effort
-    _made: dict[str, list[Row]] = field(default_factory=dict, repr=False)
+    _made: dict[str, list[CountedText]] = field(default_factory=dict, repr=False)
 
     def compare(self, contenders: Sequence[Contender], workloads: Sequence[str]) -> list[Trial]:
         """Every contender on every workload."""
@@ -63,7 +63,7 @@ class Planner:
         planned = {CORES: self._cores, WORKERS: self._workers, CORPUS: self._corpus, WINDOWS: self._windows}
         return [trial for name in series for trial in planned[name](contender)]
 
-    def workload(self, name: str) -> list[Row]:
+    def workload(self, name: str) -> list[CountedText]:
         """All rows of a workload, made when they are first asked for."""
         if name not in self._made:
             tokenizer, max_pieces = self.material.tokenizer(), self.store.shape.max_pieces
@@ -110,7 +110,7 @@ class Planner:
             trials.append(self._trial(series=WINDOWS, case=str(n), contender=contender, workload=LONG, rows=rows))
         return trials
 
-    def _sample(self, contender: Contender, workload: str, *, seconds: float) -> list[Row]:
+    def _sample(self, contender: Contender, workload: str, *, seconds: float) -> list[CountedText]:
         rows = self.workload(workload)
         mean_pieces = sum(row.n_pieces for row in rows) / len(rows)
         return sample(rows, self.effort.rows(contender, workload, mean_pieces=mean_pieces, seconds=seconds))
@@ -122,7 +122,7 @@ class Planner:
         case: str,
         contender: Contender,
         workload: str,
-        rows: Sequence[Row],
+        rows: Sequence[CountedText],
         cpus: tuple[int, ...] = (),
         workers: int = 0,
     ) -> Trial:
@@ -130,7 +130,7 @@ class Planner:
         cpus, shape = cpus or self.effort.cpus, self.store.shape
         folder = self.store.folder / "rows" / f"{series}-{case}".replace(" ", "-")
         warm_up = self._sample(contender, workload, seconds=self.effort.warm_up_seconds)
-        parts = TASKS_A_CORE * (workers or len(cpus))
+        parts = TASKS_PER_CORE * (workers or len(cpus))
         write_rows(rows, folder / "measured", parts=parts)
         write_rows(warm_up, folder / "warm-up", parts=parts)
         return Trial(

@@ -23,14 +23,14 @@ FLAT = ("corpus", "windows")
 
 def write_plots(results: Results, folder: Path) -> None:
     """Series without any measurement that succeeded are left out."""
-    found = {m.series for m in results.measurements if m.answer is not None}
+    found = {m.series for m in results.measurements if m.timing is not None}
     for names, file, panel in ((WORKLOADS, COMPARISON_FILE, comparison_panel), (SCALING, SCALING_FILE, scaling_panel)):
         if drawn := [name for name in names if name in found]:
             draw(results, folder / file, names=drawn, panel=panel)
 
 
 def draw(results: Results, file: Path, *, names: Sequence[str], panel: Callable[[Axes, Results, str], None]) -> None:
-    """One panel a series, side by side."""
+    """One panel per series, side by side."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6 * len(names), 3.6), layout="constrained")
@@ -40,15 +40,15 @@ def draw(results: Results, file: Path, *, names: Sequence[str], panel: Callable[
 
 
 def comparison_panel(axes: Axes, results: Results, series: str) -> None:
-    """A bar a contender, from its slowest to its fastest round a line; the limit of matrix products dashed."""
+    """A bar per contender, with a line from its slowest to its fastest round; the limit of matrix products dashed."""
     cases = [case for case in results.cases(series) if results.of(series, case)]
     rates = {case: [m.pieces_per_s for m in results.of(series, case)] for case in cases}
     medians = [statistics.median(rates[case]) for case in cases]
     colours = [OURS if case.startswith("sparkclin") else OTHERS for case in cases]
     axes.barh(cases, medians, color=colours)
     axes.hlines(cases, [min(rates[case]) for case in cases], [max(rates[case]) for case in cases], color="black")
-    for place, (case, median) in enumerate(zip(cases, medians, strict=True)):
-        axes.annotate(f" {median:,.0f}", (max(rates[case]), place), va="center", fontsize=8)
+    for position, (case, median) in enumerate(zip(cases, medians, strict=True)):
+        axes.annotate(f" {median:,.0f}", (max(rates[case]), position), va="center", fontsize=8)
     axes.axvline(results.limit_pieces_per_s(series), color="black", linestyle="--", linewidth=0.8)
     axes.margins(x=0.2)
     axes.invert_yaxis()

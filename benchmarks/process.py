@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.errors import RunError
-from benchmarks.material import CHECKOUT
+from testkit.material import CHECKOUT
 
 SAMPLE_EVERY_S = 0.25
 LIMIT_S = 3600
@@ -57,19 +57,22 @@ def end_tree(process: subprocess.Popen[bytes]) -> None:
 
 
 class PeakMemory:
-    """The largest resident memory that all processes below this one had together, in bytes, and that one executor of a
-    cluster had with its Python workers: 0 where there is none.
+    """The largest resident memory, in bytes, that all processes together had which this one started since, and that
+    one executor of a cluster had with its Python workers: 0 where there is none.
 
-    It is a sum of resident sizes, sampled four times a second. Pages that forked processes share count in each of them:
-    for Spark's Python workers these are the interpreter and its libraries, not a model.
+    What ran before, such as another session's JVM, does not count, nor does anything below it. The figure is a sum of
+    resident sizes, sampled four times per second. Pages that forked processes share count in each of them: for Spark's
+    Python workers these are the interpreter and its libraries, not a model.
     """
 
     def __init__(self) -> None:
+        self._ran_before = set(psutil.Process().children())
         self.peak_bytes = 0
         self.executor_bytes = 0
 
     def sample(self) -> None:
-        processes = psutil.Process().children(recursive=True)
+        started = set(psutil.Process().children()) - self._ran_before
+        processes = [process for child in started for process in family(child)]
         self.peak_bytes = max(self.peak_bytes, sum(map(resident_bytes, processes)))
         for executor in filter(is_executor, processes):
             self.executor_bytes = max(self.executor_bytes, sum(map(resident_bytes, family(executor))))

@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.checkpoint import BASE, PAD_ID
 from benchmarks.contenders import ONNX_FP32, ONNX_INT8
-from benchmarks.material import SHARED, read_material
 from benchmarks.ours import Variant, prepare
 from benchmarks.raw_onnx import inputs_of, model_file
-from benchmarks.report import shown, table
-from benchmarks.run import Options, open_store
+from benchmarks.report import formatted, table
+from benchmarks.run import RunOptions, open_store
+from benchmarks.shape import BASE, PAD_ID
 from benchmarks.workloads import LONG, NOTES, SENTENCES
 from sparkclin.errors import SparkclinError
-from sparkclin.wire.packed import PIECES_A_PACK
+from sparkclin.wire.packed import PIECES_PER_BATCH
+from testkit.material import SHARED, read_material
 
 LENGTHS = {SENTENCES: 24, NOTES: 739, LONG: BASE.max_pieces + 2}
 """Of a workload's rows, special pieces included."""
@@ -71,10 +71,10 @@ def microseconds(events: Sequence[Mapping[str, Any]]) -> Counter[str]:
 
 
 def profile(file: Path, *, length: int) -> Counter[str]:
-    """Microseconds a piece, by kind, of a batch of rows of `length`."""
+    """Microseconds per piece, by kind, of a batch of rows of `length`."""
     import onnxruntime
 
-    batch = np.random.default_rng(0).integers(PAD_ID + 1, BASE.vocab_size, (max(1, PIECES_A_PACK // length), length))
+    batch = np.random.default_rng(0).integers(PAD_ID + 1, BASE.vocab_size, (max(1, PIECES_PER_BATCH // length), length))
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -89,21 +89,23 @@ def profile(file: Path, *, length: int) -> Counter[str]:
 
 
 def to_text(profiles: Mapping[tuple[str, Variant], Counter[str]]) -> str:
-    """A row a kind, a column a workload and precision: shares; and what a piece takes altogether."""
+    """A row per kind, a column per workload and precision: shares; and what a piece takes altogether."""
     header = ("share of the time", *(f"{workload} {variant.precision}" for workload, variant in profiles))
     totals = [sum(spent.values()) for spent in profiles.values()]
     rows = [
-        (kind, *(shown(spent[kind] / total, ".0%") for spent, total in zip(profiles.values(), totals, strict=True)))
+        (kind, *(formatted(spent[kind] / total, ".0%") for spent, total in zip(profiles.values(), totals, strict=True)))
         for kind in TABLE_ROWS
     ]
-    return table(header, [*rows, ("µs a piece and thread", *(shown(total, ",.0f") for total in totals))])
+    return table(header, [*rows, ("µs per piece and thread", *(formatted(total, ",.0f") for total in totals))])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 where the models cannot be made."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description="Time by kind of operator.")
-    parser.add_argument("--work", type=Path, default=Options.work, metavar="DIR", help="that of python -m benchmarks")
-    options = Options(work=parser.parse_args(arguments).work)
+    parser.add_argument(
+        "--work", type=Path, default=RunOptions.work, metavar="DIR", help="that of python -m benchmarks"
+    )
+    options = RunOptions(work=parser.parse_args(arguments).work)
     try:
         store = open_store(options, read_material(SHARED))
         files = {v: model_file(prepare(store, v), store.folder / f"profiled-{v.precision}") for v in VARIANTS}

@@ -15,11 +15,12 @@ import pyarrow.dataset
 from tokenizers import Tokenizer
 
 from benchmarks import ours
-from benchmarks.checkpoint import PAD_ID
 from benchmarks.job import Job, Running
 from benchmarks.ours import Variant
+from benchmarks.shape import PAD_ID
+from sparkclin.engines import ONNX
 from sparkclin.models.bundle import Bundle
-from sparkclin.wire.packed import padded, plan_packs
+from sparkclin.wire.packed import padded, plan_batches
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
@@ -38,12 +39,12 @@ def start(job: Job, variant: Variant) -> Running:
     threads = len(job.cpus)
     return Running(
         embed=lambda folder: run_batches(run, ids[folder], threads=threads),
-        settings={"runs at once": str(threads), "threads a run": "1"},
+        settings={"runs at once": str(threads), "threads per run": "1"},
     )
 
 
 def raw_onnx(file: Path) -> Callable[[Sequence[Sequence[int]]], Vectors]:
-    """A session as Spark NLP's: one thread a run, any number of runs at once.
+    """A session as Spark NLP's: one thread per run, any number of runs at once.
 
     Returns a function from a batch of rows of ids, special ones included, to what the graph gives first,
     (batch, pieces, width).
@@ -73,7 +74,7 @@ def run_batches(
     run: Callable[[Sequence[Sequence[int]]], Vectors], rows: Sequence[Sequence[int]], *, threads: int
 ) -> int:
     """Run all rows, `threads` batches at once, and return how many came out with nothing but numbers."""
-    batches = ([rows[index] for index in batch] for batch in plan_packs([len(row) for row in rows]))
+    batches = ([rows[index] for index in batch] for batch in plan_batches([len(row) for row in rows]))
     with ThreadPoolExecutor(threads) as pool:
         return sum(pool.map(lambda batch: count_finite(run(batch)), batches))
 
@@ -92,9 +93,8 @@ def inputs_of(batch: Sequence[Sequence[int]]) -> dict[str, Ids]:
 
 
 def model_file(bundle: Bundle, folder: Path) -> Path:
-    """The ONNX file of the bundle, taken out of the zip of one file that Spark NLP keeps it in, into `folder`."""
-    (archive,) = bundle.path.glob("*_onnx")
+    """The ONNX file of the bundle, taken out of the zip file that Spark NLP keeps it in, into `folder`."""
     shutil.rmtree(folder, ignore_errors=True)
-    with zipfile.ZipFile(archive) as packed:
-        (name,) = packed.namelist()
-        return Path(packed.extract(name, folder))
+    with zipfile.ZipFile(bundle.path / ONNX.graph_file) as archive:
+        (name,) = archive.namelist()
+        return Path(archive.extract(name, folder))

@@ -30,7 +30,7 @@ def measured(results: Results, names: Sequence[str]) -> list[str]:
     return [series for series in results.series() if series in names]
 
 
-def places(results: Results, names: Sequence[str]) -> list[tuple[str, str]]:
+def series_and_cases(results: Results, names: Sequence[str]) -> list[tuple[str, str]]:
     """Series and case of all rows of a table."""
     return [(series, case) for series in measured(results, names) for case in results.cases(series)]
 
@@ -54,9 +54,9 @@ def summary(results: Results) -> str:
 
 
 def comparison(results: Results) -> str:
-    """A row a workload and contender: medians of the rounds."""
+    """A row per workload and contender: medians of the rounds."""
     header = ("workload", "contender", "pieces/s", "min–max", "notes/s", "× stock", "of the limit", "peak GB", "notes")
-    return table(header, [comparison_row(results, *place) for place in places(results, WORKLOADS)])
+    return table(header, [comparison_row(results, *row) for row in series_and_cases(results, WORKLOADS)])
 
 
 def comparison_row(results: Results, series: str, case: str) -> tuple[str, ...]:
@@ -68,11 +68,11 @@ def comparison_row(results: Results, series: str, case: str) -> tuple[str, ...]:
     return (
         series,
         case,
-        shown(rate, ",.0f"),
+        formatted(rate, ",.0f"),
         f"{min(rates):,.0f}–{max(rates):,.0f}",
-        shown(results.median(series, case, lambda m: m.rows_per_s), ",.2f"),
-        shown(results.ratio(series, case, STOCK), ",.1f"),
-        shown(None if rate is None else rate / results.limit_pieces_per_s(series), ".0%"),
+        formatted(results.median(series, case, lambda m: m.rows_per_s), ",.2f"),
+        formatted(results.ratio(series, case, STOCK), ",.1f"),
+        formatted(None if rate is None else rate / results.limit_pieces_per_s(series), ".0%"),
         f"{max(m.peak_memory_bytes for m in done) / 2**30:.1f}",
         f"{done[0].n_rows:,}",
     )
@@ -88,7 +88,7 @@ def target_table(results: Results) -> str:
                 target.series,
                 f"{target.case} ÷ {target.against}",
                 f"≥ {target.at_least:g}",
-                shown(found, ",.2f"),
+                formatted(found, ",.2f"),
                 verdict(target, found),
                 f"{done[0].n_rows:,}" if done else ABSENT,
             )
@@ -97,7 +97,7 @@ def target_table(results: Results) -> str:
 
 
 def scaling(results: Results) -> str:
-    """A row a case; `× first` is its rate by that of its series' first case, 1.00 where a window's cost is flat.
+    """A row per case; `× first` is its rate by that of its series' first case, 1.00 where a window's cost is flat.
 
     `executor GB` is one executor of a cluster with its Python workers.
     """
@@ -113,7 +113,7 @@ def scaling(results: Results) -> str:
         "peak GB",
         "an executor GB",
     )
-    return table(header, [scaling_row(results, *place) for place in places(results, SCALING)])
+    return table(header, [scaling_row(results, *row) for row in series_and_cases(results, SCALING)])
 
 
 def scaling_row(results: Results, series: str, case: str) -> tuple[str, ...]:
@@ -127,11 +127,11 @@ def scaling_row(results: Results, series: str, case: str) -> tuple[str, ...]:
         done[0].contender,
         f"{done[0].n_rows:,}",
         f"{done[0].n_windows:,}",
-        shown(results.median(series, case, lambda m: m.elapsed_s), ",.1f"),
-        shown(results.median(series, case, windows_per_s), ",.3f"),
-        shown(results.ratio(series, case, results.cases(series)[0], windows_per_s), ".2f"),
+        formatted(results.median(series, case, lambda m: m.elapsed_s), ",.1f"),
+        formatted(results.median(series, case, windows_per_s), ",.3f"),
+        formatted(results.ratio(series, case, results.cases(series)[0], windows_per_s), ".2f"),
         f"{max(m.peak_memory_bytes for m in done) / 2**30:.1f}",
-        shown(executor_bytes / 2**30 if executor_bytes else None, ".1f"),
+        formatted(executor_bytes / 2**30 if executor_bytes else None, ".1f"),
     )
 
 
@@ -145,7 +145,7 @@ def not_measured(results: Results) -> str:
     return "\n".join([*missing, *failed])
 
 
-def shown(value: float | None, form: str) -> str:
+def formatted(value: float | None, form: str) -> str:
     return ABSENT if value is None else format(value, form)
 
 

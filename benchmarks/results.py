@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.checkpoint import Shape
 from benchmarks.machine import Machine, MatrixRate
+from benchmarks.shape import Shape
 from benchmarks.trials import Measurement
 from sparkclin.spark.files import replace_text
 
@@ -18,12 +18,12 @@ RESULTS_FILE = "results.json"
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadFacts:
-    """`rows` is how many there are to choose from, `flops_a_piece` what the reference model needs for them."""
+    """`rows` is how many there are to choose from, `flops_per_piece` what the reference model needs for them."""
 
     rows: int
     mean_pieces: float
     longest: int
-    flops_a_piece: float
+    flops_per_piece: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Results:
 
     def limit_pieces_per_s(self, workload: str) -> float:
         """If a row cost nothing but the reference model's matrix products."""
-        return self.gflops * 1e9 / self.workloads[workload].flops_a_piece
+        return self.gflops * 1e9 / self.workloads[workload].flops_per_piece
 
     def series(self) -> list[str]:
         return list(dict.fromkeys(m.series for m in self.measurements))
@@ -60,10 +60,10 @@ class Results:
 
     def of(self, series: str, case: str) -> list[Measurement]:
         """The measurements of a case that succeeded."""
-        return [m for m in self.measurements if (m.series, m.case) == (series, case) and m.answer is not None]
+        return [m for m in self.measurements if (m.series, m.case) == (series, case) and m.timing is not None]
 
     def failures(self) -> list[Measurement]:
-        return [m for m in self.measurements if m.answer is None]
+        return [m for m in self.measurements if m.timing is None]
 
     def median(self, series: str, case: str, figure: Callable[[Measurement], float]) -> float | None:
         """None for a case that was not measured."""

@@ -10,19 +10,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import ours, stock
-from benchmarks.checkpoint import BASE, TINY, make_checkpoint
 from benchmarks.contenders import CONTENDERS, OURS, Contender, find_contender
 from benchmarks.errors import MissingError, RunError
 from benchmarks.job import Store
 from benchmarks.machine import cpus, describe_machine, measure_matrix_rate
-from benchmarks.material import CHECKOUT, SHARED, Material, read_material
 from benchmarks.plan import SCALING, Effort, Planner
 from benchmarks.plot import write_plots
 from benchmarks.results import Results, WorkloadFacts
+from benchmarks.shape import BASE, TINY, make_checkpoint
 from benchmarks.trials import Measurement, Trial, in_rounds, measure
 from benchmarks.workloads import NOTES, WORKLOADS
 from sparkclin.errors import OptionError
 from sparkclin.spark.session import SPARK_NLP_VERSION
+from testkit.material import CHECKOUT, SHARED, Material, read_material
 
 SCALING_NAME = "scaling"
 LIBRARIES = ("sparkclin", "pyspark", "spark-nlp", "torch", "transformers", "tokenizers", "numpy", "onnxruntime")
@@ -31,7 +31,7 @@ WARM_UP_SHARE = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class RunOptions:
     """What to run. `only` holds names of contenders, of series of scaling, or `scaling` for all of these; everything
     where it is empty.
 
@@ -64,9 +64,9 @@ class Options:
         return SCALING if not self.only or SCALING_NAME in self.only else tuple(s for s in SCALING if s in self.only)
 
 
-def smoke_options(*, out: Path, work: Path) -> Options:
-    """Does it run? A tiny model, a row a core, one workload, contenders that are quick to prepare."""
-    return Options(
+def smoke_options(*, out: Path, work: Path) -> RunOptions:
+    """Does it run? A tiny model, a row per core, one workload, contenders that are quick to prepare."""
+    return RunOptions(
         out=out,
         work=work,
         only=("transformers fp32", "onnxruntime fp32", "sparkclin onnx fp32"),
@@ -78,7 +78,7 @@ def smoke_options(*, out: Path, work: Path) -> Options:
     )
 
 
-def run(options: Options) -> Results:
+def run(options: RunOptions) -> Results:
     """Measure what the options ask for. results.json is written after every measurement, the pictures at the end."""
     material = read_material(Path() if options.smoke else SHARED)
     store = open_store(options, material)
@@ -112,7 +112,7 @@ def run(options: Options) -> Results:
         missing=missing,
     )
     print(
-        f"{len(trials)} cases, {options.rounds} rounds; {options.seconds:g} s a measurement and as much to start",
+        f"{len(trials)} cases, {options.rounds} rounds; {options.seconds:g} s per measurement and as much to start",
         flush=True,
     )
     results = measure_all(results, trials, options)
@@ -123,8 +123,8 @@ def run(options: Options) -> Results:
     return results
 
 
-def measure_all(results: Results, trials: Sequence[Trial], options: Options) -> Results:
-    """The results with a measurement more for every trial and round, and a matrix rate for every series and round."""
+def measure_all(results: Results, trials: Sequence[Trial], options: RunOptions) -> Results:
+    """The results with a further measurement per trial and round, and a matrix rate per series and round."""
     last = None
     for number, trial in in_rounds(trials, rounds=options.rounds):
         if (trial.series, number) != last:
@@ -140,12 +140,12 @@ def measure_all(results: Results, trials: Sequence[Trial], options: Options) -> 
 
 def progress(measurement: Measurement, *, of_rounds: int) -> str:
     what = f"{measurement.series}, {measurement.case}, round {measurement.round} of {of_rounds}"
-    if measurement.answer is None:
+    if measurement.timing is None:
         return f"{what}: {measurement.error}"
     return f"{what}: {measurement.pieces_per_s:,.0f} pieces/s in {measurement.elapsed_s:.0f} s"
 
 
-def open_store(options: Options, material: Material) -> Store:
+def open_store(options: RunOptions, material: Material) -> Store:
     """The folder of this size of model and tokenizer, with its checkpoint."""
     size = "tiny" if options.smoke else "base"
     folder = options.work.absolute() / (size if material.real_tokenizer else f"{size}-demo-tokenizer")
@@ -166,7 +166,7 @@ def is_ready(contender: Contender, store: Store, missing: dict[str, str]) -> boo
     return contender.name not in missing
 
 
-def scaled_contender(options: Options, store: Store, missing: dict[str, str]) -> Contender | None:
+def scaled_contender(options: RunOptions, store: Store, missing: dict[str, str]) -> Contender | None:
     """The last of ours, which is the fastest, among those that are measured anyway, or else among all."""
     chosen = [contender for contender in options.contenders if contender in OURS] or OURS
     return next((contender for contender in reversed(chosen) if is_ready(contender, store, missing)), None)
@@ -178,7 +178,7 @@ def workload_facts(planner: Planner, name: str) -> WorkloadFacts:
         rows=len(lengths),
         mean_pieces=statistics.mean(lengths),
         longest=max(lengths),
-        flops_a_piece=planner.store.shape.flops_a_piece(lengths),
+        flops_per_piece=planner.store.shape.flops_per_piece(lengths),
     )
 
 

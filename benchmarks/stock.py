@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.errors import MissingError
+from benchmarks.in_spark import open_session, running
 from benchmarks.job import Job, Running, Store
-from benchmarks.material import SHARED
 from benchmarks.process import run_logged
-from benchmarks.spark import open_session, running
 from export.assets import as_pair, ordinary_pieces
 from sparkclin.models.bundle import as_url
 from sparkclin.spark.session import spark_session
+from testkit.material import SHARED
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -87,7 +87,7 @@ def save(saved_model: Path, target: Path) -> None:
 def start(job: Job) -> Running:
     """DocumentAssembler, Tokenizer, LongformerEmbeddings, as they come; but by default the last cuts at 1,024.
 
-    Its result is a vector a token; pooling them is left out.
+    Its output is a vector per token; pooling them is left out.
     """
     from pyspark.ml import Pipeline
     from pyspark.sql import functions as F

@@ -1,4 +1,4 @@
-"""What is measured together: trials, a few rounds of each, a fresh process a measurement."""
+"""What is measured together: trials, a few rounds of each, a fresh process per measurement."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.errors import RunError
-from benchmarks.job import Answer, Job
+from benchmarks.job import Job, Timing
 from benchmarks.process import run_logged, watching_memory
-from testkit.cluster import standalone_cluster
+from testkit.cluster import ClusterError, standalone_cluster
 
 WORKER_MEMORY = "6g"
 LIMIT_S = 1800
@@ -38,7 +38,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One measured run. `error` says in a line why there is no `answer`.
+    """One measured run. `error` says in a line why there is no `timing`.
 
     Memory includes loading; `executor_memory_bytes` is that of one executor with its Python workers, 0 in local mode.
     """
@@ -52,15 +52,15 @@ class Measurement:
     n_windows: int
     peak_memory_bytes: int
     executor_memory_bytes: int
-    answer: Answer | None = None
+    timing: Timing | None = None
     error: str = ""
 
     @property
     def elapsed_s(self) -> float:
         """Raises ValueError for a measurement that failed."""
-        if self.answer is None:
+        if self.timing is None:
             raise ValueError(f"{self.series}, {self.case} was not measured: {self.error}")
-        return self.answer.elapsed_s
+        return self.timing.elapsed_s
 
     @property
     def pieces_per_s(self) -> float:
@@ -77,11 +77,11 @@ class Measurement:
 
 def measure(trial: Trial, *, number: int) -> Measurement:
     """Measure once, in a new process; a failure is a measurement that says so, and the others go on."""
-    answer, error = None, ""
+    timing, error = None, ""
     with watching_memory() as memory:
         try:
-            answer = run(trial, number=number)
-        except RunError as failure:
+            timing = run(trial, number=number)
+        except (RunError, ClusterError) as failure:
             error = str(failure).splitlines()[0]
     return Measurement(
         series=trial.series,
@@ -93,23 +93,23 @@ def measure(trial: Trial, *, number: int) -> Measurement:
         n_windows=trial.n_windows,
         peak_memory_bytes=memory.peak_bytes,
         executor_memory_bytes=memory.executor_bytes,
-        answer=answer,
+        timing=timing,
         error=error,
     )
 
 
-def run(trial: Trial, *, number: int) -> Answer:
+def run(trial: Trial, *, number: int) -> Timing:
     """Raises RunError where the process fails, or a row is left without a vector."""
     name = f"{trial.series}-{trial.case}-{number}".replace(" ", "-")
     with tempfile.TemporaryDirectory() as folder, master_of(trial, Path(folder)) as master:
-        job_file, answer_file = Path(folder, "job.json"), Path(folder, "answer.json")
+        job_file, timing_file = Path(folder, "job.json"), Path(folder, "timing.json")
         job_file.write_text(replace(trial.job, master=master).to_json(), encoding="utf-8")
-        command = [sys.executable, "-m", "benchmarks.worker", str(job_file), str(answer_file)]
+        command = [sys.executable, "-m", "benchmarks.worker", str(job_file), str(timing_file)]
         run_logged(command, log=trial.job.store.logs / f"{name}.log", limit_s=LIMIT_S)
-        answer = Answer(**json.loads(answer_file.read_text(encoding="utf-8")))
-    if answer.rows != trial.n_rows:
-        raise RunError(f"{answer.rows} of {trial.n_rows} rows got a vector")
-    return answer
+        timing = Timing(**json.loads(timing_file.read_text(encoding="utf-8")))
+    if timing.rows != trial.n_rows:
+        raise RunError(f"{timing.rows} of {trial.n_rows} rows got a vector")
+    return timing
 
 
 @contextmanager

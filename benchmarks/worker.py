@@ -1,4 +1,4 @@
-"""The process that makes one measurement: `python -m benchmarks.worker JOB.json ANSWER.json`."""
+"""The process that makes one measurement: `python -m benchmarks.worker JOB.json TIMING.json`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.contenders import find_contender
-from benchmarks.job import Answer, Job
+from benchmarks.job import Job, Timing
 
 
 def main() -> None:
-    job_file, answer_file = map(Path, sys.argv[1:])
-    answer = run(Job.from_json(job_file.read_text(encoding="utf-8")))
-    answer_file.write_text(json.dumps(asdict(answer)), encoding="utf-8")
+    job_file, timing_file = map(Path, sys.argv[1:])
+    timing = run(Job.from_json(job_file.read_text(encoding="utf-8")))
+    timing_file.write_text(json.dumps(asdict(timing)), encoding="utf-8")
 
 
-def run(job: Job) -> Answer:
+def run(job: Job) -> Timing:
     # Before anything starts a thread: JVMs and engines count the processors that they may use.
     os.sched_setaffinity(0, job.cpus)
     begin = time.perf_counter()
@@ -29,7 +29,7 @@ def run(job: Job) -> Answer:
     warm = time.perf_counter()
     rows = running.embed(job.rows)
     end = time.perf_counter()
-    return Answer(
+    return Timing(
         rows=rows,
         load_s=loaded - begin,
         warm_up_s=warm - loaded,

@@ -31,6 +31,8 @@ def manifest_of(
         annotator={"tensorflow": "LongformerEmbeddings", "onnx": "RoBertaEmbeddings"}[engine],
         max_pieces=max_pieces,
         width=width,
+        outputs={"mean": width, "max": width},
+        selects_outputs=False,
         vocab_size=vocab_size,
         cls_id=0,
         sep_id=2,

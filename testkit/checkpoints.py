@@ -1,14 +1,13 @@
-"""Small random checkpoints, saved as transformers saves them."""
+"""Random checkpoints, saved as transformers saves them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
-from transformers import LongformerConfig, LongformerForMaskedLM, PreTrainedTokenizerFast
+from transformers import LongformerConfig, LongformerForMaskedLM, PreTrainedModel
 
-from testkit.echo import train_tokenizer
+from testkit.tokenizers import for_transformers, train_tokenizer
 
 TEXTS = ["the patient was seen in the clinic", "blood pressure 120/80, he's well", "no acute distress was noted today"]
 
@@ -21,8 +20,10 @@ def random_checkpoint(
     positions: int = 200,
     **settings: object,
 ) -> Path:
-    """A checkpoint with its tokenizer, by default a small one; `settings` go to LongformerConfig."""
-    tokenizer_json = tokenizer_json or train_tokenizer(TEXTS, vocab_size=vocab_size)
+    """A small checkpoint that shows what an export gets wrong; `settings` are fields of LongformerConfig.
+
+    Weights are large, so that a wrong mask shows, and no bias is 0, so that a forgotten one does.
+    """
     config = LongformerConfig(
         **{
             "vocab_size": vocab_size,
@@ -33,23 +34,26 @@ def random_checkpoint(
             "max_position_embeddings": positions,
             "attention_window": [8, 20],
             "type_vocab_size": 2,
-            "initializer_range": 0.2,  # large, so that a wrong mask shows
+            "initializer_range": 0.2,
             **settings,
         }
     )
-    torch.manual_seed(0)
-    model = LongformerForMaskedLM(config)
-    with torch.no_grad():  # biases of 0, as transformers makes them, would hide an export that forgets them
+    model = random_model(config)
+    with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() == 1:
                 parameter += 0.2 * torch.randn_like(parameter)
+    return save_checkpoint(model, folder, tokenizer_json or train_tokenizer(TEXTS, vocab_size=vocab_size))
+
+
+def random_model(config: LongformerConfig) -> LongformerForMaskedLM:
+    """The same weights every time."""
+    torch.manual_seed(0)
+    return LongformerForMaskedLM(config)
+
+
+def save_checkpoint(model: PreTrainedModel, folder: Path, tokenizer_json: str) -> Path:
+    """Write the model and its tokenizer into `folder`, which is returned."""
     model.save_pretrained(folder)
-    specials = {
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-        "pad_token": "<pad>",
-        "unk_token": "<unk>",
-        "mask_token": "<mask>",
-    }
-    PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(tokenizer_json), **specials).save_pretrained(folder)
+    for_transformers(tokenizer_json).save_pretrained(folder)
     return folder

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import pyspark
 
-from benchmarks.errors import RunError
+from sparkclin.errors import SparkclinError
 
 HOST = "127.0.0.1"
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -35,7 +35,7 @@ LOG_TAIL = 40
 """How many lines of a log a failure shows."""
 
 
-class ClusterError(RunError):
+class ClusterError(SparkclinError):
     """The cluster did not come up, or a driver on it failed; says where the logs are and how they end."""
 
 
@@ -219,6 +219,6 @@ def _tail(text: str) -> str:
 
 
 def _read_json(url: str) -> dict[str, object]:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        value: dict[str, object] = json.load(answer)
+    with urllib.request.urlopen(url, timeout=10) as response:
+        value: dict[str, object] = json.load(response)
     return value

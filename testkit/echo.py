@@ -1,20 +1,18 @@
-"""A tiny bundle whose vectors show what Spark NLP fed the model."""
+"""A tiny bundle whose vectors show the ids that Spark NLP sent to the model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pyspark.sql import SparkSession
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer
 
 from sparkclin.models.bundle import TOKENIZER_FILE, Bundle
 from sparkclin.models.repository import ModelRepository
-from sparkclin.wire.packed import Vocabulary
+from sparkclin.wire.tags import Vocabulary
 from testkit.bundles import CREATED, manifest_of
 
-SPECIAL_PIECES = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # the first five ids, as in RoBERTa
 SAMPLE_TEXTS = ("The patient has fever and cough.", "He denies chest pain; no dyspnoea.", "BP 120/80, pulse 72.")
 
 
@@ -54,19 +52,3 @@ def build_echo_bundle(
         staged, name=name, engine=engine, created=created, max_pieces=max_pieces, vocab_size=vocab_size
     )
     return ModelRepository(root).register(staged, manifest)
-
-
-def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 400) -> str:
-    """The tokenizer.json of a small byte-level BPE of RoBERTa's kind."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=SPECIAL_PIECES,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
-    return str(tokenizer.to_str())

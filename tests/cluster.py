@@ -1,4 +1,4 @@
-"""The standalone cluster of benchmarks/cluster.py, once for all tests that need one."""
+"""The standalone cluster of testkit/cluster.py, once for all tests that need one."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from pyspark.sql import SparkSession
 
 import sparkclin
 from sparkclin.spark.session import BATCH_SETTING
-from testkit.echo import SAMPLE_TEXTS, build_echo_bundle, train_tokenizer
+from testkit.echo import SAMPLE_TEXTS, build_echo_bundle
+from testkit.tokenizers import train_tokenizer
 
 pytest_plugins = ["tests.cluster"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -14,11 +13,11 @@ from typing import Any
 import pyarrow.dataset
 import pytest
 import yaml
-from moto.server import ThreadedMotoServer
-from pyarrow.fs import S3FileSystem
 
+from evaluation.notes import packaged_notes
 from pipelines import embed_notes
-from testkit.cluster import HOST, MASTER, standalone_cluster, worker_command
+from testkit.cluster import MASTER, standalone_cluster, worker_command
+from testkit.s3 import S3Server, s3_server
 
 ROOT = Path(__file__).parents[1]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
@@ -112,15 +111,12 @@ def jars(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An S3 server on loopback; yields its address. The keys are in the environment, as in the compose file."""
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """With the compose file's keys in the environment."""
     for key, value in services()["store"]["environment"].items():
         monkeypatch.setenv(key, value)
-    server = ThreadedMotoServer(ip_address=HOST, port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3_server() as server:
+        yield server
 
 
 @pytest.mark.cluster
@@ -132,8 +128,8 @@ def test_the_image_gets_every_jar_once(jars: list[Path]) -> None:
 
 
 @pytest.mark.cluster
-def test_the_same_topology_embeds_the_sample_notes(jars: list[Path], store: str, tmp_path: Path) -> None:
-    at_home = {"spark://master:7077": "", "http://store:8333": store}
+def test_the_same_topology_embeds_the_sample_notes(jars: list[Path], store: S3Server, tmp_path: Path) -> None:
+    at_home = {"spark://master:7077": "", "http://store:8333": store.url}
     run_as_compose_does("notes", at_home)
     run_as_compose_does("notes", at_home)  # a second `docker compose up` starts over
     conf = tmp_path / "conf"
@@ -151,9 +147,9 @@ def test_the_same_topology_embeds_the_sample_notes(jars: list[Path], store: str,
         cluster.spark_submit([f"--conf=spark.jars.ivy={tmp_path / 'ivy'}", *arguments], conf_folder=conf)
     assert not (tmp_path / "ivy").exists()
 
-    vectors = pyarrow.dataset.dataset(f"{BUCKET}/vectors", filesystem=file_system(store), format="parquet").to_table()
-    notes = (ROOT / "sparkclin" / "demo" / "notes.jsonl").read_text(encoding="utf-8").splitlines()
-    assert sorted(vectors["note_id"].to_pylist()) == sorted(json.loads(note)["note_id"] for note in notes)
+    written = pyarrow.dataset.dataset(f"{BUCKET}/vectors", filesystem=store.file_system(), format="parquet")
+    vectors = written.to_table()
+    assert sorted(vectors["note_id"].to_pylist()) == sorted(note.note_id for note in packaged_notes())
     assert vectors["vector"].null_count == 0
 
 
@@ -177,8 +173,3 @@ def translated(command: list[str], replacements: dict[str, str]) -> list[str]:
     for name, here in replacements.items():
         command = [part.replace(name, here) for part in command]
     return command
-
-
-def file_system(store: str) -> S3FileSystem:
-    scheme, address = store.split("://")
-    return S3FileSystem(endpoint_override=address, scheme=scheme, region="us-east-1")

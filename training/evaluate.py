@@ -26,8 +26,9 @@ from transformers import (
     set_seed,
 )
 
-from training.notes import read_notes, split_notes
+from evaluation.notes import read_notes
 from training.rows import EncodedNotes, encode_notes
+from training.split import split_notes
 
 IGNORED = -100
 MASKED_SHARE = 0.15
@@ -35,7 +36,7 @@ MASKED_SHARE = 0.15
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutLoss:
-    """Nats a masked piece. `untrained` is a model of the same configuration with fresh weights; `unigram` predicts
+    """Nats per masked piece. `untrained` is a model of the same configuration with fresh weights; `unigram` predicts
     every piece by its share of the training pieces (one added to each count)."""
 
     notes: int
@@ -82,7 +83,7 @@ def usable_positions(config: LongformerConfig) -> int:
 def mask_rows(
     notes: EncodedNotes, tokenizer: PreTrainedTokenizerBase, *, max_length: int, seed: int
 ) -> Iterator[MaskedRow]:
-    """One row a note, or several of at most `max_length` pieces with `<s>` and `</s>` on each."""
+    """One row per note, or several of at most `max_length` pieces with `<s>` and `</s>` on each."""
     collate = DataCollatorForLanguageModeling(tokenizer, mlm_probability=MASKED_SHARE, seed=seed)
     for index in range(len(notes.ends)):
         content = notes.note(index)[1:-1].tolist()

@@ -42,10 +42,11 @@ from transformers import (
 )
 from transformers.models.longformer.modeling_longformer import LongformerMaskedLMOutput
 
+from evaluation.notes import read_notes
 from sparkclin.errors import OptionError
 from training.evaluate import IGNORED, HeldOutLoss, evaluate, usable_positions
-from training.notes import read_notes, split_notes
 from training.rows import EncodedNotes, PackedRows, encode_notes
+from training.split import split_notes
 from training.tokenizer import save_tokenizer
 
 RECORD_FILE = "training.json"

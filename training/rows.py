@@ -54,7 +54,7 @@ def encode_notes(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> En
 class PackedRows(Dataset[dict[str, torch.Tensor]]):
     """Row `i` of a training run: `length` pieces cut from the notes laid end to end.
 
-    Each pass over the notes lays them out in another order and cuts at other places, so that in time a piece is seen at
+    Each pass over the notes lays them out in another order and cuts elsewhere, so that in time a piece is seen at
     every position up to `length`. The end of a pass joins its beginning. Rows depend on `seed` and `i` alone, so a
     resumed run reads on where it stopped. Read them in order: only the layouts of two passes are kept.
     """
@@ -82,9 +82,9 @@ class PackedRows(Dataset[dict[str, torch.Tensor]]):
     def _pieces(self, index: int) -> Ids:
         pass_number, row = divmod(index, self._rows_per_pass)
         layout = self._layout(pass_number)
-        places = (layout.first + row * self._length + np.arange(self._length)) % len(self._notes.pieces)
-        slots = np.searchsorted(layout.ends, places, side="right")
-        pieces: Ids = self._notes.pieces[places + layout.shifts[slots]]
+        positions = (layout.first + row * self._length + np.arange(self._length)) % len(self._notes.pieces)
+        slots = np.searchsorted(layout.ends, positions, side="right")
+        pieces: Ids = self._notes.pieces[positions + layout.shifts[slots]]
         return pieces
 
     def _lay_out(self, pass_number: int) -> _Layout:
@@ -97,8 +97,8 @@ class PackedRows(Dataset[dict[str, torch.Tensor]]):
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """One pass: `first` the place where row 0 begins; of each note in the pass's order, where it ends and how far from
-    there its pieces lie in `EncodedNotes.pieces`. Both arrays (notes,) int64."""
+    """One pass: `first` the position where row 0 begins; of each note in the pass's order, where it ends and how far
+    from there its pieces lie in `EncodedNotes.pieces`. Both arrays (notes,) int64."""
 
     first: int
     ends: npt.NDArray[np.int64]

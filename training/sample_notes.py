@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from evaluation.notes import Note, read_notes
 from sparkclin.errors import OptionError
-from training.notes import Note, read_notes, split_notes
+from training.split import split_notes
 
 LONGEST = 5
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, RobertaTokenizer
 
+from evaluation.notes import read_notes
 from sparkclin.errors import OptionError
-from training.notes import read_notes, split_notes
+from training.split import split_notes
 
 FIRST_SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
 MASK = "<mask>"

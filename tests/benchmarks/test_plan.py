@@ -7,13 +7,13 @@ from pathlib import Path
 import pyarrow.dataset
 import pytest
 
-from benchmarks.checkpoint import TINY
 from benchmarks.contenders import CONTENDERS, NOMINAL_GFLOPS, OURS, STOCK
 from benchmarks.job import Job, Store
-from benchmarks.material import read_material
 from benchmarks.plan import Effort, Planner, doubling
+from benchmarks.shape import TINY
 from benchmarks.trials import Trial
 from benchmarks.workloads import LONG, NOTES, SENTENCES
+from testkit.material import read_material
 
 
 @pytest.fixture

@@ -47,4 +47,4 @@ def test_the_table_has_shares_and_what_a_piece_takes() -> None:
     assert lines[0] == ["share of the time", "notes fp32", "notes int8"]
     assert [LINEAR, "90%", "100%"] in lines
     assert [ATTENTION, "0%", "0%"] in lines
-    assert lines[-1] == ["µs a piece and thread", "1,000", "50"]
+    assert lines[-1] == ["µs per piece and thread", "1,000", "50"]

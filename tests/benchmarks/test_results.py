@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.checkpoint import BASE
-from benchmarks.job import Answer
+from benchmarks.job import Timing
 from benchmarks.machine import Machine, MatrixRate
 from benchmarks.plot import COMPARISON_FILE, SCALING_FILE, write_plots
 from benchmarks.report import column, to_text
 from benchmarks.results import RESULTS_FILE, Results, WorkloadFacts
+from benchmarks.shape import BASE
 from benchmarks.targets import FP32, LIMIT, TARGETS, Target, verdict
 from benchmarks.trials import Measurement
 
@@ -21,7 +21,7 @@ MACHINE = Machine(cpu="a processor", cores=2, features=("avx2",), memory_gb=16, 
 
 
 def measurement(series: str, case: str, number: int, *, elapsed_s: float, error: str = "") -> Measurement:
-    answer = Answer(rows=10, load_s=5, warm_up_s=1, elapsed_s=elapsed_s, settings={})
+    timing = Timing(rows=10, load_s=5, warm_up_s=1, elapsed_s=elapsed_s, settings={})
     return Measurement(
         series=series,
         case=case,
@@ -32,13 +32,13 @@ def measurement(series: str, case: str, number: int, *, elapsed_s: float, error:
         n_windows=10,
         peak_memory_bytes=3 * 2**30,
         executor_memory_bytes=0,
-        answer=None if error else answer,
+        timing=None if error else timing,
         error=error,
     )
 
 
 def results_of(*measurements: Measurement) -> Results:
-    facts = WorkloadFacts(rows=100, mean_pieces=100, longest=200, flops_a_piece=1e8)
+    facts = WorkloadFacts(rows=100, mean_pieces=100, longest=200, flops_per_piece=1e8)
     return Results(
         started="",
         finished="",
@@ -162,7 +162,7 @@ def test_results_json_has_every_measurement(results: Results, tmp_path: Path) ->
     results.write(tmp_path / "out")
     written = json.loads((tmp_path / "out" / RESULTS_FILE).read_text(encoding="utf-8"))
     assert len(written["measurements"]) == 8
-    assert written["measurements"][0]["answer"]["elapsed_s"] == 10
+    assert written["measurements"][0]["timing"]["elapsed_s"] == 10
     assert written["machine"]["cpu"] == "a processor"
 
 

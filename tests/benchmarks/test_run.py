@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks import stock
-from benchmarks.checkpoint import TINY
 from benchmarks.contenders import CONTENDERS, OURS, STOCK, needs_nothing
 from benchmarks.errors import RunError
 from benchmarks.job import Store
-from benchmarks.ours import models_folder
+from benchmarks.ours import hash_sources, models_folder
 from benchmarks.plan import SCALING
-from benchmarks.run import Options, is_ready, scaled_contender
+from benchmarks.run import RunOptions, is_ready, scaled_contender
+from benchmarks.shape import TINY
 from sparkclin.errors import OptionError
 
 
@@ -23,16 +23,16 @@ def store_in(folder: Path) -> Store:
 
 
 def test_everything_is_measured_where_nothing_is_asked() -> None:
-    assert Options().contenders == list(CONTENDERS)
-    assert Options().scaling == SCALING
+    assert RunOptions().contenders == list(CONTENDERS)
+    assert RunOptions().scaling == SCALING
 
 
 def test_only_what_is_asked_is_measured_in_the_order_of_the_table() -> None:
-    options = Options(only=("sparkclin onnx int8", "stock"))
+    options = RunOptions(only=("sparkclin onnx int8", "stock"))
     assert [contender.name for contender in options.contenders] == ["stock", "sparkclin onnx int8"]
     assert options.scaling == ()
-    assert Options(only=("windows", "cores")).scaling == ("cores", "windows")
-    assert Options(only=("scaling",)).scaling == SCALING
+    assert RunOptions(only=("windows", "cores")).scaling == ("cores", "windows")
+    assert RunOptions(only=("scaling",)).scaling == SCALING
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_only_what_is_asked_is_measured_in_the_order_of_the_table() -> None:
 )
 def test_wrong_options_are_refused(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        Options(**wrong)  # type: ignore[arg-type]
+        RunOptions(**wrong)  # type: ignore[arg-type]
 
 
 def test_a_contender_that_lacks_something_is_left_out_with_the_reason(
@@ -60,7 +60,7 @@ def test_the_fastest_of_ours_that_can_be_prepared_is_scaled(tmp_path: Path, monk
     broken = replace(OURS[0], name="fastest", prepare=fail)
     monkeypatch.setattr("benchmarks.run.OURS", [slow, fast, broken])
     missing: dict[str, str] = {}
-    assert scaled_contender(Options(only=("scaling",)), store_in(tmp_path), missing) == fast
+    assert scaled_contender(RunOptions(only=("scaling",)), store_in(tmp_path), missing) == fast
     assert set(missing) == {"fastest"}
 
 
@@ -71,3 +71,19 @@ def test_bundles_of_an_earlier_exporter_are_not_kept(tmp_path: Path) -> None:
     folder.mkdir()
     assert models_folder(tmp_path) == folder
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_an_exporter_is_known_by_all_of_its_sources(tmp_path: Path) -> None:
+    (tmp_path / "export" / "graph").mkdir(parents=True)
+    sources = [tmp_path / "export" / "graph" / "onnx.py", tmp_path / "engines.py"]
+    hashes: set[str] = set()
+    for source in (*sources, *sources):
+        source.write_text(f"# version {len(hashes)}")
+        sources[1].touch()
+        hashes.add(hash_sources(tmp_path, ["export", "engines.py"]))
+    assert len(hashes) == 4
+
+
+def test_an_exporter_that_has_moved_is_not_forgotten(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="export has no Python files"):
+        hash_sources(tmp_path, ["export"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.material import CHECKOUT
+from testkit.material import CHECKOUT
 
 pytestmark = [pytest.mark.slow, pytest.mark.export]
 
@@ -23,7 +23,7 @@ def test_smoke(tmp_path: Path) -> None:
     results = json.loads((out / "results.json").read_text(encoding="utf-8"))
     measured = {measurement["contender"]: measurement for measurement in results["measurements"]}
     assert set(measured) == {"transformers fp32", "onnxruntime fp32", "sparkclin onnx fp32"}
-    assert all(m["answer"]["rows"] == m["n_rows"] > 0 for m in measured.values())
+    assert all(m["timing"]["rows"] == m["n_rows"] > 0 for m in measured.values())
     # A JVM with its Python workers; the raw engine is a single process.
     assert all(m["peak_memory_bytes"] > (2**29 if "onnxruntime" not in name else 2**26) for name, m in measured.items())
     assert (out / "results.png").is_file()

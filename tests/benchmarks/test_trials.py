@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
-from benchmarks.checkpoint import TINY
 from benchmarks.errors import RunError
 from benchmarks.job import Job, Store
 from benchmarks.process import EXECUTOR_CLASS, PeakMemory, run_logged
+from benchmarks.shape import TINY
 from benchmarks.trials import Trial, in_rounds, measure
 
 
@@ -38,7 +40,7 @@ def test_cases_of_a_series_take_turns(tmp_path: Path) -> None:
 
 def test_a_failure_is_a_measurement_that_names_its_log(tmp_path: Path) -> None:
     found = measure(trial(tmp_path, case="nobody"), number=1)
-    assert found.answer is None
+    assert found.timing is None
     assert "ended with status 1" in found.error
     log = tmp_path / "logs" / "notes-nobody-1.log"
     assert str(log) in found.error
@@ -60,16 +62,23 @@ HELD = 200 * 2**20
 HOLDING = f"held = bytearray({HELD}); held[::4096] = b'x' * len(held[::4096]); print('ready'); input()"
 
 
-def memory_with_child(*arguments: str) -> PeakMemory:
-    """Sampled while a child holds HELD bytes, and once more after it ended."""
-    memory = PeakMemory()
+@contextmanager
+def holding_child(*arguments: str) -> Iterator[None]:
+    """A process that holds HELD bytes until left."""
     with subprocess.Popen(
         [sys.executable, "-uc", HOLDING, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        memory.sample()
+        yield
         child.communicate("\n")
+
+
+def memory_with_child(*arguments: str) -> PeakMemory:
+    """Sampled while a child holds HELD bytes, and once more after it ended."""
+    memory = PeakMemory()
+    with holding_child(*arguments):
+        memory.sample()
     memory.sample()
     return memory
 
@@ -78,6 +87,14 @@ def test_memory_of_children_counts_and_our_own_does_not() -> None:
     ours = bytearray(4 * HELD)
     ours[::4096] = b"x" * len(ours[::4096])
     memory = memory_with_child()
+    assert HELD <= memory.peak_bytes < 2 * HELD
+    assert memory.executor_bytes == 0
+
+
+def test_memory_of_what_ran_before_does_not_count() -> None:
+    """Such as the JVM of the tests' own Spark session."""
+    with holding_child(), holding_child(EXECUTOR_CLASS):
+        memory = memory_with_child()
     assert HELD <= memory.peak_bytes < 2 * HELD
     assert memory.executor_bytes == 0
 

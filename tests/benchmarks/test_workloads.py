@@ -10,21 +10,20 @@ import pyarrow.dataset
 import pytest
 from tokenizers import Tokenizer
 
-from benchmarks.material import Material, read_material
 from benchmarks.workloads import (
     LONG,
     N_LONG,
     NOTES,
     SENTENCE_PIECES,
     SENTENCES,
-    Row,
+    CountedText,
     deal,
     make_rows,
     sample,
     texts_of,
     write_rows,
 )
-from tests.material import mtsamples, roberta_tokenizer_json
+from testkit.material import Material, mtsamples, read_material, roberta_tokenizer_json
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +31,11 @@ def demo() -> Material:
     return read_material(Path("not there"))
 
 
-def rows_of(*lengths: int) -> list[Row]:
-    return [Row(note_id=str(index), text=f"text {index}", n_pieces=n) for index, n in enumerate(lengths)]
+def rows_of(*lengths: int) -> list[CountedText]:
+    return [CountedText(note_id=str(index), text=f"text {index}", n_pieces=n) for index, n in enumerate(lengths)]
 
 
-def count(row: Row, tokenizer: Tokenizer) -> int:
+def count(row: CountedText, tokenizer: Tokenizer) -> int:
     return len(tokenizer.encode(row.text, add_special_tokens=False).ids)
 
 

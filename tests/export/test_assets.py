@@ -7,7 +7,7 @@ from export import assets
 from export.errors import CheckpointError
 from sparkclin.wire import codes
 from testkit.checkpoints import TEXTS
-from testkit.echo import train_tokenizer
+from testkit.tokenizers import train_tokenizer
 
 TOKENIZER = train_tokenizer(TEXTS)
 

@@ -25,7 +25,7 @@ from sparkclin.errors import OptionError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository
 from testkit.checkpoints import TEXTS, random_checkpoint
-from tests.material import roberta_tokenizer_json
+from testkit.material import roberta_tokenizer_json
 
 pytestmark = pytest.mark.slow
 NAME = "clinical_longformer"

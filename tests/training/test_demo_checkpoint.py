@@ -11,8 +11,9 @@ import pytest
 
 transformers = pytest.importorskip("transformers", reason="needs the train extra")
 
-from training.notes import is_held_out, read_notes  # noqa: E402
+from evaluation.notes import read_notes  # noqa: E402
 from training.pretrain import RECORD_FILE, TrainingRecord  # noqa: E402
+from training.split import is_held_out  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / "training" / "demo_checkpoint"

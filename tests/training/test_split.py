@@ -1,16 +1,13 @@
-"""Reading notes, and which of them are kept from training."""
+"""Which notes are kept from training, and which of those ship as samples."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-import pandas as pd
 import pytest
 
-from sparkclin.errors import InputError, OptionError
-from training.notes import Note, is_held_out, read_notes, split_notes
+from evaluation.notes import Note
+from sparkclin.errors import OptionError
 from training.sample_notes import LONGEST, choose
+from training.split import is_held_out, split_notes
 
 NOTES = [Note(note_id=str(number), text="stable") for number in range(2000)]
 
@@ -43,35 +40,6 @@ def test_a_note_stays_where_it_is_when_others_go() -> None:
 def test_share_must_leave_something_to_train_on(share: float) -> None:
     with pytest.raises(OptionError, match=str(share)):
         split_notes(NOTES, held_out=share)
-
-
-def test_the_three_kinds_of_file_read_alike(tmp_path: Path) -> None:
-    records = [{"note_id": "1", "text": "Alert."}, {"note_id": "2", "text": "  "}, {"note_id": "3", "text": "Fébrile."}]
-    (tmp_path / "n.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    pd.DataFrame(records).to_parquet(tmp_path / "n.parquet")
-    (tmp_path / "n.txt").write_text("".join(record["text"] + "\n" for record in records), encoding="utf-8")
-    expected = [Note(note_id="1", text="Alert."), Note(note_id="3", text="Fébrile.")]
-    assert [read_notes(tmp_path / name) for name in ("n.jsonl", "n.parquet", "n.txt")] == [expected] * 3
-
-
-def test_repeated_ids_are_counted(tmp_path: Path) -> None:
-    file = tmp_path / "n.jsonl"
-    file.write_text('{"note_id": 1, "text": "a"}\n' * 3, encoding="utf-8")
-    with pytest.raises(InputError, match="2 notes"):
-        read_notes(file)
-
-
-def test_a_missing_column_is_named_by_line_and_without_text(tmp_path: Path) -> None:
-    file = tmp_path / "n.jsonl"
-    file.write_text('{"note_id": 1, "text": "a"}\n{"id": 2, "text": "secret"}\n', encoding="utf-8")
-    with pytest.raises(InputError, match=r"line 2 has no note_id") as raised:
-        read_notes(file)
-    assert "secret" not in str(raised.value)
-
-
-def test_an_unknown_kind_of_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"n\.docx"):
-        read_notes(tmp_path / "n.docx")
 
 
 def test_samples_have_the_longest_and_every_specialty() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.checkpoint import BASE, TINY, make_checkpoint
-from benchmarks.material import SHARED, read_material
+from benchmarks.shape import BASE, TINY, make_checkpoint
+from testkit.material import SHARED, read_material
 
 
 def test_the_base_model_is_of_clinical_longformers_size() -> None:
@@ -35,15 +35,15 @@ def test_a_window_holds_what_the_positions_leave() -> None:
 def test_a_piece_costs_its_projections_and_its_neighbours() -> None:
     shape = replace(BASE, layers=1, width=2, inner=3, window=4)
     projections = 2 * (2 * 2) * 4 + 2 * (2 * 3) * 2
-    assert shape.flops_a_piece([1]) == projections + 4 * 2 * 1
-    assert shape.flops_a_piece([100]) == projections + 4 * 2 * 5
+    assert shape.flops_per_piece([1]) == projections + 4 * 2 * 1
+    assert shape.flops_per_piece([100]) == projections + 4 * 2 * 5
     # Of four pieces one has one neighbour and three have three.
-    assert shape.flops_a_piece([1, 3]) == projections + 4 * 2 * (1 * 1 + 3 * 3) / 4
+    assert shape.flops_per_piece([1, 3]) == projections + 4 * 2 * (1 * 1 + 3 * 3) / 4
 
 
 @pytest.mark.parametrize(("n_pieces", "limit"), [(22, 1110), (4094, 1000)])
 def test_the_cost_gives_the_limits_that_were_calculated_before(n_pieces: int, limit: int) -> None:
-    assert 189e9 / BASE.flops_a_piece([n_pieces]) == pytest.approx(limit, rel=0.01)
+    assert 189e9 / BASE.flops_per_piece([n_pieces]) == pytest.approx(limit, rel=0.01)
 
 
 @pytest.mark.export

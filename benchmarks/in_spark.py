@@ -51,7 +51,7 @@ def running(
 
 
 def read_rows(spark: SparkSession, folder: Path) -> DataFrame:
-    """(note_id, text), one partition a file; Spark by itself would put small files into one partition."""
+    """(note_id, text), one partition per file; Spark by itself would put small files into one partition."""
     reader = spark.read.schema(ROW_SCHEMA)
     files = (reader.parquet(str(file)).coalesce(1) for file in sorted(folder.iterdir()))
     return reduce(lambda frame, other: frame.unionAll(other), files)

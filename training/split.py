@@ -6,10 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.notes import Note, read_notes
+from evaluation.notes import Note
 from sparkclin.errors import OptionError
-
-__all__ = ["Note", "Split", "is_held_out", "read_notes", "split_notes"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.in_spark import open_session, running
 from benchmarks.job import Job, Running
-from benchmarks.spark import open_session, running
 from benchmarks.workloads import SENTENCES
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ BATCH = {SENTENCES: 8}
 """Rows in a forward pass, 1 where it is not said: the model pads every row to a multiple of its window, 512, so that a
 sentence costs as much as 512 pieces and one longer row fills the processor by itself."""
 
-THREADS_A_TASK = 1
+THREADS_PER_TASK = 1
 """A task has one core."""
 
 
@@ -40,7 +40,7 @@ def start(job: Job, dtype: str) -> Running:
     def vectors(rows: DataFrame) -> DataFrame:
         return rows.withColumn("vector", mean_vector("text"))
 
-    settings = {"batch": str(batch), "torch threads": str(THREADS_A_TASK), "dtype": dtype}
+    settings = {"batch": str(batch), "torch threads": str(THREADS_PER_TASK), "dtype": dtype}
     return running(open_session(job), vectors, vector=F.col("vector"), settings=settings)
 
 
@@ -49,7 +49,7 @@ def load(checkpoint: Path, dtype: str) -> Callable[[npt.NDArray[Any]], npt.NDArr
     import torch
     from transformers import AutoTokenizer, LongformerModel
 
-    torch.set_num_threads(THREADS_A_TASK)
+    torch.set_num_threads(THREADS_PER_TASK)
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     model = LongformerModel.from_pretrained(checkpoint, add_pooling_layer=False, dtype=getattr(torch, dtype)).eval()
     longest = model.config.max_position_embeddings - 2

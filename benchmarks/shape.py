@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from sparkclin.text.windows import default_stride
 
-from sparkclin.tasks.embed import EmbedOptions
-
-SEED = 0
 STANDARD_DEVIATION = 0.02
 PAD_ID = 1
 SPECIAL_POSITIONS = 2
@@ -37,14 +34,14 @@ class Shape:
 
     @property
     def stride(self) -> int:
-        """Pieces that two windows share: embed()'s default, or as large a share of a smaller window."""
-        return EmbedOptions.stride * self.max_pieces // EmbedOptions.max_pieces
+        """Pieces that two windows share: embed()'s default."""
+        return default_stride(self.max_pieces)
 
-    def flops_a_piece(self, lengths: Sequence[int]) -> float:
-        """Floating point operations of the matrix products, a piece, over rows of so many pieces.
+    def flops_per_piece(self, lengths: Sequence[int]) -> float:
+        """Floating point operations of the matrix products per piece, over rows of these lengths.
 
-        A piece and layer: four projections of width × width, two of width × inner, and scores and weighted sum over as
-        many neighbours as the window or the row has. The two special pieces of a row count as nobody's work.
+        Per piece and layer: four projections of width × width, two of width × inner, and scores and weighted sum over
+        as many neighbours as the window or the row has. The two special pieces of a row are not counted.
         """
         projections = 2 * (4 * self.width**2 + 2 * self.width * self.inner)
         attention = sum(4 * self.width * min(self.window + 1, n) * n for n in lengths) / sum(lengths)
@@ -62,8 +59,9 @@ def make_checkpoint(folder: Path, *, shape: Shape, tokenizer_json: str) -> None:
     """Write a checkpoint as transformers saves it, whole or not at all; one that is there already is left alone."""
     if folder.is_dir():
         return
-    import torch
-    from transformers import LongformerConfig, LongformerForMaskedLM, PreTrainedTokenizerFast
+    from transformers import LongformerConfig
+
+    from testkit.checkpoints import random_model, save_checkpoint
 
     config = LongformerConfig(
         num_hidden_layers=shape.layers,
@@ -83,15 +81,5 @@ def make_checkpoint(folder: Path, *, shape: Shape, tokenizer_json: str) -> None:
     )
     staged = folder.with_name(f".{folder.name}.staged")
     shutil.rmtree(staged, ignore_errors=True)
-    torch.manual_seed(SEED)
-    LongformerForMaskedLM(config).save_pretrained(staged)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(tokenizer_json),
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        mask_token="<mask>",
-    )
-    tokenizer.save_pretrained(staged)
+    save_checkpoint(random_model(config), staged, tokenizer_json)
     staged.rename(folder)

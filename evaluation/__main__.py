@@ -1,0 +1,41 @@
+"""How often the nearest notes share a specialty: what document vectors are worth without any training on top.
+
+    python -m evaluation NOTES VECTORS
+
+NOTES has note_id and specialties (a note may have several), VECTORS is parquet with note_id and vector.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from evaluation.notes import read_notes
+from evaluation.retrieval import specialty_accuracy
+from sparkclin.errors import SparkclinError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m evaluation", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("notes", type=Path, help=".jsonl or .parquet with note_id and specialties")
+    parser.add_argument("vectors", type=Path, help="parquet with note_id and vector")
+    options = parser.parse_args(arguments)
+    try:
+        specialties = {note.note_id: note.specialties for note in read_notes(options.notes)}
+        vectors = pd.read_parquet(options.vectors, columns=["note_id", "vector"])
+        print(json.dumps(asdict(specialty_accuracy(vectors, specialties)), indent=2))
+    except SparkclinError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
