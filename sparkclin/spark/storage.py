@@ -1,0 +1,210 @@
+"""Files on the local disk and on every file system that Spark reads: is it there, list, read, write whole.
+
+A location is a local path (`/data/x`, `x`, `file:///data/x`) or a URL (`s3a://bucket/x`, `hdfs://name/x`, `dbfs:/x`).
+Local paths need no Spark session. URLs go through Hadoop's file systems in the JVM of the running session, so they work
+wherever Spark reads and writes; without a session they raise SetupError.
+
+What cannot be read or written raises OSError, as Python's own functions do: FileNotFoundError where nothing is there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from sparkclin.errors import SetupError
+from sparkclin.spark.session import running_session
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+EVERYBODY_READS = 0o644
+OWNER_ONLY = 0o600
+
+
+def is_remote(location: str) -> bool:
+    """Whether `location` is the URL of a file system other than the local disk."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", location)
+    return scheme is not None and scheme[1].lower() != "file"
+
+
+def local_path(location: str) -> Path:
+    """The path on the local disk that a location means which is not remote."""
+    return Path(re.sub(r"^file:/+", "/", location, flags=re.IGNORECASE))
+
+
+def as_url(location: str) -> str:
+    """`location` as Spark takes it: a bare path would mean the cluster's default file system.
+
+    Nothing is percent-encoded, because Hadoop decodes nothing.
+    """
+    return location if is_remote(location) else f"file://{local_path(location).absolute()}"
+
+
+def as_spark_means(spark: SparkSession, path: str) -> str:
+    """A path that a user gives to Spark as a location: a bare one is on the cluster's default file system.
+
+    Raises OSError where Spark knows no such file system.
+    """
+    with _as_os_errors(path):
+        found: Any = _hadoop_path(spark, path)
+        return str(found.getFileSystem(_configuration(spark)).makeQualified(found).toString())
+
+
+def exists(location: str) -> bool:
+    """Whether a file or a folder is there; raises OSError where that cannot be told."""
+    if not is_remote(location):
+        return local_path(location).exists()
+    with _hadoop_file(location) as file:
+        return bool(file.system.exists(file.path))
+
+
+def list_names(location: str) -> list[str]:
+    """The names of the files and folders right below a folder, in order."""
+    if not is_remote(location):
+        return sorted(path.name for path in local_path(location).iterdir())
+    with _hadoop_file(location) as file:
+        return sorted(str(status.getPath().getName()) for status in file.system.listStatus(file.path))
+
+
+def size_of(location: str) -> int:
+    """The bytes of a file, or of all files below a folder."""
+    if is_remote(location):
+        with _hadoop_file(location) as file:
+            return int(file.system.getContentSummary(file.path).getLength())
+    path = local_path(location)
+    if path.is_dir():
+        return sum(below.stat().st_size for below in path.rglob("*") if below.is_file())
+    return path.stat().st_size
+
+
+def read_text(location: str) -> str:
+    """The text (UTF-8) of a file."""
+    if not is_remote(location):
+        return local_path(location).read_text(encoding="utf-8")
+    with _hadoop_file(location) as file:
+        stream = file.system.open(file.path)
+        try:
+            content: bytes = file.jvm.org.apache.commons.io.IOUtils.toByteArray(stream)
+        finally:
+            stream.close()
+    return content.decode("utf-8")
+
+
+def write_text(location: str | Path, text: str, *, mode: int = EVERYBODY_READS) -> None:
+    """Give the file at `location` the content `text` (UTF-8): a reader sees the old content or the new, never a part.
+
+    The text goes to a sibling, which then takes the file's name. `mode` holds before there is any content, on file
+    systems that have permissions; object stores pass over it. A local folder must be there.
+    """
+    if is_remote(str(location)):
+        with _hadoop_file(str(location)) as file:
+            file.write_whole(text.encode("utf-8"), mode=mode)
+    else:
+        _write_local(local_path(str(location)), text, mode=mode)
+
+
+def _write_local(path: Path, text: str, *, mode: int) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # the owner's only, until chmod
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+class _HadoopFile:
+    """A path and its file system in the JVM; what goes wrong there is raised by py4j."""
+
+    def __init__(self, spark: SparkSession, location: str) -> None:
+        self.jvm: Any = spark._jvm
+        self.configuration = _configuration(spark)
+        self.path = _hadoop_path(spark, location)
+        self.system = self.path.getFileSystem(self.configuration)
+
+    def write_whole(self, content: bytes, *, mode: int) -> None:
+        sibling = self.jvm.org.apache.hadoop.fs.Path(self.path.getParent(), f".{self.path.getName()}.{uuid4().hex}")
+        try:
+            stream = self.system.create(sibling, False)
+            try:
+                self.system.setPermission(sibling, self.jvm.org.apache.hadoop.fs.permission.FsPermission(f"{mode:o}"))
+                stream.write(bytearray(content))
+            finally:
+                stream.close()
+            self._rename_over(sibling)
+        except BaseException:
+            with suppress(Exception):
+                self.system.delete(sibling, False)
+            raise
+
+    def _rename_over(self, sibling: Any) -> None:
+        """Give the sibling the file's name."""
+        if self.system.exists(self.path) and self._replaced(sibling):
+            return
+        if not self.system.rename(sibling, self.path):
+            raise OSError(f"{sibling.toString()} could not be renamed to {self.path.getName()}")
+
+    def _replaced(self, sibling: Any) -> bool:
+        """Whether the file system could put the sibling in the file's place in one step; if not, the file is gone."""
+        from py4j.protocol import Py4JJavaError
+
+        hadoop = self.jvm.org.apache.hadoop.fs
+        option = self.jvm.java.lang.Class.forName("org.apache.hadoop.fs.Options$Rename")
+        overwrite = self.jvm.java.lang.reflect.Array.newInstance(option, 1)
+        overwrite[0] = getattr(hadoop, "Options$Rename").OVERWRITE
+        try:
+            context = hadoop.FileContext.getFileContext(self.path.toUri(), self.configuration)
+        except Py4JJavaError as error:
+            if error.java_exception.getClass().getSimpleName() != "UnsupportedFileSystemException":
+                raise
+            self.system.delete(self.path, False)
+            return False
+        context.rename(sibling, self.path, overwrite)
+        return True
+
+
+@contextmanager
+def _hadoop_file(location: str) -> Iterator[_HadoopFile]:
+    """A file of a URL; errors of the JVM leave as OSError. Raises SetupError where no Spark session runs."""
+    spark = running_session()
+    if spark is None:
+        raise SetupError(f"{location} is reached through Spark. Start a session first: sparkclin.spark_session()")
+    with _as_os_errors(location):
+        yield _HadoopFile(spark, location)
+
+
+@contextmanager
+def _as_os_errors(location: str) -> Iterator[None]:
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except Py4JJavaError as error:
+        java: Any = error.java_exception
+        name, message = java.getClass().getSimpleName(), str(java.getMessage()).partition("\n")[0]
+        kind = FileNotFoundError if name == "FileNotFoundException" else OSError
+        raise kind(f"{location}: {name}: {message}") from None
+    except PySparkException as error:  # what PySpark makes of some of Java's own exceptions
+        raise OSError(f"{location}: {str(error).partition(chr(10))[0]}") from None
+
+
+def _hadoop_path(spark: SparkSession, path: str) -> Any:
+    jvm: Any = spark._jvm
+    return jvm.org.apache.hadoop.fs.Path(path)
+
+
+def _configuration(spark: SparkSession) -> Any:
+    jsc: Any = spark._jsc
+    return jsc.hadoopConfiguration()

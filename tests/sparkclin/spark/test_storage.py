@@ -1,0 +1,162 @@
+"""Files on the local disk and on a file system that only Hadoop knows (a viewfs mount) behave alike."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from sparkclin.errors import SetupError
+from sparkclin.spark import storage
+
+
+@pytest.fixture
+def mounted(spark: SparkSession, tmp_path: Path) -> Iterator[str]:
+    """The URL by which Hadoop knows `tmp_path`."""
+    conf = spark.sparkContext._jsc.hadoopConfiguration()
+    key = "fs.viewfs.mounttable.storage.link./files"
+    conf.set(key, f"file://{tmp_path}")
+    conf.set("fs.viewfs.impl.disable.cache", "true")  # else the first test's folder stays mounted
+    yield "viewfs://storage/files"
+    conf.unset(key)
+    conf.unset("fs.viewfs.impl.disable.cache")
+
+
+@pytest.fixture(params=["path", "file URL", "URL"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """`tmp_path` as a location."""
+    if request.param == "URL":
+        return str(request.getfixturevalue("mounted"))
+    return f"file://{tmp_path}" if request.param == "file URL" else str(tmp_path)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Without Hadoop's checksums."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".crc")
+
+
+def test_what_is_written_is_read(folder: str, tmp_path: Path) -> None:
+    file = f"{folder}/note count"
+    assert not storage.exists(file)
+    storage.write_text(file, "one\ntwo é\n")
+    assert storage.exists(file)
+    assert storage.exists(folder)
+    assert storage.read_text(file) == "one\ntwo é\n"
+    assert storage.size_of(file) == 11
+    assert stat.S_IMODE((tmp_path / "note count").stat().st_mode) == 0o644
+
+
+def test_a_file_is_replaced(folder: str, tmp_path: Path) -> None:
+    for text in ("old and long", "new"):
+        storage.write_text(f"{folder}/file", text)
+    assert storage.read_text(f"{folder}/file") == "new"
+    assert names_in(tmp_path) == ["file"]
+
+
+def test_a_file_can_be_its_owners_only(folder: str, tmp_path: Path) -> None:
+    storage.write_text(f"{folder}/file", "text", mode=storage.OWNER_ONLY)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
+
+
+def test_a_folder_is_listed_and_measured(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "below" / "further").mkdir(parents=True)
+    (tmp_path / "below" / "further" / "b").write_text("12345")
+    (tmp_path / "a").write_text("123")
+    assert [name for name in storage.list_names(folder) if not name.endswith(".crc")] == ["a", "below"]
+    assert storage.size_of(folder) == 8
+
+
+def test_what_is_not_there(folder: str) -> None:
+    for reach in (storage.read_text, storage.list_names, storage.size_of):
+        with pytest.raises(FileNotFoundError):
+            reach(f"{folder}/nowhere")
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one_whole(tmp_path: Path) -> None:
+    """A write that ends half-way: text that is not UTF-8 from some place on."""
+    file = tmp_path / "file"
+    storage.write_text(file, "old")
+    with pytest.raises(UnicodeEncodeError):
+        storage.write_text(file, "x" * 100_000 + "\ud800")
+    assert file.read_text() == "old"
+    assert names_in(tmp_path) == ["file"]
+
+
+def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
+    """One who opened the old file goes on reading the old one: the new one is another file under its name."""
+    file = tmp_path / "file"
+    storage.write_text(file, "old")
+    with file.open() as reader:
+        storage.write_text(file, "new content")
+        assert reader.read() == "old"
+    assert file.read_text() == "new content"
+
+
+def test_a_reader_of_a_url_never_sees_a_part(mounted: str, tmp_path: Path) -> None:
+    storage.write_text(f"{mounted}/file", "old")
+    with (tmp_path / "file").open() as reader:
+        storage.write_text(f"{mounted}/file", "new content")
+        assert reader.read() == "old"
+
+
+def test_a_file_system_that_cannot_replace_in_one_step(spark: SparkSession, mounted: str, tmp_path: Path) -> None:
+    conf = spark.sparkContext._jsc.hadoopConfiguration()
+    key = "fs.AbstractFileSystem.viewfs.impl"
+    known = conf.get(key)
+    conf.unset(key)
+    try:
+        for text in ("old and long", "new"):
+            storage.write_text(f"{mounted}/file", text)
+    finally:
+        conf.set(key, known)
+    assert storage.read_text(f"{mounted}/file") == "new"
+    assert names_in(tmp_path) == ["file"]
+
+
+@pytest.mark.usefixtures("spark")
+def test_what_the_jvm_raises_is_an_os_error() -> None:
+    with pytest.raises(OSError, match="No FileSystem for scheme"):
+        storage.exists("unheard-of://of/it")
+
+
+def test_a_url_needs_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "running_session", lambda: None)
+    with pytest.raises(SetupError, match="Start a session first"):
+        storage.read_text("s3a://bucket/file")
+
+
+def test_a_bare_path_is_where_spark_means_it_to_be(spark: SparkSession, tmp_path: Path, mounted: str) -> None:
+    assert storage.as_spark_means(spark, str(tmp_path)) == f"file:{tmp_path}"
+    assert storage.as_spark_means(spark, f"{mounted}/x") == f"{mounted}/x"
+    conf = spark.sparkContext._jsc.hadoopConfiguration()
+    before = conf.get("fs.defaultFS")
+    conf.set("fs.defaultFS", "viewfs://storage/")
+    try:
+        assert storage.as_spark_means(spark, "/files/x") == f"{mounted}/x"
+    finally:
+        conf.set("fs.defaultFS", before)
+
+
+@pytest.mark.parametrize(
+    ("location", "remote"),
+    [
+        ("/data/models", False),
+        ("models", False),
+        ("file:/data/models", False),
+        ("file:///data/models", False),
+        ("s3a://bucket/models", True),
+        ("hdfs://name:8020/models", True),
+        ("dbfs:/models", True),
+    ],
+)
+def test_which_locations_are_remote(location: str, *, remote: bool) -> None:
+    assert storage.is_remote(location) is remote
+
+
+@pytest.mark.parametrize("location", ["/data/models", "file:/data/models", "file:///data/models"])
+def test_spark_gets_a_local_folder_as_a_url(location: str) -> None:
+    assert storage.as_url(location) == "file:///data/models"
+    assert storage.as_url("s3a://bucket/models") == "s3a://bucket/models"
