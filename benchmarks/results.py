@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.machine import Machine, MatrixRate
 from benchmarks.shape import Shape
 from benchmarks.trials import Measurement
-from sparkclin.spark.files import replace_text
+from sparkclin.spark.storage import write_text
 
 RESULTS_FILE = "results.json"
 
@@ -83,4 +83,4 @@ class Results:
 
     def write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        replace_text(folder / RESULTS_FILE, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+        write_text(folder / RESULTS_FILE, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")

@@ -17,8 +17,8 @@ from benchmarks.in_spark import open_session, running
 from benchmarks.job import Job, Running, Store
 from benchmarks.process import run_logged
 from export.assets import as_pair, ordinary_pieces
-from sparkclin.models.bundle import as_url
 from sparkclin.spark.session import spark_session
+from sparkclin.spark.storage import as_url
 from testkit.material import SHARED
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sparkclin.models.bundle import as_url
+from sparkclin.spark.storage import as_url
 from sparkclin.wire import codes
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparkclin.errors import SetupError
-from sparkclin.spark.files import replace_text
 from sparkclin.spark.session import JAVA_REMEDY, defaults_conf, spark_env
+from sparkclin.spark.storage import write_text
 
 LOGGING = """
 # spark-submit logs a thousand lines of its own progress for a job of three rows. What goes wrong is enough.
@@ -76,7 +76,7 @@ def set_up(installation: Installation, *, force: bool = False) -> list[Path]:
         )
     conf.mkdir(exist_ok=True)
     for path, text in texts.items():
-        replace_text(path, text, mode=0o755 if path == installation.launcher else 0o644)
+        write_text(path, text, mode=0o755 if path == installation.launcher else 0o644)
     return list(texts)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sparkclin.errors import ModelError
-from sparkclin.models.bundle import MANIFEST_FILE, TOKENIZER_FILE, Bundle, Manifest, as_url, is_remote
+from sparkclin.models.bundle import MANIFEST_FILE, TOKENIZER_FILE, Bundle, Manifest
 from testkit.bundles import CREATED_MS, manifest_of, stage
 
 
@@ -68,27 +68,6 @@ def test_every_missing_added_and_changed_file_is_named(bundle: Bundle) -> None:
 def test_hadoops_own_checksums_are_no_files_of_the_bundle(bundle: Bundle) -> None:
     (bundle.path / ".tokenizer.json.crc").touch()
     assert bundle.problems() == []
-
-
-@pytest.mark.parametrize(
-    ("location", "remote"),
-    [
-        ("/data/models", False),
-        ("models", False),
-        ("file:/data/models", False),
-        ("file:///data/models", False),
-        ("s3a://bucket/models", True),
-        ("hdfs://name:8020/models", True),
-        ("dbfs:/models", True),
-    ],
-)
-def test_which_locations_are_remote(location: str, *, remote: bool) -> None:
-    assert is_remote(location) is remote
-
-
-def test_spark_gets_a_local_folder_as_a_url() -> None:
-    assert as_url("/data/models") == "file:///data/models"
-    assert as_url("s3a://bucket/models") == "s3a://bucket/models"
 
 
 def test_a_remote_bundle_has_no_path_and_is_read_by_the_given_function(bundle: Bundle) -> None:
