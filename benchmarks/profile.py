@@ -21,14 +21,14 @@ from benchmarks.contenders import ONNX_FP32, ONNX_INT8
 from benchmarks.ours import Variant, prepare
 from benchmarks.raw_onnx import inputs_of, model_file
 from benchmarks.report import formatted, table
-from benchmarks.run import RunOptions, open_store
+from benchmarks.run import RunOptions, material_of, open_store, smoke_options
 from benchmarks.shape import BASE, PAD_ID
 from benchmarks.workloads import LONG, NOTES, SENTENCES
 from sparkclin.errors import SparkclinError
 from sparkclin.wire.packed import PIECES_PER_BATCH
-from testkit.material import SHARED, read_material
 
 LENGTHS = {SENTENCES: 24, NOTES: 739, LONG: BASE.max_pieces + 2}
+SMOKE_LENGTHS = {SENTENCES: 24}
 """Of a workload's rows, special pieces included."""
 
 VARIANTS = (ONNX_FP32, ONNX_INT8)
@@ -70,11 +70,11 @@ def microseconds(events: Sequence[Mapping[str, Any]]) -> Counter[str]:
     return spent
 
 
-def profile(file: Path, *, length: int) -> Counter[str]:
+def profile(file: Path, *, length: int, vocab_size: int) -> Counter[str]:
     """Microseconds per piece, by kind, of a batch of rows of `length`."""
     import onnxruntime
 
-    batch = np.random.default_rng(0).integers(PAD_ID + 1, BASE.vocab_size, (max(1, PIECES_PER_BATCH // length), length))
+    batch = np.random.default_rng(0).integers(PAD_ID + 1, vocab_size, (max(1, PIECES_PER_BATCH // length), length))
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -105,14 +105,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--work", type=Path, default=RunOptions.work, metavar="DIR", help="that of python -m benchmarks"
     )
-    options = RunOptions(work=parser.parse_args(arguments).work)
+    parser.add_argument("--smoke", action="store_true", help="the tiny model of --smoke, in fp32")
+    given = parser.parse_args(arguments)
+    options = smoke_options(out=RunOptions.out, work=given.work) if given.smoke else RunOptions(work=given.work)
+    lengths, variants = (SMOKE_LENGTHS, VARIANTS[:1]) if given.smoke else (LENGTHS, VARIANTS)
     try:
-        store = open_store(options, read_material(SHARED))
-        files = {v: model_file(prepare(store, v), store.folder / f"profiled-{v.precision}") for v in VARIANTS}
+        store = open_store(options, material_of(options))
+        files = {v: model_file(prepare(store, v), store.folder / f"profiled-{v.precision}") for v in variants}
     except SparkclinError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    found = {(name, v): profile(files[v], length=length) for name, length in LENGTHS.items() for v in VARIANTS}
+    found = {
+        (name, v): profile(files[v], length=length, vocab_size=store.shape.vocab_size)
+        for name, length in lengths.items()
+        for v in variants
+    }
     print(to_text(found))
     return 0
 

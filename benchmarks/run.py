@@ -80,7 +80,7 @@ def smoke_options(*, out: Path, work: Path) -> RunOptions:
 
 def run(options: RunOptions) -> Results:
     """Measure what the options ask for. results.json is written after every measurement, the pictures at the end."""
-    material = read_material(Path() if options.smoke else SHARED)
+    material = material_of(options)
     store = open_store(options, material)
     missing: dict[str, str] = {}
     contenders = [contender for contender in options.contenders if is_ready(contender, store, missing)]
@@ -121,6 +121,11 @@ def run(options: RunOptions) -> Results:
     results.write(options.out)
     write_plots(results, options.out)
     return results
+
+
+def material_of(options: RunOptions) -> Material:
+    """The demo's for a smoke run, which is the same everywhere."""
+    return read_material(Path() if options.smoke else SHARED)
 
 
 def measure_all(results: Results, trials: Sequence[Trial], options: RunOptions) -> Results:

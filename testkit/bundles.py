@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparkclin.models.bundle import TOKENIZER_FILE, Manifest, hash_files
+from sparkclin.wire.outputs import Output
 
 CREATED = "2022-03-04T12:58:32.345Z"
 CREATED_MS = 1646398712345
@@ -31,7 +32,7 @@ def manifest_of(
         annotator={"tensorflow": "LongformerEmbeddings", "onnx": "RoBertaEmbeddings"}[engine],
         max_pieces=max_pieces,
         width=width,
-        outputs={"mean": width, "max": width},
+        outputs=(Output("mean", width), Output("max", width)),
         selects_outputs=False,
         vocab_size=vocab_size,
         cls_id=0,

@@ -52,7 +52,9 @@ def for_transformers(tokenizer_json: str) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(tokenizer_json),
         bos_token=cls,
+        cls_token=cls,
         eos_token=sep,
+        sep_token=sep,
         pad_token=pad,
         unk_token=unknown,
         mask_token=mask,

@@ -14,7 +14,7 @@ from sparkclin.spark.session import BATCH_SETTING
 from testkit.echo import SAMPLE_TEXTS, build_echo_bundle
 from testkit.tokenizers import train_tokenizer
 
-pytest_plugins = ["tests.cluster"]
+pytest_plugins = ["tests.cluster", "tests.installation"]
 
 # A pause of a busy machine is no failure.
 hypothesis.settings.register_profile("no deadline", deadline=None)

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.installation import Demo
+
+pytestmark = pytest.mark.slow
 
 
-@pytest.mark.slow
-def test_the_demo_runs_in_a_clean_clone(tmp_path: Path) -> None:
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout, so there is nothing to clone")
-    clone = tmp_path / "sparkclin"
-    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-    # Nothing of this test run's own make, Python or Spark.
-    ours = ("MAKE", "MFLAGS", "PYTHON", "PYSPARK", "SPARK", "TF_", "VIRTUAL_ENV")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-    done = subprocess.run(
-        ["make", "demo"],
-        cwd=clone,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    assert "out/demo" in done.stdout
-    assert "notes: 60, all accounted for (without a vector: none)" in done.stdout
-    report = json.loads((clone / "out" / "demo" / "_report.json").read_text())
+def test_the_demo_runs_in_a_clean_clone(demo: Demo) -> None:
+    assert demo.make.returncode == 0, (demo.make.stdout + demo.make.stderr)[-3000:]
+    assert "out/demo" in demo.make.stdout
+    assert "notes: 60, all accounted for (without a vector: none)" in demo.make.stdout
+    report = json.loads((demo.clone / "out" / "demo" / "_report.json").read_text(encoding="utf-8"))
     assert (report["counts"]["notes"], report["rows"]) == (60, 60)
-    heavy = {path.name for path in clone.glob(".venv/lib/python3.11/site-packages/*")} & {"torch", "tensorflow"}
-    assert heavy == set()
+
+
+def test_the_demo_installs_no_library_that_only_export_and_training_need(demo: Demo) -> None:
+    packages = {path.name for path in demo.clone.glob(".venv/lib/python*/site-packages/*")}
+    assert "pyspark" in packages
+    assert packages & {"torch", "tensorflow", "transformers", "onnx", "onnxruntime"} == set()

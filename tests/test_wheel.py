@@ -1,26 +1,23 @@
-"""What a pip user has: the wheel in a fresh environment, used from outside the checkout."""
+"""What a pip user has: the wheel and what it asks for, used from outside the checkout."""
 
 from __future__ import annotations
 
 import ast
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 import sysconfig
 import tomllib
-import venv
-from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pyarrow.dataset
 import pytest
 
+from tests.installation import Installed
+
 ROOT = Path(__file__).parents[1]
-NOT_SOURCE = (".git", ".venv", "build", "dist", "out", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
+PACKAGES = {"evaluation", "export", "pipelines", "sparkclin"}
 MODEL = "clinical_longformer_demo"
 OPTIONAL = {"delta"}
 """Has an extra of its own."""
@@ -29,60 +26,19 @@ PINNED_BY = {"py4j": "pyspark", "triton": "torch"}
 """Packages that another one brings in the version it needs."""
 
 
-@dataclass(frozen=True)
-class Installed:
-    """A fresh environment with the wheel and what it asks for."""
-
-    folder: Path
-
-    def run(self, *command: str, python_path: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run one of the environment's commands as a user would who has not activated it."""
-        environment = {
-            key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYSPARK", "SPARK", "TF_"))
-        }
-        if python_path is not None:
-            environment["PYTHONPATH"] = str(python_path)
-        program, *arguments = command
-        return subprocess.run(
-            [self.folder / "bin" / program, *arguments],
-            env=environment,
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-
-    def site_packages(self) -> Path:
-        return self.folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, so that no leftover of the checkout gets in and none is left there."""
-    source = tmp_path_factory.mktemp("source") / "sparkclin"
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*NOT_SOURCE))
-    subprocess.run([sys.executable, "-m", "build", source], check=True, stdin=subprocess.DEVNULL)
-    (built,) = (source / "dist").glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    environment = Installed(tmp_path_factory.mktemp("environment"))
-    venv.create(environment.folder, with_pip=True)
-    pip = environment.run("python", "-m", "pip", "install", "-c", str(ROOT / "constraints.txt"), str(wheel))
-    assert pip.returncode == 0, pip.stdout + pip.stderr
-    return environment
+@pytest.mark.slow
+def test_the_wheel_holds_its_packages_and_nothing_else(installed: Installed) -> None:
+    listed = installed.run("python", "-m", "pip", "show", "--files", "sparkclin").stdout.split("Files:")[1].split()
+    tops = {name.split("/")[0] for name in listed if not name.startswith("..")}
+    assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
+    assert {"sparkclin/py.typed", "sparkclin/demo/notes.jsonl"} <= set(listed)
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_three_packages_and_nothing_else(installed: Installed) -> None:
-    listed = installed.run("python", "-m", "pip", "show", "--files", "sparkclin").stdout.split("Files:")[1].split()
-    tops = {name.split("/")[0] for name in listed if not name.startswith("..")}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"export", "pipelines", "sparkclin"}
-    assert {"sparkclin/py.typed", "sparkclin/demo/notes.jsonl"} <= set(listed)
+def test_the_packages_are_the_wheels_and_not_a_checkouts(installed: Installed) -> None:
+    script = "; ".join(f"import {name}; print({name}.__file__)" for name in sorted(PACKAGES))
+    files = installed.run("python", "-c", script).stdout.split()
+    assert [Path(file).parents[1] for file in files] == [installed.site_packages()] * len(PACKAGES)
 
 
 @pytest.mark.slow
@@ -145,7 +101,9 @@ def test_the_wheels_exporter_exports(installed: Installed, tmp_path: Path) -> No
     assert "a_model" in installed.run("sparkclin", "models", "--models", str(tmp_path / "models"), "list").stdout
 
 
-@pytest.mark.parametrize(("folder", "extras"), [("sparkclin", ()), ("pipelines", ()), ("export", ("export",))])
+@pytest.mark.parametrize(
+    ("folder", "extras"), [("sparkclin", ()), ("pipelines", ()), ("evaluation", ()), ("export", ("export",))]
+)
 def test_what_a_package_imports_is_declared(folder: str, extras: tuple[str, ...]) -> None:
     """In the main dependencies or the extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -155,7 +113,7 @@ def test_what_a_package_imports_is_declared(folder: str, extras: tuple[str, ...]
     ]
     declared = {normal(re.split(r"[=\[]", line)[0]) for line in required}
 
-    imported = third_party_imports(ROOT / folder) - {"sparkclin", "export", "pipelines", *OPTIONAL}
+    imported = third_party_imports(ROOT / folder) - {*PACKAGES, *OPTIONAL}
     providers = packages_distributions()
     assert imported
     assert [

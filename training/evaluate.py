@@ -117,13 +117,13 @@ def unigram_loss(train: EncodedNotes, labels: torch.Tensor, *, vocab_size: int) 
     return float(-np.log(counts[labels.numpy()] / counts.sum()).mean())
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", help="a folder or a hub id, its tokenizer included")
     parser.add_argument("notes", type=Path, help=".jsonl, .parquet or .txt")
     parser.add_argument("--held-out", type=float, default=0.1, help="the share that was kept from training")
     parser.add_argument("--seed", type=int, default=0, help="which pieces are masked")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
     model = LongformerForMaskedLM.from_pretrained(options.checkpoint)
     split = split_notes(read_notes(options.notes), held_out=options.held_out)

@@ -24,6 +24,7 @@ import argparse
 import json
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -275,7 +276,7 @@ def save_checkpoint(
     (folder / RECORD_FILE).write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
 
 
-def parse_options(arguments: list[str] | None = None) -> PretrainOptions:
+def parse_options(arguments: Sequence[str] | None = None) -> PretrainOptions:
     parser = argparse.ArgumentParser(
         prog="python -m training.pretrain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -305,8 +306,8 @@ def parse_options(arguments: list[str] | None = None) -> PretrainOptions:
     return PretrainOptions(**vars(parser.parse_args(arguments)))
 
 
-def main() -> None:
-    print(json.dumps(asdict(pretrain(parse_options())), indent=2))
+def main(arguments: Sequence[str] | None = None) -> None:
+    print(json.dumps(asdict(pretrain(parse_options(arguments))), indent=2))
 
 
 if __name__ == "__main__":

@@ -60,13 +60,13 @@ def spread_out(notes: Sequence[Note]) -> list[Note]:
     return order
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.sample_notes", description=__doc__.splitlines()[0])
     parser.add_argument("notes", type=Path, help=".jsonl with note_id, specialties, title and text")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--held-out", type=float, default=0.1, help="the share that was kept from training")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     held_out = split_notes(read_notes(options.notes), held_out=options.held_out).held_out
     chosen = choose(held_out, count=options.count)
     lines = [json.dumps(asdict(note), ensure_ascii=False) + "\n" for note in chosen]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
@@ -75,13 +75,13 @@ def _merges(bpe: Tokenizer) -> list[tuple[str, str]]:
     return [(left, right) for left, right in state["model"]["merges"]]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.tokenizer", description=__doc__.splitlines()[0])
     parser.add_argument("notes", type=Path, help=".jsonl, .parquet or .txt")
     parser.add_argument("--output", type=Path, required=True, help="folder to write the tokenizer's files to")
     parser.add_argument("--vocab-size", type=int, default=8000)
     parser.add_argument("--held-out", type=float, default=0.1, help="share of the notes that is kept from training")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     train = split_notes(read_notes(options.notes), held_out=options.held_out).train
     tokenizer = train_tokenizer((note.text for note in train), vocab_size=options.vocab_size)
     save_tokenizer(tokenizer, options.output)

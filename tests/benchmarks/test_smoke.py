@@ -9,14 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.profile import LINEAR, main
 from testkit.material import CHECKOUT
 
 pytestmark = [pytest.mark.slow, pytest.mark.export]
 
 
-def test_smoke(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the runs keep the checkpoint and the bundle that they make once."""
+    return tmp_path_factory.mktemp("work")
+
+
+def test_smoke(work: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "benchmarks", "--smoke", "--out", str(out), "--work", str(tmp_path / "work")]
+    command = [sys.executable, "-m", "benchmarks", "--smoke", "--out", str(out), "--work", str(work)]
     done = subprocess.run(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -28,3 +35,12 @@ def test_smoke(tmp_path: Path) -> None:
     assert all(m["peak_memory_bytes"] > (2**29 if "onnxruntime" not in name else 2**26) for name, m in measured.items())
     assert (out / "results.png").is_file()
     assert "| notes" in done.stdout
+
+
+def test_the_profile_of_the_same_models(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--smoke", "--work", str(work)]) == 0
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["share of the time", "sentences fp32"]
+    shares = dict(row for row in rows[2:-1])
+    assert int(shares[LINEAR].rstrip("%")) > 0
+    assert sum(int(share.rstrip("%")) for share in shares.values()) == pytest.approx(100, abs=len(shares))

@@ -1,0 +1,275 @@
+"""Every command that the documents print runs in a test. One that is printed and not listed here fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir
+from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from evaluation.notes import packaged_notes
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = (
+    "README.md",
+    *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+    "training/README.md",
+    "benchmarks/README.md",
+)
+COMMAND = re.compile(r"(?:make|python|pip|torchrun|docker|spark-submit|sparkclin) [a-z./-]")
+N_NOTES = 12
+TINY_CONFIG = {
+    **json.loads((ROOT / "training" / "demo.config.json").read_text(encoding="utf-8")),
+    "vocab_size": 300,
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "attention_window": [8],
+    "max_position_embeddings": 66,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smoke:
+    """Run as printed, in a folder that has the files it names, at smoke size: with the options `more`, after the
+    commands `after`. `instead` has what stands in for a word that every reader replaces."""
+
+    more: str = ""
+    after: tuple[str, ...] = ()
+    instead: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What `make` would run is looked at; `test` runs it."""
+
+    test: str
+
+
+@dataclass(frozen=True)
+class RunBy:
+    """The test that runs it."""
+
+    test: str
+
+
+DEMO = RunBy("tests/test_demo.py::test_the_demo_runs_in_a_clean_clone")
+BENCHMARK = DryRun("tests/benchmarks/test_smoke.py::test_smoke")
+WHEEL = RunBy("tests/test_wheel.py::test_notes_are_embedded_outside_the_checkout")
+
+EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models"
+TRAIN_TOKENIZER = "python -m training.tokenizer notes.jsonl --output tokenizer"
+PRETRAIN = (
+    "python -m training.pretrain notes.jsonl --config training/demo.config.json --tokenizer tokenizer "
+    "--output training/demo_checkpoint --work demo-run"
+)
+TINY_TRAINING = "--steps 2 --save-steps 2 --warm-up 1 --length 64 --batch 1 --held-out 0.4 --no-bf16"
+
+COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
+    "make demo": DEMO,
+    "make test": DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
+    "make bench": BENCHMARK,
+    'make bench ARGS="--rounds 2"': BENCHMARK,
+    'make bench ARGS="--only windows --rounds 1"': BENCHMARK,
+    'make bench ARGS="--only scaling"': BENCHMARK,
+    'make bench ARGS="--workloads notes --seconds 120 --rounds 5"': BENCHMARK,
+    'make bench ARGS="--smoke"': BENCHMARK,
+    "python -m benchmarks.profile": RunBy("tests/benchmarks/test_smoke.py::test_the_profile_of_the_same_models"),
+    EXPORT: Smoke(),
+    f"{EXPORT} --engine onnx": Smoke(),
+    f"{EXPORT} --engine onnx --precision int8": Smoke(more="--notes notes.jsonl"),
+    "python -m export checkpoint --name …": RunBy("tests/test_wheel.py::test_the_wheels_exporter_exports"),
+    "python -m export verify clinical_longformer --models models --checkpoint FOLDER": Smoke(
+        instead={"FOLDER": "yikuan8/Clinical-Longformer"}, after=(EXPORT,)
+    ),
+    "sparkclin models describe clinical_longformer --models models": Smoke(after=(EXPORT,)),
+    "sparkclin models describe clinical_longformer_demo": Smoke(),
+    "sparkclin models check": Smoke(),
+    "sparkclin spark-defaults": Smoke(),
+    "sparkclin setup": WHEEL,
+    "spark-submit pipelines/embed_notes.py --input notes.parquet --output vectors --models models "
+    "--model clinical_longformer": Smoke(after=(EXPORT,)),
+    "spark-submit --properties-file": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
+    "docker compose up": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
+    "python docker/fetch_jars.py jars": RunBy("tests/test_compose.py::test_the_image_gets_every_jar_once"),
+    "python -m pip install -c constraints.txt -e '.[export]'": RunBy(
+        "tests/test_documented_commands.py::test_an_extra_can_be_installed"
+    ),
+    'pip install -e ".[train]"': RunBy("tests/test_documented_commands.py::test_an_extra_can_be_installed"),
+    "pip install --no-deps sparkclin-0.1.0-py3-none-any.whl": WHEEL,
+    "pip install spark-nlp==5.5.3 tokenizers==0.23.3 tqdm==4.70.1": RunBy(
+        "tests/test_architecture.py::test_the_document_on_clusters_asks_for_the_versions_of_the_wheel"
+    ),
+    "python -m training.compare_feeds notes.jsonl --models sparkclin/demo/models "
+    "--model clinical_longformer_demo": Smoke(),
+    TRAIN_TOKENIZER: Smoke(more="--vocab-size 300 --held-out 0.4"),
+    PRETRAIN: Smoke(more=TINY_TRAINING, after=(TRAIN_TOKENIZER,)),
+    "python -m training.evaluate training/demo_checkpoint notes.jsonl": Smoke(more="--held-out 0.4", after=(PRETRAIN,)),
+    "torchrun --nproc-per-node 6 -m training.pretrain mimic_iii_notes.parquet --init allenai/longformer-base-4096 "
+    "--lr 3e-5 --steps 200000 --length 4096 --batch 3 --warm-up 1000 --masked-share 0.15 --held-out 0.001 "
+    "--output checkpoint --work run": Smoke(more=TINY_TRAINING, instead={"6": "2"}),
+}
+"""A command that others begin with, such as `python -m export`, names these and needs no entry."""
+
+
+def name_of(command: str) -> str:
+    """A short name for the test of a command."""
+    return re.sub(r"\W+", "_", command.removeprefix("python -m "))[-60:]
+
+
+def documented() -> dict[str, list[str]]:
+    """Each printed command, without `.venv/bin/` and comments, and the documents that print it."""
+    found: dict[str, list[str]] = {}
+    for name in DOCUMENTS:
+        for command in commands_in((ROOT / name).read_text(encoding="utf-8")):
+            found.setdefault(command, []).append(name)
+    return found
+
+
+def commands_in(text: str) -> list[str]:
+    """Those of fenced blocks, where a backslash continues a line, and those between backticks."""
+    fence = re.compile(r"^```\w*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+    lines = [line for block in fence.findall(text) for line in block.replace("\\\n", " ").splitlines()]
+    printed = [*lines, *re.findall(r"`([^`]+)`", fence.sub("", text))]
+    commands = (" ".join(re.split(r"\s#\s", line)[0].split()).removeprefix(".venv/bin/") for line in printed)
+    return [command for command in commands if COMMAND.match(command)]
+
+
+def test_every_printed_command_is_run_somewhere() -> None:
+    unknown = {
+        command: documents
+        for command, documents in documented().items()
+        if not any(listed.startswith(command) for listed in COMMANDS)
+    }
+    assert unknown == {}, "say in COMMANDS how it runs"
+
+
+def test_every_command_of_the_table_is_printed() -> None:
+    assert set(COMMANDS) - documented().keys() == set()
+
+
+@pytest.mark.parametrize("test", sorted({how.test for how in COMMANDS.values() if not isinstance(how, Smoke)}))
+def test_the_tests_that_run_a_command_exist(test: str) -> None:
+    file, name = test.split("::")
+    assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_a_new_command_is_noticed() -> None:
+    text = "`sparkclin models` and\n```\n.venv/bin/python -m export x \\\n    --new   # why\n```\nand `note_id`"
+    assert commands_in(text) == ["python -m export x --new", "sparkclin models"]
+
+
+@pytest.mark.parametrize("command", [command for command, how in COMMANDS.items() if isinstance(how, DryRun)])
+def test_what_make_would_run_is_right(command: str) -> None:
+    target, *arguments = shlex.split(command)[1:]
+    dry = ["make", "--dry-run", "--always-make", target, *arguments]
+    recipe = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    words = shlex.split(recipe.strip().splitlines()[-1])
+    if target == "test":
+        assert words == [".venv/bin/python", "-m", "pytest", "-m", ""]
+        return
+    assert words[:3] == [".venv/bin/python", "-m", "benchmarks"]
+    benchmarks = import_module("benchmarks.__main__")
+    assert benchmarks.to_options(benchmarks.parser().parse_args(words[3:])).contenders is not None
+
+
+@pytest.mark.export
+@pytest.mark.parametrize("command", [command for command in COMMANDS if " -e " in command])
+def test_an_extra_can_be_installed(command: str) -> None:
+    """Without doing it again: this environment has it."""
+    words = shlex.split(command)
+    pip = [sys.executable, "-m", "pip", "install", "--dry-run", *words[words.index("install") + 1 :]]
+    done = subprocess.run(pip, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Would install" not in done.stdout.replace("Would install sparkclin-0.1.0", "")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with the files that the printed commands name, in a small size."""
+
+    folder: Path
+    done: set[str]
+
+    def run(self, command: str) -> None:
+        """Once, and after those that it needs."""
+        how = COMMANDS[command]
+        assert isinstance(how, Smoke)
+        for earlier in how.after:
+            self.run(earlier)
+        if command not in self.done:
+            words = [how.instead.get(word, word) for word in shlex.split(f"{command} {how.more}")]
+            with chdir(self.folder):
+                execute([words[0], *(self.absolute(word, after=previous) for previous, word in pairwise(words))])
+            self.done.add(command)
+
+    def absolute(self, word: str, *, after: str) -> str:
+        """A path below the folder in full: Spark's JVM was started elsewhere."""
+        is_path = after in ("--models", "--output", "--work") or (self.folder / word).exists()
+        return str(self.folder / word) if is_path else word
+
+
+def execute(words: Sequence[str]) -> None:
+    """In this process, by the function behind the command; torchrun starts processes of its own."""
+    if words[0] == "torchrun":
+        torchrun = [sys.executable, "-m", "torch.distributed.run", *words[1:]]
+        subprocess.run(torchrun, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL)
+        return
+    main, arguments = entry_point(words)
+    assert main(arguments) in (0, None)
+
+
+def entry_point(words: Sequence[str]) -> tuple[Callable[[Sequence[str]], int | None], Sequence[str]]:
+    """The function that the command calls, and what it is called with."""
+    match words:
+        case ["python", "-m", package, *arguments] if (ROOT / package / "__main__.py").exists():
+            name = f"{package}.__main__"
+        case ["python", "-m", name, *arguments]:
+            pass
+        case ["spark-submit", script, *arguments]:
+            name = ".".join(Path(script).with_suffix("").parts)
+        case ["sparkclin", *arguments]:
+            name = "sparkclin.cli"
+        case _:
+            raise AssertionError(f"{words[0]} cannot be run in this process")
+    return import_module(name).main, arguments
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    checkpoints = pytest.importorskip("testkit.checkpoints", reason="the export extra is not installed")
+    folder = tmp_path_factory.mktemp("reader")
+    # Under new ids: by their own, all sample notes are held out from training.
+    samples = enumerate(packaged_notes()[:N_NOTES])
+    notes = [asdict(replace(note, note_id=str(number), text=note.text[:400])) for number, note in samples]
+    (folder / "notes.jsonl").write_text("".join(json.dumps(note) + "\n" for note in notes), encoding="utf-8")
+    for name in ("notes.parquet", "mimic_iii_notes.parquet"):
+        pd.DataFrame(notes).to_parquet(folder / name)
+    for name in ("yikuan8/Clinical-Longformer", "allenai/longformer-base-4096"):
+        checkpoints.random_checkpoint(folder / name)
+    (folder / "sparkclin").symlink_to(ROOT / "sparkclin")
+    (folder / "training").mkdir()
+    (folder / "training" / "demo.config.json").write_text(json.dumps(TINY_CONFIG), encoding="utf-8")
+    return Workspace(folder, set())
+
+
+@pytest.mark.slow
+@pytest.mark.export
+@pytest.mark.usefixtures("spark")
+@pytest.mark.parametrize(
+    "command", [command for command, how in COMMANDS.items() if isinstance(how, Smoke)], ids=name_of
+)
+def test_a_printed_command_runs(command: str, workspace: Workspace) -> None:
+    workspace.run(command)
