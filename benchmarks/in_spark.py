@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.job import Job, Running
-from sparkclin.spark.session import ENVIRONMENT, spark_session
+from sparkclin.spark.session import spark_session
+from sparkclin.spark.settings import ENVIRONMENT
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -21,7 +21,7 @@ from benchmarks.shape import BASE, TINY, make_checkpoint
 from benchmarks.trials import Measurement, Trial, in_rounds, measure
 from benchmarks.workloads import NOTES, WORKLOADS
 from sparkclin.errors import OptionError
-from sparkclin.spark.session import SPARK_NLP_VERSION
+from sparkclin.spark.settings import SPARK_NLP_VERSION
 from testkit.material import CHECKOUT, SHARED, Material, read_material
 
 SCALING_NAME = "scaling"

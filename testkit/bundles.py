@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sparkclin.engines import ENGINES
 from sparkclin.models.bundle import TOKENIZER_FILE, Manifest, hash_files
 from sparkclin.wire.outputs import Output
 
@@ -29,7 +30,7 @@ def manifest_of(
         family="longformer",
         engine=engine,
         precision=precision,
-        annotator={"tensorflow": "LongformerEmbeddings", "onnx": "RoBertaEmbeddings"}[engine],
+        annotator=ENGINES[engine].annotator,
         max_pieces=max_pieces,
         width=width,
         outputs=(Output("mean", width), Output("max", width)),

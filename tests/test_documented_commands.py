@@ -70,6 +70,10 @@ BENCHMARK = DryRun("tests/benchmarks/test_smoke.py::test_smoke")
 WHEEL = RunBy("tests/test_wheel.py::test_notes_are_embedded_outside_the_checkout")
 
 EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models"
+EMBED = (
+    "spark-submit pipelines/embed_notes.py --input notes.parquet --output vectors --models models "
+    "--model clinical_longformer"
+)
 TRAIN_TOKENIZER = "python -m training.tokenizer notes.jsonl --output tokenizer"
 PRETRAIN = (
     "python -m training.pretrain notes.jsonl --config training/demo.config.json --tokenizer tokenizer "
@@ -99,8 +103,8 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "sparkclin models check": Smoke(),
     "sparkclin spark-defaults": Smoke(),
     "sparkclin setup": WHEEL,
-    "spark-submit pipelines/embed_notes.py --input notes.parquet --output vectors --models models "
-    "--model clinical_longformer": Smoke(after=(EXPORT,)),
+    EMBED: Smoke(after=(EXPORT,)),
+    "python -m evaluation notes.jsonl vectors": Smoke(after=(EMBED,)),
     "spark-submit --properties-file": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
     "docker compose up": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
     "python docker/fetch_jars.py jars": RunBy("tests/test_compose.py::test_the_image_gets_every_jar_once"),
@@ -257,8 +261,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     (folder / "notes.jsonl").write_text("".join(json.dumps(note) + "\n" for note in notes), encoding="utf-8")
     for name in ("notes.parquet", "mimic_iii_notes.parquet"):
         pd.DataFrame(notes).to_parquet(folder / name)
-    for name in ("yikuan8/Clinical-Longformer", "allenai/longformer-base-4096"):
-        checkpoints.random_checkpoint(folder / name)
+    checkpoints.random_checkpoint(folder / "yikuan8" / "Clinical-Longformer")
+    # One window for all layers: transformers pads a row to a multiple of the widest only.
+    checkpoints.random_checkpoint(folder / "allenai" / "longformer-base-4096", attention_window=8)
     (folder / "sparkclin").symlink_to(ROOT / "sparkclin")
     (folder / "training").mkdir()
     (folder / "training" / "demo.config.json").write_text(json.dumps(TINY_CONFIG), encoding="utf-8")

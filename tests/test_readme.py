@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ from tokenizers import Tokenizer
 import sparkclin
 from pipelines import embed_notes
 from sparkclin.models.pretrained import DEMO_MODELS
+from sparkclin.models.repository import ModelRepository
+from sparkclin.schema import LEVELS, OUTPUT
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,8 +48,6 @@ def test_every_option_is_in_the_table_and_no_other() -> None:
 
 
 def test_output_columns_are_as_listed() -> None:
-    from sparkclin.schema import LEVELS, OUTPUT
-
     for level in LEVELS:
         row = next(line for line in README.splitlines() if line.startswith(f"| {level} | `note_id`"))
         assert re.findall(r"`(\w+)`", row) == ["note_id", *(field.name for field in OUTPUT[level])]
@@ -53,12 +56,6 @@ def test_output_columns_are_as_listed() -> None:
 @pytest.fixture
 def card_models(tmp_path: Path) -> Path:
     """The demo's bundle under the name that the model card asks for."""
-    import json
-    from dataclasses import replace
-    from shutil import copytree
-
-    from sparkclin.models.repository import ModelRepository
-
     demo = ModelRepository(DEMO_MODELS).find(MODEL, engine="tensorflow")
     staged = tmp_path / "staged"
     copytree(demo.path, staged)
@@ -126,8 +123,8 @@ def test_the_shipped_model_gives_the_reference_vectors(spark: SparkSession, engi
     ids = Tokenizer.from_str(bundle.tokenizer_json()).encode(text).ids
     with torch.inference_mode():
         vectors = reference(torch.tensor([ids])).last_hidden_state[0].numpy()
-    expected = {"mean": vectors[1:-1].mean(0), "max": vectors[1:-1].max(0), "cls": vectors[0]}
-    expected["mean_max"] = np.concatenate([expected["mean"], expected["max"]])
+    mean, maximum = vectors[1:-1].mean(0), vectors[1:-1].max(0)
+    expected = {"mean": mean, "mean_max": np.concatenate([mean, maximum]), "cls": vectors[0]}
     notes = spark.createDataFrame([("n", text)], "note_id string, text string")
     for pooling, vector in expected.items():
         options = sparkclin.EmbedOptions(pooling=pooling)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sparkclin.errors import InputError, OptionError  # noqa: E402
 from training.evaluate import IGNORED, MaskedRow, mask_rows, model_loss, unigram_loss  # noqa: E402
 from training.pretrain import (  # noqa: E402
     PretrainOptions,
+    TrainingRecord,
     finish,
     load_model,
     parse_options,
@@ -153,10 +155,25 @@ def test_unigram_loss_is_the_cross_entropy_of_the_counts() -> None:
     assert unigram_loss(notes, torch.tensor([4, 5]), vocab_size=6) == pytest.approx(-np.log([0.4, 0.2]).mean())
 
 
-@pytest.mark.slow
-def test_two_steps_write_a_checkpoint_that_loads(material: Path, tmp_path: Path) -> None:
-    record = pretrain(options(material, tmp_path))
-    model, report = transformers.LongformerForMaskedLM.from_pretrained(tmp_path / "out", output_loading_info=True)
+@dataclass(frozen=True)
+class Trained:
+    """A run of two steps."""
+
+    folder: Path
+    options: PretrainOptions
+    record: TrainingRecord
+
+
+@pytest.fixture(scope="module")
+def trained(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    first = options(material, folder)
+    return Trained(folder, first, pretrain(first))
+
+
+def test_two_steps_write_a_checkpoint_that_loads(trained: Trained) -> None:
+    output, record = trained.options.output, trained.record
+    model, report = transformers.LongformerForMaskedLM.from_pretrained(output, output_loading_info=True)
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
     assert model.config.architectures == ["LongformerForMaskedLM"]
@@ -164,31 +181,29 @@ def test_two_steps_write_a_checkpoint_that_loads(material: Path, tmp_path: Path)
     assert torch.equal(attention.query_global.weight, attention.query.weight)
     assert record.pieces_seen == 2 * 64
     assert record.held_out_loss is not None
-    assert json.loads((tmp_path / "out" / "training.json").read_text(encoding="utf-8"))["steps"] == 2
-    assert str(tmp_path) not in (tmp_path / "out" / "training.json").read_text(encoding="utf-8")
+    written = (output / "training.json").read_text(encoding="utf-8")
+    assert json.loads(written)["steps"] == 2
+    assert str(trained.folder) not in written
 
 
-@pytest.mark.slow
-def test_a_resumed_run_goes_on_from_its_last_checkpoint(material: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_goes_on_from_its_last_checkpoint(trained: Trained, tmp_path: Path) -> None:
     """With no step left to do it ends with that checkpoint's weights, whatever weights it would have started from."""
-    first = options(material, tmp_path)
-    pretrain(first)
-    resumed = options(material, tmp_path, output=tmp_path / "resumed", resume=True, seed=5)
+    resumed = replace(trained.options, output=tmp_path, resume=True, seed=5)
     pretrain(resumed)
-    before, after = (transformers.LongformerForMaskedLM.from_pretrained(run.output) for run in (first, resumed))
-    torch.testing.assert_close(before.state_dict(), after.state_dict(), rtol=0, atol=0)
+    assert_weights_agree(trained.options.output, resumed.output, atol=0)
 
 
-@pytest.mark.slow
-def test_a_run_can_start_from_a_checkpoint(material: Path, tmp_path: Path) -> None:
-    first = options(material, tmp_path / "first")
-    pretrain(first)
+def test_a_run_can_start_from_a_checkpoint(material: Path, trained: Trained, tmp_path: Path) -> None:
     second = options(
-        material, tmp_path / "second", init=str(first.output), config=None, tokenizer=None, lr=1e-9, weight_decay=0.0
+        material, tmp_path, init=str(trained.options.output), config=None, tokenizer=None, lr=1e-9, weight_decay=0.0
     )
     pretrain(second)
-    before, after = (transformers.LongformerForMaskedLM.from_pretrained(run.output) for run in (first, second))
-    torch.testing.assert_close(before.state_dict(), after.state_dict(), rtol=0, atol=1e-6)
+    assert_weights_agree(trained.options.output, second.output, atol=1e-6)
+
+
+def assert_weights_agree(first: Path, second: Path, *, atol: float) -> None:
+    before, after = (transformers.LongformerForMaskedLM.from_pretrained(folder) for folder in (first, second))
+    torch.testing.assert_close(before.state_dict(), after.state_dict(), rtol=0, atol=atol)
 
 
 def test_more_positions_or_pieces_than_the_model_has_are_refused_together(material: Path, tmp_path: Path) -> None:
