@@ -1,4 +1,4 @@
-"""A local repository of bundles, in the layout that Spark NLP's own model servers have.
+"""A repository of bundles, in the layout that Spark NLP's own model servers have.
 
     ROOT/metadata.json                                             one record a line
     ROOT/<name>_<lang>_<libVersion>_<sparkVersion>_<epoch ms>/     one bundle each
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,19 +17,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sparkclin.engines import PRECISIONS, preference
 from sparkclin.errors import ModelError
-from sparkclin.models.bundle import (
-    ENGINES,
-    MANIFEST_FILE,
-    PRECISIONS,
-    Bundle,
-    Manifest,
-    as_url,
-    is_remote,
-    read_local_text,
-)
-from sparkclin.spark.files import replace_text
-from sparkclin.spark.session import running_session
+from sparkclin.models.bundle import MANIFEST_FILE, Bundle, Manifest
+from sparkclin.spark import storage
 
 METADATA_FILE = "metadata.json"
 LIB_VERSION = (5, 5, 0)
@@ -132,7 +122,8 @@ class Wanted:
 
 def _preference(record: Record) -> tuple[Any, ...]:
     """Exact before small, fast before slow, and then the newest; the greatest is preferred."""
-    return record.precision == PRECISIONS[0], record.engine == ENGINES[0], record.age
+    places = preference(engine=record.engine, precision=record.precision)
+    return *(-place for place in places), record.age
 
 
 class ModelRepository:
@@ -143,12 +134,12 @@ class ModelRepository:
 
     def __init__(self, root: str | Path) -> None:
         """Raises ModelError for a path that Spark NLP cannot load from."""
-        location = re.sub(r"^file:/+", "/", str(root))
+        location = str(root) if storage.is_remote(str(root)) else str(storage.local_path(str(root)))
         if odd := sorted(set(location) & UNREADABLE):
             raise ModelError(
                 f"Spark NLP cannot load from {location!r}: move it to a path without {' '.join(map(repr, odd))}."
             )
-        self.root = location.rstrip("/") if is_remote(location) else str(Path(location).absolute())
+        self.root = location.rstrip("/") if storage.is_remote(location) else str(Path(location).absolute())
 
     def __repr__(self) -> str:
         return f"ModelRepository({self.root!r})"
@@ -156,7 +147,7 @@ class ModelRepository:
     def metadata_lines(self) -> list[str]:
         """The records as they stand in metadata.json; raises ModelError where there is none."""
         try:
-            text = read_text(f"{self.root}/{METADATA_FILE}")
+            text = storage.read_text(f"{self.root}/{METADATA_FILE}")
         except OSError:
             raise ModelError(
                 f"{self.root} has no {METADATA_FILE}: not a model repository. "
@@ -220,7 +211,7 @@ class ModelRepository:
 
     def url(self, record: Record) -> str:
         """location() as Spark takes it."""
-        return as_url(self.location(record))
+        return storage.as_url(self.location(record))
 
     def register(self, staged: Path, manifest: Manifest) -> Bundle:
         """Take `staged`, a finished bundle in a folder right below the root, into the repository as the newest version.
@@ -229,7 +220,7 @@ class ModelRepository:
         versions there are. Folders of other versions are not touched; metadata.json is replaced whole, and last.
         Raises ModelError where a file is not what the manifest says, or the repository is not on the local disk.
         """
-        if is_remote(self.root):
+        if storage.is_remote(self.root):
             raise ModelError(
                 f"cannot register in {self.root}: register in a local folder, then copy that folder there."
             )
@@ -244,35 +235,13 @@ class ModelRepository:
             lines = self.metadata_lines() if (root / METADATA_FILE).exists() else []
             manifest = _later_than_all(manifest, lines)
             record = Record.of(manifest)
-            replace_text(staged / MANIFEST_FILE, manifest.to_json())
+            storage.write_text(staged / MANIFEST_FILE, manifest.to_json())
             staged.rename(root / record.folder)
-            replace_text(root / METADATA_FILE, "".join(f"{line}\n" for line in [*lines, record.to_json()]))
+            storage.write_text(root / METADATA_FILE, "".join(f"{line}\n" for line in [*lines, record.to_json()]))
         return self._bundle(record)
 
     def _bundle(self, record: Record) -> Bundle:
-        return Bundle.read(self.location(record), read_text=read_text)
-
-
-def read_text(location: str) -> str:
-    """The text of a file, local or on any file system that Spark reads.
-
-    Raises OSError where there is none, and ModelError for a URL where no Spark session runs.
-    """
-    return _read_through_spark(location) if is_remote(location) else read_local_text(location)
-
-
-def _read_through_spark(location: str) -> str:
-    from py4j.protocol import Py4JJavaError
-    from pyspark.errors import PySparkException
-
-    spark = running_session()
-    if spark is None:
-        raise ModelError(f"{location} is read through Spark. Start a session first: sparkclin.spark_session()")
-    try:
-        row = spark.read.text(location, wholetext=True).first()
-    except (PySparkException, Py4JJavaError) as error:
-        raise OSError(f"Spark cannot read {location}: {type(error).__name__}") from error
-    return "" if row is None else str(row[0])
+        return Bundle.read(self.location(record))
 
 
 def to_iso(time_ms: int) -> str:

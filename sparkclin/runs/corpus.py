@@ -1,11 +1,12 @@
-"""Notes in, vectors out: the formats a corpus comes in, and the checks on it before anything is computed."""
+"""Notes in: the formats that a corpus comes in, and the checks on it before anything is computed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sparkclin.errors import InputError, OptionError, SetupError
+from sparkclin.errors import InputError, OptionError
+from sparkclin.runs.delta import check_delta
 from sparkclin.schema import NOTE_ID, TEXT
 
 if TYPE_CHECKING:
@@ -16,18 +17,12 @@ if TYPE_CHECKING:
     _Reader = Callable[[SparkSession, str], DataFrame]
 
 INPUT_FORMATS = ("parquet", "csv", "jsonl", "text", "delta")
-OUTPUT_FORMATS = ("parquet", "delta")
 
 NOTES_PER_PARTITION = 200
 PARTITIONS_PER_CORE = 4
 MAX_PARTITIONS = 10_000
 
 _BROKEN = "_sparkclin_broken_record"
-_DELTA_REMEDY = (
-    "add it: spark-submit --packages <those of spark-defaults.conf>,io.delta:delta-spark_2.12:3.3.2 "
-    "--conf spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension "
-    "--conf spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,37 +91,9 @@ def count_notes(notes: DataFrame) -> int:
 
 
 def default_partitions(n_notes: int, *, parallelism: int) -> int:
-    """Enough parts to keep every core busy to the end and to show progress, few enough that files do not get tiny."""
+    """Enough tasks to keep every core busy to the end and to show progress, few enough that files do not get tiny."""
     wanted = max(PARTITIONS_PER_CORE * parallelism, -(-n_notes // NOTES_PER_PARTITION))
     return max(1, min(wanted, n_notes, MAX_PARTITIONS))
-
-
-def refuse_existing(spark: SparkSession, path: str) -> None:
-    """Raises InputError where `path` exists, before hours of work end in that."""
-    if _hadoop_path(spark, path).getFileSystem(_hadoop_conf(spark)).exists(_hadoop_path(spark, path)):
-        raise InputError(f"{path} exists already; nothing is overwritten. Choose another --output.")
-
-
-def write_vectors(vectors: DataFrame, path: str, *, format: str) -> None:
-    """Writes to a new place; Spark's committer shows it whole or not at all.
-
-    Raises OptionError for an unknown format and SetupError where Delta Lake is missing.
-    """
-    if format not in OUTPUT_FORMATS:
-        raise OptionError(f"output format {format!r} is not one of {', '.join(OUTPUT_FORMATS)}")
-    if format == "delta":
-        _check_delta(vectors.sparkSession)
-    vectors.write.format(format).mode("errorifexists").save(path)
-
-
-def write_text(spark: SparkSession, path: str, text: str) -> None:
-    """Writes a small file on any file system that Spark writes to."""
-    target = _hadoop_path(spark, path)
-    stream = target.getFileSystem(_hadoop_conf(spark)).create(target, True)
-    try:
-        stream.write(bytearray(text.encode("utf-8")))
-    finally:
-        stream.close()
 
 
 def _load(spark: SparkSession, source: NoteSource) -> DataFrame:
@@ -176,24 +143,11 @@ def _read_text_files(spark: SparkSession, path: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     files = spark.read.text(path, wholetext=True, recursiveFileLookup=True)
-    return files.select(F.col("_metadata.file_name").alias(NOTE_ID), F.col("value").alias(TEXT))
+    # Spark 3 gives the name as in a URL (`ward%207.txt`); its url_decode takes a plus for a space.
+    name = F.expr("url_decode(replace(_metadata.file_name, '+', '%2B'))")
+    return files.select(name.alias(NOTE_ID), F.col("value").alias(TEXT))
 
 
 def _read_delta(spark: SparkSession, path: str) -> DataFrame:
-    _check_delta(spark)
+    check_delta(spark)
     return spark.read.format("delta").load(path)
-
-
-def _check_delta(spark: SparkSession) -> None:
-    from py4j.java_gateway import JavaPackage
-
-    if isinstance(spark._jvm.io.delta.tables.DeltaTable, JavaPackage):  # type: ignore[union-attr]
-        raise SetupError(f"Delta Lake is not part of this Spark session; {_DELTA_REMEDY}")
-
-
-def _hadoop_path(spark: SparkSession, path: str) -> Any:
-    return spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
-
-
-def _hadoop_conf(spark: SparkSession) -> Any:
-    return spark._jsc.hadoopConfiguration()

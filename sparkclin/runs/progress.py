@@ -23,8 +23,9 @@ PLAIN_LINE_EVERY_S = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """`n_notes` notes spread evenly over `n_tasks` tasks of one stage of the job group `group`."""
+    """`n_notes` notes spread evenly over the `n_tasks` tasks that end the work `name`, in the job group `group`."""
 
+    name: str
     group: str
     n_notes: int
     n_tasks: int
@@ -32,8 +33,10 @@ class Work:
     def notes_done(self, context: SparkContext) -> int:
         """From the tasks that have ended: a task's notes count when all of them are written."""
         tracker = context.statusTracker()
-        jobs = (tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(self.group))
-        stages = (tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds)
+        jobs = [job for number in tracker.getJobIdsForGroup(self.group) if (job := tracker.getJobInfo(number))]
+        # The notes are dealt out first: with adaptive execution by a job of its own, of a single stage. The last stage
+        # of a job of several does the work. Delta Lake writes its log by other jobs, of other numbers of tasks.
+        stages = [tracker.getStageInfo(max(job.stageIds)) for job in jobs if len(job.stageIds) > 1]
         done = max((stage.numCompletedTasks for stage in stages if stage and stage.numTasks == self.n_tasks), default=0)
         return round(self.n_notes * done / self.n_tasks)
 
@@ -83,14 +86,14 @@ def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading
         now_s = time.monotonic()
         if live or now_s - last_line_s >= PLAIN_LINE_EVERY_S:
             last_line_s = now_s
-            text = line(work.notes_done(context), work.n_notes, elapsed_s=now_s - started_s)
+            text = line(work.name, work.notes_done(context), work.n_notes, elapsed_s=now_s - started_s)
             print(f"\r{text}" if live else text, end="" if live else "\n", file=stream, flush=True)
     if live:
         print(file=stream)
 
 
-def line(done: int, total: int, *, elapsed_s: float) -> str:
-    """`embedded  40%  24/60 [00:12<00:18, 2.00 note/s]`"""
+def line(name: str, done: int, total: int, *, elapsed_s: float) -> str:
+    """`embed  40%  24/60 [00:12<00:18, 2.00 note/s]`"""
     meter = tqdm.format_meter(
         done,
         total,
@@ -98,4 +101,4 @@ def line(done: int, total: int, *, elapsed_s: float) -> str:
         unit="note",
         bar_format="{percentage:3.0f}%  {n}/{total} [{elapsed}<{remaining}, {rate_fmt}]",
     )
-    return f"embedded {meter}"
+    return f"{name} {meter}"

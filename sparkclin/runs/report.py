@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from sparkclin.runs.corpus import write_text
 from sparkclin.schema import N_PIECES, N_WINDOWS, STATUS, STATUSES
+from sparkclin.spark.storage import write_text
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, SparkSession
+    from pyspark.sql import Column
 
 JSON_FILE, MARKDOWN_FILE = "_report.json", "_report.md"
 # Upper edges of the length histogram, in pieces; the last bin is open.
@@ -112,14 +112,15 @@ class RunReport:
             ]
         )
 
-    def write(self, spark: SparkSession, folder: str) -> None:
+    def write(self, folder: str) -> None:
         """Writes both files into the folder of the output; Spark's readers pass over names that begin with `_`."""
-        write_text(spark, f"{folder.rstrip('/')}/{JSON_FILE}", self.to_json())
-        write_text(spark, f"{folder.rstrip('/')}/{MARKDOWN_FILE}", self.to_markdown())
+        write_text(f"{folder.rstrip('/')}/{JSON_FILE}", self.to_json())
+        write_text(f"{folder.rstrip('/')}/{MARKDOWN_FILE}", self.to_markdown())
 
 
 def _table(rows: Mapping[str, Any]) -> str:
-    lines = [
-        f"| {name} | {value:,} |" if isinstance(value, int) else f"| {name} | {value} |" for name, value in rows.items()
-    ]
-    return "\n".join(["| | |", "|---|---:|", *lines])
+    return "\n".join(["| | |", "|---|---:|", *(f"| {name} | {_cell(value)} |" for name, value in rows.items())])
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from pyspark.sql import SparkSession
 
 from sparkclin.runs import progress
@@ -18,7 +19,7 @@ PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!
 
 
 def test_a_line_says_how_far_the_rate_and_what_is_left() -> None:
-    assert progress.line(24, 60, elapsed_s=12.0) == "embedded  40%  24/60 [00:12<00:18,  2.00note/s]"
+    assert progress.line("embed", 24, 60, elapsed_s=12.0) == "embed  40%  24/60 [00:12<00:18,  2.00note/s]"
 
 
 def test_the_terminal_behind_spark_submit_is_found() -> None:
@@ -37,8 +38,27 @@ def test_without_a_terminal_lines_go_to_stderr_and_its_file_is_not_touched(tmp_p
 
 
 def test_notes_are_counted_by_the_tasks_that_ended(spark: SparkSession) -> None:
-    work = progress.Work(group="counted", n_notes=50, n_tasks=5)
+    work = progress.Work(name="count", group="counted", n_notes=50, n_tasks=5)
     assert work.notes_done(spark.sparkContext) == 0
     with progress.shown(spark.sparkContext, work):
         spark.range(50).repartition(5).write.format("noop").mode("overwrite").save()
     assert work.notes_done(spark.sparkContext) == 50
+
+
+@pytest.mark.parametrize("adaptive", ["true", "false"])
+def test_only_the_stage_that_does_the_work_counts(spark: SparkSession, adaptive: str) -> None:
+    """The notes are read by as many tasks before, and other jobs of the group have stages of other numbers of tasks."""
+    work = progress.Work(name="count", group=f"one stage, {adaptive}", n_notes=50, n_tasks=5)
+    before = spark.conf.get("spark.sql.adaptive.enabled", "true")
+    assert before is not None
+    spark.conf.set("spark.sql.adaptive.enabled", adaptive)
+    try:
+        with progress.shown(spark.sparkContext, work):
+            read = spark.range(0, 50, 1, 5)
+            read.write.format("noop").mode("overwrite").save()
+            read.repartition(3).write.format("noop").mode("overwrite").save()
+            assert work.notes_done(spark.sparkContext) == 0
+            read.repartition(5).write.format("noop").mode("overwrite").save()
+            assert work.notes_done(spark.sparkContext) == 50
+    finally:
+        spark.conf.set("spark.sql.adaptive.enabled", before)

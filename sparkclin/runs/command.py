@@ -1,0 +1,71 @@
+"""A pipeline's command line: the options that all runs have, and `run_command()`, which makes of a task a command.
+
+    def main(arguments=None):
+        return run_command(parser(), arguments, task=my_task)
+
+`parser()` has what add_run_arguments() adds, and the task's own options; `my_task` makes a Task of the parsed options.
+`pipelines/embed_notes.py` is an example.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from sparkclin.engines import ENGINES, PRECISIONS
+from sparkclin.errors import SparkclinError
+from sparkclin.runs.corpus import INPUT_FORMATS, NoteSource
+from sparkclin.runs.run import ModelChoice, RunRequest, Task, run
+from sparkclin.runs.sink import OUTPUT_FORMATS, Sink
+from sparkclin.schema import NOTE_ID, TEXT
+
+
+def run_command(
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None,
+    *,
+    task: Callable[[argparse.Namespace], Task],
+) -> int:
+    """Runs a task as the options say; returns the exit status: 0, or 1 for what the user can mend, said in a line.
+
+    Wrong usage ends the program with status 2, as with every parser.
+    """
+    asked = parser.parse_args(arguments)
+    try:
+        report = run(task(asked), request_of(asked))
+    except SparkclinError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"\n{asked.output}\n{report.summary()}")
+    return 0
+
+
+def request_of(asked: argparse.Namespace) -> RunRequest:
+    """What the options of add_run_arguments() ask for; raises OptionError for what cannot be."""
+    # Files have no columns: their names are the ids.
+    names = (NOTE_ID, TEXT) if asked.input_format == "text" else (asked.id_column, asked.text_column)
+    return RunRequest(
+        source=NoteSource(path=asked.input, format=asked.input_format, id_column=names[0], text_column=names[1]),
+        sink=Sink(path=asked.output, format=asked.output_format),
+        model=ModelChoice(repository=asked.models, name=asked.model, engine=asked.engine, precision=asked.precision),
+        partitions=asked.partitions,
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of every run: the notes, the model, the output."""
+    add = parser.add_argument
+    add(
+        "--input", required=True, metavar="PATH", help="the notes: a file or folder on any file system that Spark reads"
+    )
+    add("--output", required=True, metavar="PATH", help="where the rows go; must not exist")
+    add("--model", metavar="NAME", help="default: the only model of the repository")
+    add("--models", metavar="DIR", help="the model repository; default: $SPARKCLIN_MODELS, else the demo model")
+    add("--engine", choices=ENGINES, help="default: the fastest that the model has")
+    add("--precision", choices=PRECISIONS, help="int8: faster, and not exact; default: fp32 where the model has it")
+    add("--input-format", choices=INPUT_FORMATS, default="parquet", help="text: a file is a note; default: parquet")
+    add("--output-format", choices=OUTPUT_FORMATS, default="parquet", help="default: parquet")
+    add("--id-column", default=NOTE_ID, metavar="NAME", help=f"default: {NOTE_ID}")
+    add("--text-column", default=TEXT, metavar="NAME", help=f"default: {TEXT}")
+    add("--partitions", type=int, metavar="N", help="tasks, and files written; default: by the number of notes")

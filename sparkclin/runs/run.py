@@ -1,0 +1,184 @@
+"""A run: a task, notes from a source, rows to a sink, and a report of it."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from sparkclin import errors
+from sparkclin.errors import ModelError, OptionError
+from sparkclin.models.bundle import Bundle, Manifest
+from sparkclin.models.pretrained import active_repository
+from sparkclin.models.repository import ModelRepository
+from sparkclin.runs.corpus import NoteSource, count_notes, default_partitions, read_notes
+from sparkclin.runs.progress import Work, shown
+from sparkclin.runs.report import NoteCounts, RunReport, count_columns
+from sparkclin.runs.sink import Sink, check_sink, check_written, write_rows
+from sparkclin.spark import storage
+from sparkclin.spark.session import spark_session
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    Observe = Callable[[DataFrame], DataFrame]
+
+VERSIONS = ("sparkclin", "pyspark", "spark-nlp", "tokenizers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a run does to notes.
+
+    `name` is one word for it. `rows` makes the rows to write of the notes (note_id, text): every note gets rows, which
+    have its note_id. It calls `observe` on a DataFrame of one row per note with n_pieces, n_windows and status, and
+    goes on with what that returns. `index` is the column that numbers a note's rows from 0; None where a note has one
+    row. `settings` gives the task's settings with what the model decides filled in, and raises OptionError for those
+    that the model does not allow.
+    """
+
+    name: str
+    rows: Callable[[DataFrame, Bundle, Observe], DataFrame]
+    settings: Callable[[Manifest], Mapping[str, Any]]
+    index: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChoice:
+    """Which model. None stands for active_repository(), the only name in it, and the preferred engine and precision."""
+
+    repository: str | None = None
+    name: str | None = None
+    engine: str | None = None
+    precision: str | None = None
+
+    def find(self) -> Bundle:
+        """Raises ModelError, listing what there is, where the choice leaves none or several."""
+        repository = ModelRepository(self.repository) if self.repository else active_repository()
+        name = self.name
+        if name is None:
+            names = sorted({record.name for record in repository.records()})
+            if len(names) != 1:
+                there = ", ".join(names) or "none"
+                raise ModelError(f"{repository.root} holds the models {there}: choose with --model.")
+            [name] = names
+        return repository.find(name, engine=self.engine, precision=self.precision)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What is asked of a run. `partitions` None goes by the number of notes; OptionError for less than one."""
+
+    source: NoteSource
+    sink: Sink
+    model: ModelChoice = field(default_factory=ModelChoice)
+    partitions: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.partitions is not None and self.partitions < 1:
+            raise OptionError(f"{self.partitions} partitions were asked for: there is at least one.")
+
+
+def run(task: Task, request: RunRequest) -> RunReport:
+    """Reads the notes, does the task, writes the rows and the report beside them, and checks what was written.
+
+    What is wrong with the model, the settings, the output's place or the notes' ids is found before the work begins.
+    Raises SparkclinError, for what a Spark task has raised on purpose too.
+    """
+    from pyspark.sql import Observation
+
+    spark = spark_session(app_name=f"sparkclin {task.name}")
+    spark.sparkContext.setLogLevel("ERROR")
+    bundle = request.model.find()
+    settings = task.settings(bundle.manifest)
+    check_sink(spark, request.sink)
+    with errors_of_tasks():
+        notes = read_notes(spark, request.source)
+        n_notes = count_notes(notes)
+        n_tasks = request.partitions or default_partitions(n_notes, parallelism=spark.sparkContext.defaultParallelism)
+        print(f"{task.name}: {n_notes:,} notes with {bundle.manifest.name} in {n_tasks:,} tasks", file=sys.stderr)
+
+        started, started_s = _now(), time.monotonic()
+        counts = Observation("notes")
+        rows = task.rows(notes.repartition(n_tasks), bundle, lambda frame: frame.observe(counts, *count_columns()))
+        work = Work(name=task.name, group=f"{task.name} {request.sink.path}", n_notes=n_notes, n_tasks=n_tasks)
+        with shown(spark.sparkContext, work):
+            write_rows(rows, request.sink)
+        elapsed_s = time.monotonic() - started_s
+        n_rows = check_written(spark, request.sink, n_notes=n_notes, index=task.index)
+
+    report = RunReport(
+        started=started,
+        finished=_now(),
+        elapsed_s=round(elapsed_s, 3),
+        counts=NoteCounts.from_metrics(counts.get),
+        rows=n_rows,
+        settings={**_settings(request, bundle), "partitions": n_tasks, **settings},
+        model=_model(bundle),
+        versions=_versions(spark),
+    )
+    report.write(storage.as_spark_means(spark, request.sink.path))
+    return report
+
+
+@contextmanager
+def errors_of_tasks() -> Iterator[None]:
+    """Raises an error of ours that ended a Spark task as itself; PySpark hands it on as a traceback in a text."""
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        found = re.search(r"^sparkclin\.errors\.(\w+): (.+)$", str(error), flags=re.MULTILINE)
+        if found is None:
+            raise
+        kind: type[Exception] = getattr(errors, found[1])
+        # Not `from error`: what Spark says of a failed task may show a part of a note.
+        raise kind(found[2]) from None
+
+
+def _settings(request: RunRequest, bundle: Bundle) -> dict[str, Any]:
+    """The settings of all runs by the names of their options, as they were in the end."""
+    manifest = bundle.manifest
+    return {
+        "input": request.source.path,
+        "input_format": request.source.format,
+        "id_column": request.source.id_column,
+        "text_column": request.source.text_column,
+        "output": request.sink.path,
+        "output_format": request.sink.format,
+        "models": bundle.location.rpartition("/")[0],
+        "model": manifest.name,
+        "engine": manifest.engine,
+        "precision": manifest.precision,
+    }
+
+
+def _model(bundle: Bundle) -> dict[str, Any]:
+    manifest = bundle.manifest
+    return {
+        "name": manifest.name,
+        "created": manifest.created,
+        "family": manifest.family,
+        "engine": manifest.engine,
+        "precision": manifest.precision,
+        "width": manifest.width,
+        "source": manifest.source,
+    }
+
+
+def _versions(spark: SparkSession) -> dict[str, str]:
+    packages = {name: version(name) for name in VERSIONS}
+    return {**packages, "spark": spark.version, "python": platform.python_version()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

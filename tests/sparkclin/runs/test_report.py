@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from sparkclin.runs.report import LENGTH_EDGES, NoteCounts, RunReport, count_columns, length_labels
+
+REPORT = RunReport(
+    started="2026-11-24T10:00:00+00:00",
+    finished="2026-11-24T10:00:20+00:00",
+    elapsed_s=20.0,
+    counts=NoteCounts(
+        notes=50,
+        pieces=40_000,
+        windows=60,
+        lengths={"0": 3, "1-128": 47},
+        statuses={"ok": 46, "empty": 3, "null": 1},
+    ),
+    rows=71,
+    settings={"input": "notes | all", "partitions": 1_200, "precision": None},
+    model={"name": "tiny"},
+    versions={"spark": "3.5"},
+)
+
+
+def test_the_summary_accounts_for_every_note() -> None:
+    assert REPORT.summary().splitlines() == [
+        "- notes: 50, all accounted for (without a vector: 3 empty, 1 null)",
+        "- pieces: 40,000 in 60 windows, none cut",
+        "- rows written: 71",
+        "- time: 20.0 s, 2.50 notes/s, 2,000 pieces/s",
+    ]
+    whole = replace(REPORT.counts, statuses={"ok": 50, "empty": 0, "null": 0})
+    assert "(without a vector: none)" in replace(REPORT, counts=whole).summary()
+
+
+def test_the_json_has_all_figures() -> None:
+    found = json.loads(REPORT.to_json())
+    assert found["throughput"] == {"notes_per_s": 2.5, "pieces_per_s": 2000.0}
+    assert found["rows"] == 71
+    assert found["counts"] == {
+        "notes": 50,
+        "pieces": 40_000,
+        "windows": 60,
+        "lengths": {"0": 3, "1-128": 47},
+        "statuses": {"ok": 46, "empty": 3, "null": 1},
+    }
+    assert (found["started"], found["finished"], found["elapsed_s"]) == (
+        "2026-11-24T10:00:00+00:00",
+        "2026-11-24T10:00:20+00:00",
+        20.0,
+    )
+
+
+def test_the_text_is_a_summary_and_tables() -> None:
+    found = REPORT.to_markdown()
+    assert found.startswith(f"# Run report\n\n{REPORT.summary()}\n\n## Settings\n\n| | |\n|---|---:|\n")
+    for row in (r"| input | notes \| all |", "| partitions | 1,200 |", "| empty | 3 |", "| 1-128 | 47 |"):
+        assert row in found.splitlines()
+
+
+def test_both_files_are_written_beside_the_rows(tmp_path: Path) -> None:
+    REPORT.write(f"{tmp_path}/")
+    assert (tmp_path / "_report.json").read_text() == REPORT.to_json()
+    assert (tmp_path / "_report.md").read_text() == REPORT.to_markdown()
+
+
+def test_the_bins_are_named_by_their_edges() -> None:
+    assert length_labels()[:3] == ["0", "1-128", "129-256"]
+    assert length_labels()[-2:] == ["8189-16376", "16377+"]
+
+
+@pytest.fixture(scope="module")
+def metrics(spark: SparkSession) -> dict[str, int]:
+    """Of a note at each edge of the histogram, one just beyond each, and a null one."""
+    lengths = [length for edge in LENGTH_EDGES for length in (edge, edge + 1)]
+    rows = [(length, 1 + length // 4094, "ok" if length else "empty") for length in lengths] + [(0, 0, "null")]
+    frame = spark.createDataFrame(rows, "n_pieces int, n_windows int, status string")
+    [row] = frame.agg(*count_columns()).collect()
+    return dict(row.asDict())
+
+
+def test_a_note_at_an_edge_is_in_the_bin_that_ends_there(metrics: dict[str, int]) -> None:
+    inner = {f"{low + 1}-{high}": 2 for low, high in pairwise(LENGTH_EDGES)}
+    assert NoteCounts.from_metrics(metrics).lengths == {"0": 2, **inner, "16377+": 1}
+
+
+def test_notes_pieces_windows_and_statuses_are_counted(metrics: dict[str, int]) -> None:
+    counts = NoteCounts.from_metrics(metrics)
+    lengths = [length for edge in LENGTH_EDGES for length in (edge, edge + 1)]
+    assert (counts.notes, counts.pieces) == (len(lengths) + 1, sum(lengths))
+    assert counts.windows == sum(1 + length // 4094 for length in lengths)
+    assert counts.statuses == {"ok": len(lengths) - 1, "empty": 1, "null": 1}
+
+
+def test_no_notes_are_nothing_and_not_null(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([], "n_pieces int, n_windows int, status string")
+    [row] = frame.agg(*count_columns()).collect()
+    counts = NoteCounts.from_metrics(row.asDict())
+    assert (counts.notes, counts.pieces, counts.windows) == (0, 0, 0)

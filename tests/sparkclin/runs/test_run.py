@@ -1,0 +1,281 @@
+"""A run with toy tasks: a second pipeline is a parser and one call, and what every run checks is checked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.errors import PythonException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparkclin.errors import InputError, ModelError, OptionError
+from sparkclin.models.bundle import Bundle, Manifest
+from sparkclin.models.repository import ModelRepository
+from sparkclin.runs.command import add_run_arguments, request_of, run_command
+from sparkclin.runs.corpus import NoteSource
+from sparkclin.runs.run import ModelChoice, RunRequest, Task, run
+from sparkclin.runs.sink import Sink
+from testkit.bundles import manifest_of, stage
+
+pytestmark = pytest.mark.usefixtures("spark")
+
+NOTES = {"a": "fever", "b": "no fever", "c": "", "d": None}
+Observe = Callable[[DataFrame], DataFrame]
+
+
+# A second pipeline, whole: the length of every note in letters.
+def main(arguments: Sequence[str]) -> int:
+    return run_command(parser(), arguments, task=lambda asked: letters(spaces=asked.spaces))
+
+
+def parser() -> argparse.ArgumentParser:
+    build = argparse.ArgumentParser()
+    add_run_arguments(build)
+    build.add_argument("--spaces", action="store_true")
+    return build
+
+
+def letters(*, spaces: bool) -> Task:
+    def rows(notes: DataFrame, bundle: Bundle, observe: Observe) -> DataFrame:
+        text = F.col("text") if spaces else F.regexp_replace("text", r"\s", "")
+        status = F.when(F.col("text").isNull(), "null").when(F.col("text") == "", "empty").otherwise("ok")
+        counted = notes.select(
+            "note_id", F.length(text).alias("n_pieces"), F.lit(1).alias("n_windows"), status.alias("status")
+        )
+        return observe(counted).select("note_id", "n_pieces", F.lit(bundle.manifest.name).alias("model"))
+
+    return Task(name="letters", rows=rows, settings=lambda manifest: {"spaces": spaces, "width": manifest.width})
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A repository of the model `tiny` with two engines and two precisions."""
+    root = tmp_path / "models"
+    for engine, precision in [("onnx", "int8"), ("tensorflow", "fp32")]:
+        staged = stage(root)
+        ModelRepository(root).register(
+            staged, manifest_of(staged, name="tiny", engine=engine, precision=precision, width=7)
+        )
+    return root
+
+
+@pytest.fixture
+def request_(tmp_path: Path, models: Path) -> RunRequest:
+    source = tmp_path / "notes.jsonl"
+    source.write_text("\n".join(json.dumps({"note_id": key, "text": text}) for key, text in NOTES.items()))
+    return RunRequest(
+        source=NoteSource(path=str(source), format="jsonl"),
+        sink=Sink(path=str(tmp_path / "out")),
+        model=ModelChoice(repository=str(models)),
+    )
+
+
+def command(asked: RunRequest, *more: str) -> list[str]:
+    return [
+        *("--input", asked.source.path, "--input-format", asked.source.format, "--output", asked.sink.path),
+        *("--models", str(asked.model.repository), *more),
+    ]
+
+
+def test_a_second_pipeline_is_a_parser_and_one_call(
+    spark: SparkSession, request_: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(request_, "--partitions", "3")) == 0
+    output = Path(request_.sink.path)
+    rows = spark.read.parquet(str(output)).collect()
+    assert {row.note_id: row.n_pieces for row in rows} == {"a": 5, "b": 7, "c": 0, "d": None}
+    said = capsys.readouterr()
+    assert "letters: 4 notes with tiny in 3 tasks" in said.err
+    assert said.out.startswith(f"\n{output}\n- notes: 4, all accounted for (without a vector: 1 empty, 1 null)\n")
+
+    report = json.loads((output / "_report.json").read_text())
+    assert report["rows"] == 4
+    assert report["counts"]["pieces"] == 12
+    assert report["counts"]["statuses"] == {"ok": 2, "empty": 1, "null": 1}
+    assert report["elapsed_s"] > 0
+    assert said.out.split("\n", 2)[2].strip() in (output / "_report.md").read_text()
+
+
+def test_the_report_has_what_was_used_and_not_what_was_asked(request_: RunRequest) -> None:
+    report = run(letters(spaces=True), request_)
+    assert report.settings == {
+        "input": request_.source.path,
+        "input_format": "jsonl",
+        "id_column": "note_id",
+        "text_column": "text",
+        "output": request_.sink.path,
+        "output_format": "parquet",
+        "models": request_.model.repository,
+        "model": "tiny",
+        "engine": "tensorflow",
+        "precision": "fp32",
+        "partitions": 4,
+        "spaces": True,
+        "width": 7,
+    }
+    assert (report.model["engine"], report.model["precision"]) == ("tensorflow", "fp32")
+    assert {"sparkclin", "pyspark", "spark-nlp", "spark", "python"} <= set(report.versions)
+
+
+@pytest.mark.parametrize(("partitions", "found"), [(3, 3), (None, 4)], ids=["asked", "by the number of notes"])
+def test_notes_are_dealt_out_to_as_many_tasks(request_: RunRequest, partitions: int | None, found: int) -> None:
+    seen: list[int] = []
+    counted = letters(spaces=False)
+
+    def rows(notes: DataFrame, bundle: Bundle, observe: Observe) -> DataFrame:
+        seen.append(notes.rdd.getNumPartitions())
+        return counted.rows(notes, bundle, observe)
+
+    run(replace(counted, rows=rows), replace(request_, partitions=partitions))
+    assert seen == [found]
+
+
+@pytest.mark.parametrize(
+    ("choice", "found"),
+    [
+        ({"precision": "int8"}, ("onnx", "int8")),
+        ({"engine": "onnx"}, ("onnx", "int8")),
+        ({}, ("tensorflow", "fp32")),
+    ],
+)
+def test_the_model_asked_for_is_used(models: Path, choice: dict[str, str], found: tuple[str, str]) -> None:
+    manifest = ModelChoice(repository=str(models), **choice).find().manifest
+    assert (manifest.engine, manifest.precision) == found
+
+
+def test_one_of_several_models_has_to_be_named(models: Path, request_: RunRequest) -> None:
+    staged = stage(models, name="other")
+    ModelRepository(models).register(staged, manifest_of(staged, name="other"))
+    assert main(command(request_, "--model", "other")) == 0
+    with pytest.raises(ModelError, match=r"holds the models other, tiny: choose with --model"):
+        ModelChoice(repository=str(models)).find()
+
+
+def no_rows(*_: object) -> DataFrame:
+    raise AssertionError("the work began")
+
+
+def no_settings(_: Manifest) -> dict[str, Any]:
+    return {}
+
+
+def refuse(_: Manifest) -> dict[str, Any]:
+    raise OptionError("not with this model")
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "message"),
+    [
+        ({"sink": "taken"}, no_settings, "exists already; nothing is overwritten"),
+        ({"sink": "unheard-of://of/it"}, no_settings, "nothing can be written to unheard-of://of/it"),
+        ({"source": "nowhere"}, no_settings, "cannot be read as jsonl"),
+        ({"source": "twice"}, no_settings, "2 notes share 1 ids"),
+        ({"model": "absent"}, no_settings, "no model 'absent'"),
+        ({}, refuse, "not with this model"),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_work_begins(
+    request_: RunRequest,
+    tmp_path: Path,
+    change: dict[str, str],
+    settings: Callable[[Manifest], dict[str, Any]],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "twice").write_text('{"note_id": 1, "text": "x"}\n' * 2)
+    where = {key: value if "://" in value or key == "model" else str(tmp_path / value) for key, value in change.items()}
+    asked = replace(
+        request_,
+        sink=replace(request_.sink, path=where.get("sink", request_.sink.path)),
+        source=replace(request_.source, path=where.get("source", request_.source.path)),
+    )
+    task = Task(name="none", rows=no_rows, settings=settings)
+    more = ["--model", where["model"]] if "model" in where else []
+    assert run_command(parser(), command(asked, *more), task=lambda _: task) == 1
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("error: ")
+    assert message in said
+
+
+@pytest.mark.parametrize("damage", ["lost", "doubled"])
+def test_a_run_that_loses_or_doubles_a_note_fails(
+    request_: RunRequest, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counted = letters(spaces=False)
+
+    def rows(notes: DataFrame, bundle: Bundle, observe: Observe) -> DataFrame:
+        whole = counted.rows(notes, bundle, observe)
+        return whole.filter("note_id != 'b'") if damage == "lost" else whole.union(whole.filter("note_id = 'b'"))
+
+    task = replace(counted, rows=rows)
+    assert run_command(parser(), command(request_), task=lambda _: task) == 1
+    assert "error: 4 notes went in; " in capsys.readouterr().err
+    assert not (Path(request_.sink.path) / "_report.json").exists()
+
+
+def failing(error: type[Exception]) -> Task:
+    """A task that raises in Spark's Python workers."""
+
+    def broken(batches: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
+        for _ in batches:
+            raise error("note 7 of 9 cannot be read; mend it")
+        yield from ()
+
+    return replace(
+        letters(spaces=False),
+        rows=lambda notes, bundle, observe: letters(spaces=False).rows(
+            notes.mapInPandas(broken, notes.schema), bundle, observe
+        ),
+    )
+
+
+def test_an_error_of_ours_in_a_task_is_said_in_a_line(request_: RunRequest, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(parser(), command(request_), task=lambda _: failing(InputError)) == 1
+    said = capsys.readouterr().err
+    assert said.strip().splitlines()[-1] == "error: note 7 of 9 cannot be read; mend it"
+    assert "Traceback" not in said
+
+
+def test_another_error_in_a_task_stays_what_it_is(request_: RunRequest) -> None:
+    with pytest.raises(PythonException, match="note 7 of 9"):
+        run(failing(ValueError), request_)
+
+
+@pytest.mark.parametrize(
+    ("option", "read"),
+    [
+        ("--input other", lambda r: r.source.path == "other"),
+        ("--output elsewhere", lambda r: r.sink.path == "elsewhere"),
+        ("--input-format csv", lambda r: r.source.format == "csv"),
+        ("--output-format delta", lambda r: r.sink.format == "delta"),
+        ("--id-column key", lambda r: r.source.id_column == "key"),
+        ("--text-column words", lambda r: r.source.text_column == "words"),
+        ("--model tiny", lambda r: r.model.name == "tiny"),
+        ("--models folder", lambda r: r.model.repository == "folder"),
+        ("--engine tensorflow", lambda r: r.model.engine == "tensorflow"),
+        ("--precision int8", lambda r: r.model.precision == "int8"),
+        ("--partitions 5", lambda r: r.partitions == 5),
+    ],
+)
+def test_every_option_is_asked_of_the_run(option: str, read: Callable[[RunRequest], bool]) -> None:
+    least = ["--input", "in", "--output", "out"]
+    assert not read(request_of(parser().parse_args(least)))
+    assert read(request_of(parser().parse_args([*least, *option.split()])))
+
+
+def test_files_have_no_columns() -> None:
+    options = ["--input", "in", "--output", "out", "--input-format", "text", "--id-column", "key"]
+    assert request_of(parser().parse_args(options)).source == NoteSource(path="in", format="text")
+
+
+def test_there_is_at_least_one_partition(request_: RunRequest) -> None:
+    with pytest.raises(OptionError, match="0 partitions were asked for"):
+        replace(request_, partitions=0)
