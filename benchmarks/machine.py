@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 import psutil
 
 from benchmarks.shape import BASE
+from sparkclin.spark.java import installed_java
 
 ROWS = 4096
 PRODUCTS = ((BASE.width, BASE.width), (BASE.width, BASE.inner), (BASE.inner, BASE.width))
@@ -62,16 +62,9 @@ def describe_machine() -> Machine:
         memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
         system=platform.platform(),
         python=platform.python_version(),
-        java=java_version(),
+        java=installed_java().version or "none",
         load=round(os.getloadavg()[0], 2),
     )
-
-
-def java_version() -> str:
-    java = Path(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
-    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "([^"]+)"', answer)
-    return version[1] if version else "unknown"
 
 
 def cpus() -> tuple[int, ...]:

@@ -96,7 +96,7 @@ def hash_sources(root: Path, names: Sequence[str]) -> str:
 def start(job: Job, variant: Variant) -> Running:
     """Document vectors by embed(), with the options that everybody gets."""
     bundle = exported(job.store, variant)
-    options = EmbedOptions(level="document", max_pieces=job.store.shape.max_pieces, stride=job.store.shape.stride)
+    options = EmbedOptions()
     spark = open_session(job)
 
     def vectors(rows: DataFrame) -> DataFrame:

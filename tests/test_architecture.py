@@ -12,17 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from sparkclin.spark.session import EXCLUDES, PACKAGES
+from sparkclin.spark.settings import EXCLUDES, PACKAGES
 
 ROOT = Path(__file__).parents[1]
 MODEL_LIBRARIES = {"keras", "onnx", "onnxruntime", "tensorflow", "torch", "transformers"}
-NOT_INSTALLED = {"benchmarks", "docker", "tests", "training"}
+NOT_INSTALLED = {"benchmarks", "docker", "testkit", "tests", "training"}
 FORBIDDEN = {
     "sparkclin": {"export", "pipelines", *NOT_INSTALLED, *MODEL_LIBRARIES},
     "pipelines": {"export", *NOT_INSTALLED, *MODEL_LIBRARIES},
+    "evaluation": {"export", "pipelines", *NOT_INSTALLED, *MODEL_LIBRARIES},
     "export": {"pipelines", *NOT_INSTALLED},
-    "training": {"tests"},
-    "benchmarks": {"tests"},
+    "training": {"benchmarks", "testkit", "tests"},
+    "testkit": {"benchmarks", "tests", "training"},
+    "benchmarks": {"tests", "training"},
     "docker": {"export", "tests", "training", *MODEL_LIBRARIES},
 }
 DESCRIBED = ("sparkclin", "export", "pipelines")

@@ -25,11 +25,11 @@ def where_am_i(rows):
     BarrierTaskContext.get().barrier()
     return [{"folder": os.getcwd(), "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"), "python": sys.executable}]
 
-places = spark.sparkContext.parallelize(range(2), 2).barrier().mapPartitions(where_am_i).collect()
+tasks = spark.sparkContext.parallelize(range(2), 2).barrier().mapPartitions(where_am_i).collect()
 texts = spark.createDataFrame([("one",), ("two",)], ["text"]).repartition(2)
 assembled = DocumentAssembler().setInputCol("text").setOutputCol("document").transform(texts)
 documents = sorted(row.result[0] for row in assembled.select("document.result").collect())
-print(json.dumps({"places": places, "documents": documents, "master": spark.sparkContext.master}))
+print(json.dumps({"tasks": tasks, "documents": documents, "master": spark.sparkContext.master}))
 spark.stop()
 """
 
@@ -38,14 +38,14 @@ def test_a_driver_runs_on_both_workers_with_jars_and_environment(cluster: Standa
     script = tmp_path / "driver.py"
     script.write_text(DRIVER, encoding="utf-8")
 
-    answer = json.loads(cluster.submit(script).stdout.splitlines()[-1])
+    seen = json.loads(cluster.submit(script).stdout.splitlines()[-1])
 
-    folders = {Path(place["folder"]) for place in answer["places"]}
-    assert answer["master"] == cluster.url
+    folders = {Path(task["folder"]) for task in seen["tasks"]}
+    assert seen["master"] == cluster.url
     assert len(folders) == 2
     assert all(folder.is_relative_to(cluster.folder / "work") for folder in folders)
-    assert {place["onednn"] for place in answer["places"]} == {"1"}
-    assert answer["documents"] == ["one", "two"]
+    assert {task["onednn"] for task in seen["tasks"]} == {"1"}
+    assert seen["documents"] == ["one", "two"]
     assert not list((cluster.folder / "work").rglob("*.jar")), "jars were copied to the executors"
 
 

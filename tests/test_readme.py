@@ -17,7 +17,8 @@ import sparkclin
 from pipelines import embed_notes
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
-from sparkclin.schema import LEVELS, OUTPUT
+from sparkclin.schema import LEVELS
+from sparkclin.tasks.embed import OUTPUT
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
