@@ -7,13 +7,23 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
 
+from tqdm import tqdm
+
+from sparkclin.engines import ENGINES, PRECISIONS
 from sparkclin.errors import SparkclinError
-from sparkclin.models.bundle import ENGINES, PRECISIONS, Bundle, is_remote
+from sparkclin.models.bundle import Bundle
+from sparkclin.models.card import model_card, table
 from sparkclin.models.pretrained import MODELS_VARIABLE, active_repository
 from sparkclin.models.repository import ModelRepository
-from sparkclin.spark.environment import find_installation, set_up
-from sparkclin.spark.session import defaults_conf, spark_session
+from sparkclin.spark.environment import check_replaceable, find_installation, set_up
+from sparkclin.spark.jars import environment_jars, set_up_jars
+from sparkclin.spark.session import spark_session
+from sparkclin.spark.settings import defaults_conf
+from sparkclin.spark.storage import is_remote
 
 Command = Callable[[argparse.Namespace], int]
 """Prints, and returns the exit status."""
@@ -42,17 +52,19 @@ def list_models(options: argparse.Namespace) -> int:
         for b in bundles
         for m in [b.manifest]
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(table(rows))
     return 0
 
 
 def describe_model(options: argparse.Namespace) -> int:
-    bundle = _find(_repository(options), options)
-    described = {"location": bundle.location, **asdict(bundle.manifest)}
-    del described["files"]
-    print(json.dumps(described, indent=2, ensure_ascii=False))
+    repository = _repository(options)
+    bundle = _find(repository, options)
+    if options.json:
+        described = {"location": bundle.location, **asdict(bundle.manifest)}
+        del described["files"]
+        print(json.dumps(described, indent=2, ensure_ascii=False))
+    else:
+        print(model_card(bundle, versions=repository.bundles(bundle.manifest.name, bundle.manifest.language)))
     return 0
 
 
@@ -79,10 +91,20 @@ def print_spark_defaults(options: argparse.Namespace) -> int:  # noqa: ARG001
 
 def set_up_environment(options: argparse.Namespace) -> int:
     installation = find_installation()
-    for path in set_up(installation, force=options.force):
-        print(f"wrote {path}")
-    print(f"{installation.launcher} is ready: it runs {installation.python}.")
+    check_replaceable(installation, force=options.force)
+    jars = environment_jars()
+    print(f"Spark NLP's jars: into {jars}, once, some 400 MB; later runs need no registry", flush=True)
+    with tqdm(desc="jars", unit="jar", disable=None, leave=False) as bar:
+        manifest = set_up_jars(jars, source=options.jars, progress=partial(_advance, bar))
+    print(f"{len(manifest.files)} jars, {manifest.size_mb:.0f} MB, are there, with the right SHA-256")
+    set_up(installation, force=options.force)
+    print(f"{installation.launcher} is ready: it runs {installation.python}")
     return 0
+
+
+def _advance(bar: tqdm[NoReturn], done: int, known: int) -> None:
+    bar.total = known
+    bar.update(done - bar.n)
 
 
 def _repository(options: argparse.Namespace) -> ModelRepository:
@@ -100,7 +122,13 @@ def _parser() -> argparse.ArgumentParser:
     defaults = commands.add_parser("spark-defaults", help="print the Spark settings, each with its reason")
     defaults.set_defaults(command=print_spark_defaults)
 
-    setup = commands.add_parser("setup", help="make this environment's spark-submit work without activating it")
+    setup = commands.add_parser("setup", help="fetch the jars and make this environment's spark-submit work")
+    setup.add_argument(
+        "--jars",
+        type=Path,
+        metavar="DIR",
+        help="take the jars from a copy of another environment's share/sparkclin/jars",
+    )
     setup.add_argument("--force", action="store_true", help="replace configuration files that somebody else wrote")
     setup.set_defaults(command=set_up_environment)
     return parser
@@ -108,27 +136,34 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_kind(action: argparse.ArgumentParser) -> None:
     action.add_argument("--language", default="en")
-    action.add_argument("--engine", choices=ENGINES, help="default: onnx where there is one")
+    action.add_argument("--engine", choices=ENGINES, help="default: the fastest there is")
     action.add_argument("--precision", choices=PRECISIONS, help="default: fp32 where there is one")
 
 
 def _add_models(models: argparse.ArgumentParser) -> None:
-    models.add_argument(
-        "--models", metavar="DIR", help=f"the repository; by default ${MODELS_VARIABLE}, else the demo model's"
-    )
-    actions = models.add_subparsers(required=True, metavar="ACTION")
+    """`sparkclin models [--models DIR] [ACTION … [--models DIR]]`; without an action, `list`."""
+    help_models = f"the repository; default: ${MODELS_VARIABLE}, else the demo model's"
+    models.add_argument("--models", metavar="DIR", help=help_models)
+    models.set_defaults(command=list_models, all=False)
+    shared = argparse.ArgumentParser(add_help=False)
+    # Without a default: an action's would take the place of what was said before it.
+    shared.add_argument("--models", metavar="DIR", help=help_models, default=argparse.SUPPRESS)
+    actions = models.add_subparsers(metavar="ACTION")
 
-    listing = actions.add_parser("list", help="the newest version of each model")
+    listing = actions.add_parser("list", help="the newest version of each model; the default", parents=[shared])
     listing.add_argument("--all", action="store_true", help="all versions")
     listing.set_defaults(command=list_models)
 
-    describe = actions.add_parser("describe", help="what a model is, what made it, and its parity figures, as JSON")
+    describe = actions.add_parser(
+        "describe", help="what a model is, its versions, parity figures and size", parents=[shared]
+    )
     describe.add_argument("name")
+    describe.add_argument("--json", action="store_true", help="the version's manifest, as JSON")
     _add_kind(describe)
     describe.set_defaults(command=describe_model)
 
     check = actions.add_parser(
-        "check", help="compare every file with the hash in the manifest; exit status 1 if one differs"
+        "check", help="compare every file with the hash in the manifest; exit status 1 if one differs", parents=[shared]
     )
     check.add_argument("name", nargs="?", help="by default all versions of all models")
     _add_kind(check)

@@ -10,7 +10,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 import sparkclin
-from sparkclin.spark.session import BATCH_SETTING
+from sparkclin.models import pretrained
+from sparkclin.spark.settings import BATCH_SETTING
 from testkit.echo import SAMPLE_TEXTS, build_echo_bundle
 from testkit.tokenizers import train_tokenizer
 
@@ -36,6 +37,12 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     )
     yield session
     session.stop()
+
+
+@pytest.fixture(autouse=True)
+def _no_models_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins as a fresh process does, whatever use_models() set before, and in any order of the tests."""
+    monkeypatch.setattr(pretrained, "_in_use", None)
 
 
 @pytest.fixture

@@ -197,9 +197,17 @@ class ModelRepository:
         """
         return self._bundle(self.resolve(Wanted(name=name, language=language, engine=engine, precision=precision)))
 
-    def bundles(self) -> list[Bundle]:
-        """All versions of all models, in the order of records(); raises ModelError where one cannot be read."""
-        return [self._bundle(record) for record in self.records()]
+    def bundles(self, name: str | None = None, language: str | None = None) -> list[Bundle]:
+        """All versions of all models, or of those of a name or language, in the order of records().
+
+        Raises ModelError where one cannot be read.
+        """
+        wanted = {"name": name, "language": language}
+        return [
+            self._bundle(record)
+            for record in self.records()
+            if all(value in (None, getattr(record, field)) for field, value in wanted.items())
+        ]
 
     def newest(self) -> list[Bundle]:
         """The newest version of each model, language, engine and precision."""

@@ -9,7 +9,7 @@ from sparkclin.cli import main
 from sparkclin.models.bundle import TOKENIZER_FILE, Bundle
 from sparkclin.models.pretrained import MODELS_VARIABLE
 from sparkclin.models.repository import ModelRepository
-from sparkclin.spark.session import defaults_conf
+from sparkclin.spark.settings import defaults_conf
 from testkit.bundles import CREATED_MS, manifest_of, stage
 from tests.sparkclin.processes import run_python
 
@@ -39,8 +39,13 @@ def test_list_all_shows_every_version(bundles: list[Bundle], capsys: pytest.Capt
     assert folders == [bundles[2].path.name, bundles[1].path.name, bundles[0].path.name]
 
 
-def test_describe_prints_the_manifest(bundles: list[Bundle], capsys: pytest.CaptureFixture[str]) -> None:
+def test_describe_prints_a_card_or_the_manifest(bundles: list[Bundle], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "describe", "tiny"]) == 0
+    newest, older = bundles[1].path.name, bundles[0].path.name
+    card = capsys.readouterr().out
+    assert card.startswith("tiny (en)\n")
+    assert [line.split()[-1] for line in card.splitlines() if "fp32  " in line] == [newest, older]
+    assert main(["models", "describe", "tiny", "--json"]) == 0
     described = json.loads(capsys.readouterr().out)
     assert described["location"] == bundles[1].location
     assert described["max_pieces"] == bundles[1].manifest.max_pieces
@@ -69,9 +74,26 @@ def test_an_error_is_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("bundles")
-def test_the_option_goes_before_the_variable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["models", "--models", str(tmp_path / "elsewhere"), "list"]) == 1
-    assert "elsewhere has no metadata.json" in capsys.readouterr().err
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_the_option_goes_before_the_variable(tmp_path: Path, place: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--models` stands before the action or after it."""
+    elsewhere = tmp_path / "elsewhere"
+    staged = stage(elsewhere, name="other")
+    ModelRepository(elsewhere).register(staged, manifest_of(staged, name="other"))
+    for action in (["list"], ["describe", "other"], ["check", "other"]):
+        command = ["models", *action]
+        assert main([*command[:place], "--models", str(elsewhere), *command[place:]]) == 0
+        assert "other" in capsys.readouterr().out
+    assert main(["models", "--models", str(tmp_path / "nowhere"), "list"]) == 1
+    assert "nowhere has no metadata.json" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("bundles")
+def test_models_alone_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    alone = capsys.readouterr().out
+    assert main(["models", "list"]) == 0
+    assert alone == capsys.readouterr().out
 
 
 def test_spark_defaults_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,115 @@
+"""A model for a person to read: what it is, its versions and their sizes, how close it is to the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sparkclin.models.bundle import Bundle
+from sparkclin.spark import storage
+
+# The tables of `parity` in a manifest, after the one against the checkpoint.
+_TITLES = {
+    "packs": "Packed batches against the graph's own vectors",
+    "routes": "Each path against the graph's own vectors",
+    "paths": "Each path against the graph's own vectors",
+}
+
+
+def model_card(bundle: Bundle, *, versions: Sequence[Bundle]) -> str:
+    """The card of `bundle`; `versions` are those of the same name and language, `bundle` among them.
+
+    Raises OSError where a version's folder cannot be read.
+    """
+    small = next((other.manifest.parity["precision"] for other in versions if _is_measured(other)), None)
+    sections = [
+        _what_it_is(bundle),
+        _versions(bundle, versions),
+        _parity(bundle.manifest.parity, of=f"{bundle.manifest.engine} {bundle.manifest.precision}"),
+        _cost(small) if small else "",
+    ]
+    return "\n\n".join(filter(None, sections))
+
+
+def table(rows: Sequence[Sequence[str]], *, indent: int = 0) -> str:
+    """Rows of as many cells each, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(" " * indent + row.rstrip() for row in padded)
+
+
+def _what_it_is(bundle: Bundle) -> str:
+    manifest = bundle.manifest
+    facts = {
+        "family": manifest.family,
+        "reads": f"windows of up to {manifest.max_pieces:,} pieces (subword tokens)",
+        "gives": f"vectors of {manifest.width:,} numbers",
+        "made from": manifest.source,
+        "folder": bundle.location,
+    }
+    head = [f"{manifest.name} ({manifest.language})", *([manifest.description] if manifest.description else [])]
+    return "\n".join([*head, "", table(list(facts.items()))])
+
+
+def _versions(bundle: Bundle, versions: Sequence[Bundle]) -> str:
+    rows = [("", "ENGINE", "PRECISION", "CREATED", "SIZE", "FOLDER")]
+    for version in versions:
+        manifest = version.manifest
+        mark = ">" if version.location == bundle.location else ""
+        size = f"{storage.size_of(version.location) / 1e6:,.1f} MB"
+        folder = version.location.rpartition("/")[2]
+        rows.append((mark, manifest.engine, manifest.precision, manifest.created, size, folder))
+    return f"Versions (> is the one described here)\n{table(rows)}"
+
+
+def _parity(parity: Mapping[str, Any], *, of: str) -> str:
+    if not parity.get("vectors"):
+        return f"Parity of {of}: no figures in the manifest"
+    ids = f"{parity['id_rows_identical']} of {parity['id_rows']} texts have the checkpoint's ids"
+    parts = [f"Parity of {of}: {ids}", f"Against the checkpoint\n{_figures(parity)}"]
+    others = {key: value for key, value in parity.items() if isinstance(value, Mapping) and value.get("limits")}
+    parts += [f"{_TITLES.get(key, key)}\n{_figures(value)}" for key, value in others.items() if "vectors" in value]
+    return "\n\n".join(parts)
+
+
+def _figures(figures: Mapping[str, Any]) -> str:
+    """The worst figures of each path, and the limits that they are held to."""
+    rows: list[tuple[str, ...]] = [("", "WORST |Δ|", "WORST COSINE"), *_worst_by_path(figures["vectors"])]
+    limits = figures["limits"]
+    if limits:
+        allowed = (
+            "none" if limits[key] is None else f"{limits[key]:g}" for key in ("max_abs_difference", "min_cosine")
+        )
+        rows.append(("limit", *allowed))
+    return table(rows, indent=2)
+
+
+def _worst_by_path(vectors: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    for name in dict.fromkeys(map(_path_of, vectors)):
+        of_path = [row for row in vectors if _path_of(row) == name]
+        difference = max(row["max_abs_difference"] for row in of_path)
+        yield name, f"{difference:.1e}", f"{min(row['min_cosine'] for row in of_path):.13f}"
+
+
+def _path_of(row: Mapping[str, Any]) -> str:
+    """How ids got into the graph; manifests of revision 2 call it a route."""
+    return str(row.get("path", row.get("route")))
+
+
+def _is_measured(bundle: Bundle) -> bool:
+    return bool(bundle.manifest.parity.get("precision"))
+
+
+def _cost(figures: Mapping[str, Any]) -> str:
+    """What 8 bits cost, on real notes."""
+    rows = [("", "VECTORS", "MEAN COSINE", "WORST COSINE")]
+    for kind in ("documents", "pieces"):
+        found = figures[kind]
+        rows.append((kind, f"{found['vectors']:,}", f"{found['mean_cosine']:.5f}", f"{found['worst_cosine']:.5f}"))
+    lines = [f"int8 against fp32, on {figures['notes']} notes", table(rows, indent=2)]
+    if specialty := figures.get("specialty"):
+        lines.append(
+            "  notes whose nearest note has a specialty in common: "
+            f"{specialty['fp32']['nearest']:.3f} in fp32, {specialty['exported']['nearest']:.3f} in int8"
+        )
+    return "\n".join(lines)
