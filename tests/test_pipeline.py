@@ -20,7 +20,7 @@ import sparkclin
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.runs.corpus import NoteSource, read_notes
 from sparkclin.schema import LEVELS, output_schema
-from sparkclin.spark.session import PACKAGES
+from sparkclin.spark.settings import PACKAGES
 from testkit.cluster import StandaloneCluster
 
 ROOT = Path(__file__).parent.parent

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparkclin.errors import SetupError
-from sparkclin.spark.session import JAVA_REMEDY, defaults_conf, spark_env
+from sparkclin.spark.jars import environment_jars
+from sparkclin.spark.java import JAVA_REMEDY
+from sparkclin.spark.settings import installed_defaults_conf, spark_env
 from sparkclin.spark.storage import write_text
 
 LOGGING = """
@@ -27,6 +29,12 @@ appender.console.name = console
 appender.console.target = SYSTEM_ERR
 appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
+
+# Warnings that ask for nothing: no native Hadoop library, the machine's address, a taken port of the Spark UI.
+logger.native.name = org.apache.hadoop.util.NativeCodeLoader
+logger.native.level = error
+logger.utils.name = org.apache.spark.util.Utils
+logger.utils.level = error
 """
 
 _SIGNATURE = "# Written by `sparkclin setup`; SHA-256 of what follows: "
@@ -61,23 +69,32 @@ def set_up(installation: Installation, *, force: bool = False) -> list[Path]:
     Running it again changes nothing. Raises SetupError, before anything is written, where one of the files was written
     or edited by somebody else; `force` replaces it.
     """
-    conf = installation.spark_home / "conf"
-    texts = {
-        conf / "spark-defaults.conf": _signed(defaults_conf()),
-        conf / "spark-env.sh": _signed(spark_env()),
-        conf / "log4j2.properties": _signed(LOGGING),
-        installation.launcher: "#!/bin/sh\n" + _signed(_launcher(installation)),
-    }
-    foreign = [str(path) for path in texts if not (force or _may_replace(path, installation))]
+    check_replaceable(installation, force=force)
+    texts = _texts(installation)
+    (installation.spark_home / "conf").mkdir(exist_ok=True)
+    for path, text in texts.items():
+        write_text(path, text, mode=0o755 if path == installation.launcher else 0o644)
+    return list(texts)
+
+
+def check_replaceable(installation: Installation, *, force: bool = False) -> None:
+    """Raise SetupError where one of the files of set_up() was written or edited by somebody else, unless `force`."""
+    foreign = [str(path) for path in _texts(installation) if not (force or _may_replace(path, installation))]
     if foreign:
         raise SetupError(
             f"not as `sparkclin setup` writes them: {', '.join(foreign)}. Give your own settings to spark-submit with "
             "--conf or --properties-file, or replace these files by `sparkclin setup --force`."
         )
-    conf.mkdir(exist_ok=True)
-    for path, text in texts.items():
-        write_text(path, text, mode=0o755 if path == installation.launcher else 0o644)
-    return list(texts)
+
+
+def _texts(installation: Installation) -> dict[Path, str]:
+    conf = installation.spark_home / "conf"
+    return {
+        conf / "spark-defaults.conf": _signed(installed_defaults_conf()),
+        conf / "spark-env.sh": _signed(spark_env(environment_jars())),
+        conf / "log4j2.properties": _signed(LOGGING),
+        installation.launcher: "#!/bin/sh\n" + _signed(_launcher(installation)),
+    }
 
 
 def _launcher(installation: Installation) -> str:

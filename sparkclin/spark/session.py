@@ -1,123 +1,33 @@
-"""The one place that knows jars and Spark settings.
-
-`SETTINGS` and `ENVIRONMENT` are the tables; `spark_session()`, the packaged `spark-defaults.conf` and what
-`sparkclin setup` writes are all made from them. A setting that is already there (in a `spark-defaults.conf`, given to
-`spark-submit`, or part of a session that somebody else built) is never overruled by a table.
-"""
+"""The Spark session: started with Spark NLP's jars and our settings, or checked where somebody else built it."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import subprocess
 import sys
 import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparkclin.errors import SetupError
+from sparkclin.spark.jars import check_jars, environment_jars, jar_paths, set_up_jars
+from sparkclin.spark.java import installed_java, version_problems
+from sparkclin.spark.settings import (
+    BATCH_SETTING,
+    DIST_CLASS_PATH,
+    ENVIRONMENT,
+    EXCLUDES,
+    MAX_ROWS_AT_ONCE,
+    PACKAGES,
+    SPARK_NLP_VERSION,
+    brings_spark_nlp,
+    settings_for,
+    settings_of_file,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-SPARK_NLP_VERSION = "5.5.3"
-JAVA_VERSIONS = (8, 11, 17)
-JAVA_REMEDY = "Spark 3.5 needs Java 8, 11 or 17. Install Java 17 (a JRE is enough) and set JAVA_HOME to its folder."
-
-PACKAGES = (f"com.johnsnowlabs.nlp:spark-nlp_2.12:{SPARK_NLP_VERSION}", "org.tensorflow:tensorflow-core-platform:0.4.2")
-EXCLUDES = (
-    "com.johnsnowlabs.nlp:tensorflow-cpu_2.12",
-    "com.johnsnowlabs.nlp:jsl-llamacpp-cpu_2.12",
-    "com.johnsnowlabs.nlp:jsl-openvino-cpu_2.12",
-)
-BROUGHT_JARS_KEYS = ("spark.jars", "spark.driver.extraClassPath")
-"""A user who sets one of these brings the jars."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A Spark setting or environment variable, its value, and why it has that value."""
-
-    key: str
-    value: str
-    reason: str
-
-
-BATCH_SETTING = "spark.sql.execution.arrow.maxRecordsPerBatch"
-MAX_ROWS_AT_ONCE = 64
-"""Rows of an Arrow batch: each may hold 4,096 vectors of 768 floats (12.6 MB) and more, and all must fit a worker."""
-
-ENVIRONMENT = (
-    Setting(
-        "TF_ENABLE_ONEDNN_OPTS",
-        "1",
-        "TensorFlow 2.7 runs 1.3 to 1.6 times as fast with oneDNN. It reads this from the environment of its process.",
-    ),
-    Setting(
-        "TF_CPP_MIN_LOG_LEVEL",
-        "2",
-        "Errors only: TensorFlow 2.7 warns of costs it cannot estimate, in hundreds of long lines for every model.",
-    ),
-)
-"""Variables that the JVMs that run a model must have; for executors they are among SETTINGS."""
-
-SETTINGS = (
-    Setting(
-        "spark.jars.packages",
-        ",".join(PACKAGES),
-        "Spark NLP, and the TensorFlow runtime that takes the place of Spark NLP's own build of it.",
-    ),
-    Setting(
-        "spark.jars.excludes",
-        ",".join(EXCLUDES),
-        "Spark NLP's own TensorFlow build would collide with the one above; nothing here uses the other two.",
-    ),
-    Setting(
-        "spark.serializer",
-        "org.apache.spark.serializer.KryoSerializer",
-        "Spark NLP's annotators are made to travel by Kryo.",
-    ),
-    Setting(
-        "spark.kryoserializer.buffer.max",
-        "2000M",
-        "A model's graph travels to the executors as one object, larger than the 64 MB that Spark allows.",
-    ),
-    Setting(
-        "spark.driver.maxResultSize",
-        "0",
-        "No limit: the piece vectors of eighty long notes pass the 1 GB that Spark allows a collected result.",
-    ),
-    Setting(
-        "spark.driver.memory",
-        "8g",
-        "In local mode the driver runs the model. It holds a graph (500 MB) twice while loading it, beside the notes.",
-    ),
-    Setting(
-        "spark.executor.memory",
-        "4g",
-        "An executor holds the graph (500 MB, twice while it is loaded) and the vectors of the notes in hand.",
-    ),
-    Setting(
-        "spark.executor.memoryOverhead",
-        "3g",
-        "Outside the heap: the engine, with weights and two tasks' longest windows (2 GB in fp32), and Python workers.",
-    ),
-    Setting(
-        BATCH_SETTING,
-        "8",
-        "One row can be a note of 4,096 pieces with 768 floats each (12 MB); 10,000 such rows fit no Python worker.",
-    ),
-    Setting(
-        "spark.jsl.settings.onnx.intraOpNumThreads",
-        "1",
-        "As many threads as a task has cores (spark.task.cpus); Spark NLP takes 6.",
-    ),
-    *(Setting(f"spark.executorEnv.{variable.key}", variable.value, variable.reason) for variable in ENVIRONMENT),
-)
 
 
 def spark_session(
@@ -130,9 +40,10 @@ def spark_session(
     """A checked Spark session with Spark NLP: the running one where there is one, else a new one.
 
     `master` is `local[*]` where neither it nor Spark's own configuration says otherwise. `settings` are Spark settings;
-    they go before those of SETTINGS. Packages in `spark.jars.packages` come on top of ours, or in place of ours where
-    they name Spark NLP. Where `spark.jars` or `spark.driver.extraClassPath` is set, nothing is fetched: the jars are
-    there already.
+    they go before those of SETTINGS. The jars are those of `sparkclin setup`; the first session of an environment
+    without them fetches them there. Packages in `spark.jars.packages` come on top of ours, or in place of ours where
+    they name another Spark NLP. Where `spark.jars` names Spark NLP, or `spark.driver.extraClassPath` is set, ours are
+    not used.
 
     A running session is left as it is; a warning names what could not be applied to it.
     Raises SetupError for a missing or wrong Java, Spark or Spark NLP.
@@ -163,7 +74,7 @@ def check_session(spark: SparkSession) -> None:
     jvm: Any = spark._jvm
     problems = [
         *_spark_problems(spark.version),
-        *_java_problems(str(jvm.java.lang.System.getProperty("java.version")), "the session's JVM"),
+        *version_problems(str(jvm.java.lang.System.getProperty("java.version")), whose="the session's JVM"),
         *_spark_nlp_problems(spark),
     ]
     if problems:
@@ -178,18 +89,6 @@ def check_batch_setting(spark: SparkSession) -> None:
             f"{BATCH_SETTING} is {found}: that many rows, of up to {4096 * 768 * 4 / 1e6:.1f} MB a window, would be "
             f"held at once. Set it to {MAX_ROWS_AT_ONCE} or less: spark.conf.set({BATCH_SETTING!r}, 8)"
         )
-
-
-def defaults_conf() -> str:
-    """The text of `spark-defaults.conf`: SETTINGS with their reasons."""
-    blocks = (f"# {setting.reason}\n{setting.key} {setting.value}\n" for setting in SETTINGS)
-    return "# Spark settings for sparkclin, printed by `sparkclin spark-defaults`.\n\n" + "\n".join(blocks)
-
-
-def spark_env() -> str:
-    """The text of `spark-env.sh`: ENVIRONMENT with its reasons; a variable that is already set keeps its value."""
-    blocks = (f'# {v.reason}\nexport {v.key}="${{{v.key}:-{v.value}}}"\n' for v in ENVIRONMENT)
-    return "# Environment of Spark's processes for sparkclin.\n\n" + "\n".join(blocks)
 
 
 def running_session() -> SparkSession | None:
@@ -231,12 +130,22 @@ def _start(asked: Mapping[str, str], app_name: str) -> SparkSession:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     for variable in ENVIRONMENT:
         os.environ.setdefault(variable.key, variable.value)
+    jars = _local_jars({**present, **asked})
+    if jars:
+        _extend_class_path(jars[0].parent)
     builder = SparkSession.builder.appName(app_name)
-    for key, value in settings_for(asked=asked, present=present).items():
+    for key, value in settings_for(asked=asked, present=present, jars=jars).items():
         builder = builder.config(key, value)
     started = builder.getOrCreate()
     _take_jars_off_python_path(started)
     return started
+
+
+def _extend_class_path(folder: Path) -> None:
+    """Spark's scripts put this variable after Spark's own jars, some of which are newer than those of Spark NLP."""
+    entry, present = f"{folder}/*", os.environ.get(DIST_CLASS_PATH, "")
+    if entry not in present.split(os.pathsep):
+        os.environ[DIST_CLASS_PATH] = os.pathsep.join(filter(None, [present, entry]))
 
 
 def _take_jars_off_python_path(spark: SparkSession) -> None:
@@ -258,56 +167,41 @@ def _holds_python(jar: Path) -> bool:
         return any(name.endswith((".py", ".pyc")) for name in archive.namelist())
 
 
-def settings_for(*, asked: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
-    """What spark_session() has to set: `asked`, then what somebody else has put into `present`, then SETTINGS.
-
-    `present` is what Spark finds without us: spark-defaults.conf, or the options of spark-submit. What is right there
-    already is left out of the answer.
-    """
-    table = {setting.key: setting.value for setting in SETTINGS} | {"spark.master": "local[*]"}
-    chosen = {key: value for key, value in present.items() if table.get(key) != value} | dict(asked)
-    threads = {"spark.jsl.settings.onnx.intraOpNumThreads": chosen.get("spark.task.cpus", "1")}
-    wanted = table | threads | chosen | _jar_settings(chosen)
-    return {key: value for key, value in wanted.items() if present.get(key) != value}
-
-
-def _jar_settings(chosen: Mapping[str, str]) -> dict[str, str]:
-    """Packages to fetch: ours and the chosen ones, or only the chosen ones where Spark NLP is there without ours."""
-    packages = chosen.get("spark.jars.packages", "")
-    if ":spark-nlp" in packages or _brings_jars(chosen):
-        return {"spark.jars.packages": packages, "spark.jars.excludes": chosen.get("spark.jars.excludes", "")}
-    return {"spark.jars.packages": ",".join([*PACKAGES, packages]).rstrip(",")}
-
-
-def _brings_jars(chosen: Mapping[str, str]) -> bool:
-    return any(chosen.get(key) for key in BROUGHT_JARS_KEYS) or any(_spark_home_jars().glob("spark-nlp*.jar"))
-
-
-def _spark_home_jars() -> Path:
-    from pyspark.find_spark_home import _find_spark_home
-
-    return Path(str(_find_spark_home())) / "jars"  # type: ignore[no-untyped-call]
-
-
 def _settings_present() -> dict[str, str]:
     """The settings that Spark has or will find by itself."""
     from pyspark import SparkConf, SparkContext
 
-    if "PYSPARK_GATEWAY_PORT" in os.environ:  # under spark-submit: its options and spark-defaults.conf are in the JVM
+    if _under_spark_submit():  # its options and spark-defaults.conf are in the JVM
         SparkContext._ensure_initialized()
         return dict(SparkConf().getAll())
-    home = _spark_home_jars().parent
-    file = Path(os.environ.get("SPARK_CONF_DIR", home / "conf")) / "spark-defaults.conf"
-    return parse_defaults_conf(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return settings_of_file()
 
 
-def parse_defaults_conf(text: str) -> dict[str, str]:
-    """Keys and values of a `spark-defaults.conf`: `key value`, `key=value` or `key: value` lines, `#` comments."""
-    lines = (line.strip() for line in text.splitlines())
-    pairs = (
-        re.split(r"\s*[=:]\s*|\s+", line, maxsplit=1) for line in lines if line and not line.startswith(("#", "!"))
-    )
-    return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
+def _under_spark_submit() -> bool:
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def _local_jars(settings: Mapping[str, str]) -> list[Path]:
+    """The jars of the environment where they are, or will be, on the driver's class path; empty where Spark has to get
+    Spark NLP in another way."""
+    folder = environment_jars()
+    if _under_spark_submit():
+        on_class_path = f"{folder}/*" in os.environ.get(DIST_CLASS_PATH, "").split(os.pathsep)
+        if not on_class_path or brings_spark_nlp(settings):
+            return []
+    elif brings_spark_nlp(settings) or not (folder.exists() or _may_write(folder)):
+        return []
+    elif not folder.exists():
+        print(f"sparkclin: fetching Spark NLP's jars into {folder}, once (some 400 MB)", file=sys.stderr)
+        set_up_jars(folder)
+    check_jars(folder)
+    return jar_paths(folder)
+
+
+def _may_write(folder: Path) -> bool:
+    """Whether `folder` could be made: Spark's own way of getting packages needs no place in the environment."""
+    present = next(parent for parent in folder.parents if parent.exists())
+    return os.access(present, os.W_OK)
 
 
 def _check_python_side() -> None:
@@ -315,8 +209,8 @@ def _check_python_side() -> None:
     import pyspark
 
     problems = _spark_problems(pyspark.__version__)
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # else the JVM runs already
-        problems += _installed_java_problems()
+    if not _under_spark_submit():  # else the JVM runs already
+        problems += installed_java().problems()
     if problems:
         raise SetupError("\n".join(problems))
 
@@ -328,24 +222,6 @@ def _spark_problems(version: str) -> list[str]:
         f"Spark {version} was found; Spark NLP {SPARK_NLP_VERSION} is built for Scala 2.12 and needs Spark 3.x. "
         "Install pyspark 3.5 (pip install 'pyspark>=3.5,<4'), or use a cluster with Spark 3.5."
     ]
-
-
-def _installed_java_problems() -> list[str]:
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which(Path(home, "bin", "java")) if home else shutil.which("java")
-    place = f"in JAVA_HOME ({home})" if home else "on PATH"
-    if java is None:
-        return [f"no Java was found {place}; {JAVA_REMEDY}"]
-    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "([^"]+)"', answer)
-    return _java_problems(version[1] if version else "unknown", f"the Java {place}")
-
-
-def _java_problems(version: str, whose: str) -> list[str]:
-    """Problems of a `java.version` such as 17.0.15 or 1.8.0_392."""
-    digits = re.findall(r"\d+", version)
-    major = int(digits[1] if digits[:1] == ["1"] else digits[0]) if digits else None
-    return [] if major in JAVA_VERSIONS else [f"{whose} is version {version}; {JAVA_REMEDY}"]
 
 
 def _spark_nlp_problems(spark: SparkSession) -> list[str]:

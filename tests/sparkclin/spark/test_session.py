@@ -11,100 +11,17 @@ from pyspark.sql import SparkSession
 
 import sparkclin
 from sparkclin.errors import SetupError
-from sparkclin.spark import session
-from sparkclin.spark.session import PACKAGES, SETTINGS, defaults_conf, parse_defaults_conf, settings_for
+from sparkclin.spark import java, session
+from sparkclin.spark.jars import environment_jars, jar_paths
+from sparkclin.spark.settings import PACKAGES, SETTINGS, defaults_conf
 from tests.sparkclin.processes import run_python
-
-OUR_PACKAGES = ",".join(PACKAGES)
-DELTA = "io.delta:delta-spark_2.12:3.3.2"
-TABLE = {setting.key: setting.value for setting in SETTINGS}
-
-
-def fake_java(folder: Path, version: str) -> Path:
-    """A folder that is a JAVA_HOME whose Java says it is `version`."""
-    java = folder / "bin" / "java"
-    java.parent.mkdir(parents=True)
-    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2024-01-01' >&2\n", encoding="utf-8")
-    java.chmod(0o755)
-    return folder
-
-
-def test_the_packaged_file_is_what_is_printed() -> None:
-    packaged = Path(session.__file__).with_name("spark-defaults.conf")
-    assert packaged.read_text(encoding="utf-8") == defaults_conf()
-
-
-def test_the_printed_file_says_what_the_table_says() -> None:
-    assert parse_defaults_conf(defaults_conf()) == TABLE
-
-
-def test_every_setting_has_its_reason_and_stands_once() -> None:
-    keys = [setting.key for setting in SETTINGS]
-    assert len(set(keys)) == len(keys)
-    assert [setting.key for setting in SETTINGS if len(setting.reason.split()) < 5] == []
 
 
 def test_the_session_has_the_settings_of_the_table(spark: SparkSession) -> None:
     conf = spark.sparkContext.getConf()
-    different = {key for key, value in TABLE.items() if conf.get(key) != value}
-    assert different == {"spark.driver.memory"}  # the tests' own
-
-
-@pytest.mark.parametrize(
-    "text", ["a.b c d\n", "a.b=c d\n", "  a.b : c d  \n", "# x\n\n! y\na.b\tc d\n"], ids=["space", "=", ":", "comments"]
-)
-def test_a_defaults_file_is_read_as_spark_reads_it(text: str) -> None:
-    assert parse_defaults_conf(text) == {"a.b": "c d"}
-
-
-def test_what_is_asked_goes_before_what_is_there_and_that_before_the_table() -> None:
-    present = {"spark.driver.memory": "1g", "spark.serializer": "theirs", "spark.master": "spark://host:7077"}
-    found = settings_for(asked={"spark.driver.memory": "2g"}, present=present)
-    assert found["spark.driver.memory"] == "2g"
-    assert "spark.serializer" not in found
-    assert "spark.master" not in found
-    assert found["spark.driver.maxResultSize"] == "0"
-
-
-def test_alone_it_is_the_table_and_all_cores() -> None:
-    assert settings_for(asked={}, present={}) == TABLE | {"spark.master": "local[*]"}
-
-
-def test_after_setup_nothing_is_left_to_set_but_the_master() -> None:
-    assert settings_for(asked={}, present=TABLE) == {"spark.master": "local[*]"}
-
-
-@pytest.mark.parametrize("present", [{}, TABLE], ids=["alone", "after setup"])
-@pytest.mark.parametrize(
-    ("asked", "expected"),
-    [
-        ({}, OUR_PACKAGES),
-        ({"spark.jars.packages": DELTA}, f"{OUR_PACKAGES},{DELTA}"),
-        ({"spark.jars.packages": "a:spark-nlp-gpu_2.12:5.5.3"}, "a:spark-nlp-gpu_2.12:5.5.3"),
-        ({"spark.jars": "/jars/a.jar"}, ""),
-        ({"spark.driver.extraClassPath": "/jars/*"}, ""),
-        ({"spark.driver.extraClassPath": "/jars/*", "spark.jars.packages": DELTA}, DELTA),
-    ],
-    ids=["ours", "one more", "their Spark NLP", "jars", "class path", "class path and one more"],
-)
-def test_which_packages_are_fetched(asked: dict[str, str], present: dict[str, str], expected: str) -> None:
-    found = present | settings_for(asked=asked, present=present)
-    assert found["spark.jars.packages"] == expected
-    assert bool(found["spark.jars.excludes"]) is expected.startswith(OUR_PACKAGES)
-
-
-def test_packages_and_jars_of_the_users_own_file_count_like_asked_ones() -> None:
-    found = settings_for(asked={}, present={"spark.jars.packages": DELTA})
-    assert found["spark.jars.packages"] == f"{OUR_PACKAGES},{DELTA}"
-    found = settings_for(asked={}, present={"spark.jars": "/jars/a.jar"})
-    assert found["spark.jars.packages"] == ""
-
-
-def test_threads_follow_the_cores_of_a_task() -> None:
-    key = "spark.jsl.settings.onnx.intraOpNumThreads"
-    assert settings_for(asked={"spark.task.cpus": "4"}, present={})[key] == "4"
-    assert settings_for(asked={"spark.task.cpus": "4"}, present=TABLE)[key] == "4"
-    assert settings_for(asked={"spark.task.cpus": "4", key: "2"}, present={})[key] == "2"
+    different = {setting.key for setting in SETTINGS if conf.get(setting.key) != setting.value}
+    assert different == {"spark.driver.memory", "spark.jars.packages"}  # the tests' own; the environment's jars
+    assert not conf.get("spark.jars.packages")
 
 
 def test_a_running_session_is_returned_as_it_is(spark: SparkSession, recwarn: pytest.WarningsRecorder) -> None:
@@ -143,26 +60,11 @@ def test_a_session_without_a_jvm_is_refused() -> None:
 
 
 def test_all_problems_come_in_one_error(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "JAVA_VERSIONS", (8,))
+    monkeypatch.setattr(java, "JAVA_VERSIONS", (8,))
     monkeypatch.setattr(session, "SPARK_NLP_VERSION", "6.0.0")
     with pytest.raises(SetupError, match=r"(?s)JVM is version 17.*Spark NLP 5\.5\.3") as caught:
         sparkclin.check_session(spark)
     assert len(str(caught.value).splitlines()) == 2
-
-
-@pytest.mark.parametrize("version", ["8.0", "1.8.0_392", "11.0.22", "17.0.15", "17"])
-def test_these_javas_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
-    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path, version)))
-    assert session._installed_java_problems() == []
-
-
-@pytest.mark.parametrize("version", ["21.0.1", "1.7.0_80", "9", "24-ea"])
-def test_other_javas_are_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
-    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path, version)))
-    (problem,) = session._installed_java_problems()
-    assert version in problem
-    assert str(tmp_path) in problem
-    assert "Install Java 17" in problem
 
 
 @pytest.mark.parametrize("home", ["", "/nowhere"])
@@ -179,16 +81,40 @@ def test_another_spark_is_refused_with_the_remedy(version: str) -> None:
     assert "pyspark>=3.5,<4" in problem
 
 
+WITHOUT_JARS = """
+import sparkclin
+from pyspark.sql import SparkSession
+sparkclin.check_session(SparkSession.builder.master("local[1]").getOrCreate())
+"""
+
+
 @pytest.mark.slow
 def test_a_session_without_the_jar_is_told_how_to_get_it(tmp_path: Path) -> None:
-    (tmp_path / "empty.jar").write_bytes(b"PK\x05\x06" + bytes(18))  # an archive without entries
-    outcome = run_python(
-        "import sys, sparkclin; sparkclin.spark_session(master='local[1]', settings={'spark.jars': sys.argv[1]})",
-        str(tmp_path / "empty.jar"),
-    )
+    """Built by somebody else, with a Spark that has no configuration of ours."""
+    outcome = run_python(WITHOUT_JARS, env={"SPARK_CONF_DIR": str(tmp_path)})
     last = outcome.stderr.strip().splitlines()[-1]
     assert last.startswith("sparkclin.errors.SetupError: the session has no Spark NLP jar"), outcome.stderr
-    assert f"--packages {OUR_PACKAGES}" in last
+    assert f"--packages {','.join(PACKAGES)}" in last
+
+
+QUIET = """
+import sparkclin
+spark = sparkclin.spark_session(master="local[1]")
+from sparknlp.base import DocumentAssembler
+DocumentAssembler()
+jar = spark._jvm.java.lang.Class.forName("com.johnsnowlabs.nlp.DocumentAssembler")
+print("RESULT", jar.getProtectionDomain().getCodeSource().getLocation().getPath())
+"""
+
+
+@pytest.mark.slow
+def test_a_session_reads_the_environments_jars_and_resolves_nothing(tmp_path: Path) -> None:
+    """Without a home, so that a resolver would have nothing; and with no file of `sparkclin setup`."""
+    outcome = run_python(QUIET, env={"SPARK_CONF_DIR": str(tmp_path), "HOME": str(tmp_path)})
+    assert "RESULT" in outcome.stdout, outcome.stderr
+    assert Path(outcome.stdout.split("RESULT")[1].strip()).parent == environment_jars()
+    assert [line for line in outcome.stderr.splitlines() if "ivy" in line.lower() or "::" in line] == []
+    assert not (tmp_path / ".ivy2").exists()
 
 
 STARTED = """
@@ -201,12 +127,12 @@ print("RESULT", json.dumps([environment("TF_ENABLE_ONEDNN_OPTS"), python, spark.
 
 
 @pytest.mark.slow
-def test_jars_on_disk_will_do_and_the_environment_is_set(spark: SparkSession, tmp_path: Path) -> None:
+def test_jars_on_disk_will_do_and_the_environment_is_set(tmp_path: Path) -> None:
     """Without the internet, with another python3 first on PATH, and with a spark-defaults.conf that the user edited."""
     (tmp_path / "python3").symlink_to("/bin/false")
     defaults = defaults_conf().replace("spark.driver.memory 8g", "spark.driver.memory 1234m")
     (tmp_path / "spark-defaults.conf").write_text(defaults, encoding="utf-8")
-    jars = spark.conf.get("spark.jars")
+    jars = ",".join(map(str, jar_paths(environment_jars())))
     outcome = run_python(
         STARTED,
         json.dumps({"spark.jars": jars}),
