@@ -16,7 +16,7 @@ from sparkclin.models.pretrained import DEMO_MODELS, load
 from sparkclin.schema import VECTORS
 from sparkclin.tasks.embed import INDEX_COLUMNS
 from testkit.cluster import StandaloneCluster
-from tests.test_pipeline import DEMO_NOTES, MODEL, SCRIPT, SHORT
+from testkit.demo import DEMO_NOTES, MODEL, SCRIPT, SHORT
 
 pytestmark = pytest.mark.slow
 

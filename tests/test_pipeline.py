@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +18,16 @@ from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
 
 import sparkclin
+from pipelines.embed_notes import main, options_of, parser
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.runs.corpus import NoteSource, read_notes
-from sparkclin.schema import LEVELS, output_schema
+from sparkclin.schema import LEVELS
 from sparkclin.spark.settings import PACKAGES
+from sparkclin.tasks.embed import output_schema
 from testkit.cluster import StandaloneCluster
+from testkit.demo import DEMO_NOTES, MODEL, SCRIPT, SHORT
 
-ROOT = Path(__file__).parent.parent
-SCRIPT = ROOT / "pipelines" / "embed_notes.py"
-DEMO_NOTES = ROOT / "sparkclin" / "demo" / "notes.jsonl"
-MODEL = "clinical_longformer_demo"
 KEYS = {"document": [], "window": ["window"], "sentence": ["sentence"], "token": ["token_index"]}
-
-SHORT = "BP 120/80, he's well. No acute distress 🩺 was noted.\n\nFollow-up in 2 wks. </s> is text."
 
 
 @pytest.fixture(scope="session")
@@ -44,14 +42,28 @@ def notes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         long += text + "\n"
         size = len(tokenizer.encode(long, add_special_tokens=False).ids)
     texts = {"short": SHORT, "demo": demo[0], "long": long, "empty": "", "blank": " \n\t", "null": None}
-    path = tmp_path_factory.mktemp("notes") / "notes.jsonl"
+    return write_notes(tmp_path_factory.mktemp("notes") / "notes.jsonl", texts)
+
+
+@pytest.fixture(scope="session")
+def short_notes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    demo = json.loads(DEMO_NOTES.read_text(encoding="utf-8").splitlines()[0])["text"]
+    texts = {"short": SHORT, "demo": demo[:1_000], "empty": "", "null": None}
+    return write_notes(tmp_path_factory.mktemp("notes") / "short.jsonl", texts)
+
+
+def write_notes(path: Path, texts: Mapping[str, str | None]) -> Path:
     path.write_text("\n".join(json.dumps({"note_id": key, "text": text}) for key, text in texts.items()))
     return path
 
 
 @pytest.fixture(scope="session")
 def source_notes(notes_file: Path) -> dict[str, str | None]:
-    records = (json.loads(line) for line in notes_file.read_text().splitlines())
+    return texts_of(notes_file)
+
+
+def texts_of(file: Path) -> dict[str, str | None]:
+    records = (json.loads(line) for line in file.read_text().splitlines())
     return {record["note_id"]: record["text"] for record in records}
 
 
@@ -134,14 +146,21 @@ def test_the_script_gives_the_same_and_a_report(
     assert report["counts"]["statuses"] == {"ok": 3, "empty": 2, "null": 1}
     assert report["counts"]["pieces"] == local["document"]["n_pieces"].sum()
     assert sum(report["counts"]["lengths"].values()) == 6
-    assert "6" in (output / "_report.md").read_text()
+    assert report["rows"] == 6
+    assert {name: report["settings"][name] for name in ("level", "max_pieces", "stride", "precision")} == {
+        "level": "document", "max_pieces": 4094, "stride": 512, "precision": "fp32",
+    }  # fmt: skip
+    summary = (output / "_report.md").read_text().split("\n\n")[1]
+    assert summary.startswith("- notes: 6, all accounted for (without a vector: 2 empty, 1 null)\n- pieces: ")
+    assert summary in done.stdout
 
 
-def test_nothing_stays_in_the_temporary_folder(notes_file: Path, tmp_path: Path) -> None:
+def test_nothing_stays_in_the_temporary_folder(short_notes_file: Path, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     done = run_script(
-        *("--input", str(notes_file), "--input-format", "jsonl", "--output", str(tmp_path / "out"), "--engine", "onnx"),
+        *("--input", str(short_notes_file), "--input-format", "jsonl", "--output", str(tmp_path / "out")),
+        *("--engine", "onnx"),
         spark_options=("--driver-java-options", f"-Djava.io.tmpdir={temporary}"),
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -176,28 +195,26 @@ def test_delta_in_and_out(local: dict[str, pd.DataFrame], notes_file: Path, tmp_
 
 @pytest.mark.usefixtures("spark")
 def test_delta_that_is_not_there(notes_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from pipelines.embed_notes import main
-
     assert main(["--input", str(notes_file), "--input-format", "delta", "--output", str(tmp_path / "out")]) == 1
     assert "Delta Lake is not part of this Spark session" in capsys.readouterr().err
 
 
-def test_no_note_text_in_what_is_printed_or_reported(
-    notes_file: Path, source_notes: dict[str, str | None], tmp_path: Path
-) -> None:
+def test_no_note_text_in_what_is_printed_or_reported(short_notes_file: Path, tmp_path: Path) -> None:
     """Neither of a run that works nor of one that fails; words that help texts may share are left out."""
     output = tmp_path / "out"
-    arguments = ("--input", str(notes_file), "--input-format", "jsonl", "--output", str(output))
+    arguments = ("--input", str(short_notes_file), "--input-format", "jsonl", "--output", str(output))
     done = run_script(*arguments, "--level", "token")
+    assert done.returncode == 0, done.stderr[-3000:]
     broken = tmp_path / "broken.jsonl"
-    broken.write_text(notes_file.read_text() + '\n{"note_id": "x", "text": "Zebulon Quackenbush has fever\n')
+    broken.write_text(short_notes_file.read_text() + '\n{"note_id": "x", "text": "Zebulon Quackenbush has fever\n')
     failed = run_script("--input", str(broken), "--input-format", "jsonl", "--output", str(tmp_path / "none"))
     assert failed.returncode == 1
     assert "1 lines of" in failed.stdout  # where spark-submit shows all that a Python program prints
     printed = done.stdout + done.stderr + failed.stdout + failed.stderr
     printed += "".join(path.read_text() for path in output.glob("_report.*"))
     assert "Quackenbush" not in printed
-    words = {word for text in source_notes.values() if text for word in text.split() if len(word) > 9}
+    words = {word for text in texts_of(short_notes_file).values() if text for word in text.split() if len(word) > 9}
+    assert words
     assert [word for word in words if word in printed] == []
 
 
@@ -227,29 +244,67 @@ def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"--id-column": "nope"}, "has no column nope; it has note_id, text"),
         ({"--level": "sentence", "--pooling": "cls"}, "cls is a vector of a window"),
-        ({"--model": "absent"}, "clinical_longformer_demo"),
-        ({"--stride": "4094"}, "stride 4094"),
+        ({"--stride": "4094"}, "stride"),
+        ({"--max-pieces": "4095"}, "reads at most 4094"),
+        ({"--max-pieces": "0"}, "max_pieces"),
     ],
 )
 @pytest.mark.usefixtures("spark")
 def test_what_cannot_be_done_is_said_in_a_line(
-    notes_file: Path, tmp_path: Path, change: dict[str, str], message: str, capsys: pytest.CaptureFixture[str]
+    short_notes_file: Path, tmp_path: Path, change: dict[str, str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pipelines.embed_notes import main
-
-    options = {"--input": str(notes_file), "--input-format": "jsonl", "--output": str(tmp_path / "out"), **change}
+    options = {"--input": str(short_notes_file), "--output": str(tmp_path / "out"), **change}
     assert main([part for pair in options.items() for part in pair]) == 1
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("error: ")
+    assert message in said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "read"),
+    [
+        ("--level token", lambda o: o.level == "token"),
+        ("--pooling max", lambda o: o.pooling == "max"),
+        ("--level sentence --context sentence", lambda o: o.context == "sentence"),
+        ("--max-pieces 30", lambda o: o.max_pieces == 30),
+        ("--stride 7", lambda o: o.stride == 7),
+    ],
+)
+def test_every_option_is_asked_of_embed(option: str, read: Callable[[sparkclin.EmbedOptions], bool]) -> None:
+    least = ["--input", "in", "--output", "out"]
+    assert not read(options_of(parser().parse_args(least)))
+    assert read(options_of(parser().parse_args([*least, *option.split()])))
+
+
+def test_a_run_does_what_its_options_say(spark: SparkSession, short_notes_file: Path, tmp_path: Path) -> None:
+    """Of sentences read alone, by a version and in windows that no default would take."""
+    output = tmp_path / "out"
+    options = sparkclin.EmbedOptions(level="sentence", pooling="max", context="sentence", max_pieces=30, stride=7)
+    assert main([
+        "--input", str(short_notes_file), "--input-format", "jsonl", "--output", str(output), "--partitions", "1",
+        "--level", "sentence", "--pooling", "max", "--context", "sentence", "--max-pieces", "30", "--stride", "7",
+        "--engine", "onnx", "--precision", "int8",
+    ]) == 0  # fmt: skip
+    bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL, engine="onnx", precision="int8")
+    notes = read_notes(spark, NoteSource(path=str(short_notes_file), format="jsonl")).repartition(1)
+    expected = sparkclin.embed(notes, bundle=bundle, options=options).toPandas()
+    order = ["note_id", "sentence"]
+    assert_same(
+        read_output(output).sort_values(order).reset_index(drop=True),
+        expected.sort_values(order).reset_index(drop=True),
+    )
+    report = json.loads((output / "_report.json").read_text())
+    assert {"precision": "int8", "max_pieces": 30, "stride": 7, "context": "sentence"}.items() <= (
+        report["settings"].items()
+    )
+    assert report["rows"] == len(expected)
 
 
 @pytest.mark.usefixtures("spark")
 def test_an_error_of_a_task_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A note whose bytes are not text is met in a task only."""
-    from pipelines.embed_notes import main
-
     source = tmp_path / "notes.parquet"
     broken = pa.StringArray.from_buffers(1, pa.array([0, 3], pa.int32()).buffers()[1], pa.py_buffer(b"a\xffb"))
     pq.write_table(pa.table({"note_id": ["n"], "text": broken}), source)
@@ -257,11 +312,3 @@ def test_an_error_of_a_task_is_said_in_a_line(tmp_path: Path, capsys: pytest.Cap
     said = capsys.readouterr().err
     assert "UTF-8" in said
     assert "Traceback" not in said
-
-
-def test_null_and_duplicate_ids_are_counted(spark: SparkSession) -> None:
-    from sparkclin.runs.corpus import count_notes
-
-    notes = spark.createDataFrame([("a", "x"), ("a", "y"), (None, "z"), ("b", "w")], "note_id string, text string")
-    with pytest.raises(sparkclin.InputError, match=r"of 4 notes, 1 notes have a null id and 2 notes share 1 ids"):
-        count_notes(notes)
