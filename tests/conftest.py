@@ -41,8 +41,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
 @pytest.fixture(autouse=True)
 def _no_models_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test begins as a fresh process does, whatever use_models() set before, and in any order of the tests."""
+    """Every test begins as a fresh process does, with no models in use, whatever tests ran before it."""
     monkeypatch.setattr(pretrained, "_in_use", None)
+    monkeypatch.delenv(pretrained.MODELS_VARIABLE, raising=False)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 from pyspark.sql import SparkSession
 
 import sparkclin
-from sparkclin.models import pretrained as models
 
 pytest.importorskip("nlu", reason="needs nlu 5.4.1, from the test extra")
 
@@ -26,12 +25,9 @@ def _no_databricks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_no_databricks")
-def test_nlu_loads_and_predicts_offline(
-    spark: SparkSession, echo_models: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nlu_loads_and_predicts_offline(spark: SparkSession, echo_models: Path) -> None:
     import nlu
 
-    monkeypatch.setattr(models, "_in_use", None)
     sparkclin.use_models(spark, echo_models)
     pipe = nlu.load("en.embed.longformer.clinical")
     # At its default level, sentence, nlu would fetch a sentence detector from the internet.

@@ -20,12 +20,6 @@ from testkit.bundles import manifest_of, stage
 NAME = "clinical_longformer"
 
 
-@pytest.fixture(autouse=True)
-def _nothing_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "_in_use", None)
-    monkeypatch.delenv(models.MODELS_VARIABLE, raising=False)
-
-
 @pytest.fixture
 def own_models(echo_models: Path, tmp_path: Path) -> Path:
     """A copy of echo_models that a test may register in."""

@@ -152,6 +152,23 @@ def test_versions_by_engine_and_precision(tmp_path: Path) -> None:
     assert len(repository.newest()) == 3
 
 
+def test_exact_goes_before_fast_where_no_version_is_both(tmp_path: Path) -> None:
+    register(tmp_path, engine="tensorflow", precision="fp32")
+    register(tmp_path, engine="onnx", precision="int8")
+    manifest = ModelRepository(tmp_path).find("tiny").manifest
+    assert (manifest.engine, manifest.precision) == ("tensorflow", "fp32")
+
+
+def test_bundles_of_a_name_and_language(tmp_path: Path) -> None:
+    tiny = register(tmp_path)
+    german = register(tmp_path, language="de")
+    other = register(tmp_path, name="other")
+    repository = ModelRepository(tmp_path)
+    assert repository.bundles() == [other, german, tiny]
+    assert repository.bundles("tiny") == [german, tiny]
+    assert repository.bundles("tiny", "en") == [tiny]
+
+
 def test_a_folder_that_is_no_repository_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a model repository"):
         ModelRepository(tmp_path / "missing").records()
