@@ -16,7 +16,7 @@ DEMO_OUTPUT := out/demo
 
 # Only what running needs: no torch, no TensorFlow for Python.
 demo: $(STAMPS)/setup
-	rm -rf $(DEMO_OUTPUT)
+	@rm -rf $(DEMO_OUTPUT)
 	$(BIN)/spark-submit pipelines/embed_notes.py \
 	  --input sparkclin/demo/notes.jsonl --input-format jsonl --output $(DEMO_OUTPUT)
 
@@ -52,19 +52,20 @@ clean:
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "$(PYTHON) was not found: install Python 3.11, or say which it is: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv
 
 $(STAMPS)/runtime: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing what running needs into .venv"
-	$(PIP_INSTALL) -e .
-	mkdir -p $(STAMPS) && touch $@
+	@echo "Installing what running needs into .venv: Spark is the largest part of some 500 MB"
+	@$(PIP_INSTALL) -e .
+	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/dev: pyproject.toml constraints.txt | $(STAMPS)/runtime
 	@echo "Installing what exporting, training and testing need into .venv: torch and TensorFlow take some minutes"
-	$(PIP_INSTALL) -e '.[$(DEV_EXTRAS)]'
-	mkdir -p $(STAMPS) && touch $@
+	@$(PIP_INSTALL) -e '.[$(DEV_EXTRAS)]'
+	@mkdir -p $(STAMPS) && touch $@
 
-# Makes .venv/bin/spark-submit work as typed, with our Spark settings. A new pyspark brings pip's own launcher back.
-$(STAMPS)/setup: $(STAMPS)/runtime sparkclin/spark/session.py sparkclin/spark/environment.py
-	$(BIN)/sparkclin setup
-	touch $@
+# Fetches the jars, and makes .venv/bin/spark-submit work as typed, with our Spark settings. A new pyspark brings pip's
+# own launcher back.
+$(STAMPS)/setup: $(STAMPS)/runtime $(addprefix sparkclin/spark/,settings.py jars.py environment.py)
+	@$(BIN)/sparkclin setup
+	@touch $@

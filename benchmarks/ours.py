@@ -94,7 +94,7 @@ def hash_sources(root: Path, names: Sequence[str]) -> str:
 
 
 def start(job: Job, variant: Variant) -> Running:
-    """Document vectors by embed(), with the options that everybody gets."""
+    """Document vectors by embed(), with the default options."""
     bundle = exported(job.store, variant)
     options = EmbedOptions()
     spark = open_session(job)

@@ -99,7 +99,7 @@ def target_table(results: Results) -> str:
 def scaling(results: Results) -> str:
     """A row per case; `× first` is its rate by that of its series' first case, 1.00 where a window's cost is flat.
 
-    `executor GB` is one executor of a cluster with its Python workers.
+    `GB per executor` is one executor of a cluster with its Python workers.
     """
     header = (
         "scaling",
@@ -111,7 +111,7 @@ def scaling(results: Results) -> str:
         "windows/s",
         "× first",
         "peak GB",
-        "an executor GB",
+        "GB per executor",
     )
     return table(header, [scaling_row(results, *row) for row in series_and_cases(results, SCALING)])
 

@@ -123,7 +123,10 @@ def master_of(trial: Trial, folder: Path) -> Iterator[str]:
 
 
 def in_rounds(trials: Sequence[Trial], *, rounds: int) -> Iterator[tuple[int, Trial]]:
-    """Series after series; in one all cases, then all again: drift meets all alike. Rounds count from 1."""
+    """Series after series. In a series every case runs once, then every case again, so that drift affects all alike.
+
+    Rounds count from 1.
+    """
     for series in dict.fromkeys(trial.series for trial in trials):
         cases = [trial for trial in trials if trial.series == series]
         yield from ((number, trial) for number in range(1, rounds + 1) for trial in cases)

@@ -33,7 +33,7 @@ def read_notes(path: Path) -> list[Note]:
     """The notes of a file, in its order.
 
     `.jsonl` and `.parquet` need the columns note_id and text (title and specialties are read where they are);
-    `.txt` has one note a line, whose id is the line's number from 1. Notes of white space only are left out.
+    `.txt` has one note per line, whose id is the line's number from 1. Notes of white space only are left out.
 
     Raises InputError for another kind of file, a missing column, or ids that are not unique.
     """

@@ -34,7 +34,7 @@ class SpecialtyAccuracy:
 
 
 def specialty_accuracy(vectors: pd.DataFrame, specialties: Mapping[str, Sequence[str]]) -> SpecialtyAccuracy:
-    """`vectors` has the columns note_id and vector, one row a note; `specialties` are those of each note_id.
+    """`vectors` has the columns note_id and vector, one row per note; `specialties` are those of each note_id.
 
     Raises InputError for missing columns, repeated ids, notes without specialties, fewer than six notes, and vectors
     that are null, zero, not finite or of different lengths.
@@ -65,7 +65,7 @@ def check_vectors(vectors: pd.DataFrame, specialties: Mapping[str, Sequence[str]
         problems.append(f"{len(vectors)} vectors; five neighbours of a note need at least 6")
     repeated = int(vectors["note_id"].duplicated().sum())
     if repeated:
-        problems.append(f"{repeated} note ids that occur again; expected one row a note")
+        problems.append(f"{repeated} note ids that occur again; expected one row per note")
     unlabelled = sum(not specialties.get(str(note_id)) for note_id in vectors["note_id"])
     if unlabelled:
         problems.append(f"{unlabelled} notes without a specialty; leave them out or hand in the notes they came from")

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.engines import ENGINES, check_installed
+from export.engines import EXPORTERS, check_installed
+from sparkclin.engines import PRECISIONS, TENSORFLOW
 from sparkclin.errors import SparkclinError
-from sparkclin.models.bundle import PRECISIONS
 
 # Whatever the engine is; what only one engine needs is in export.engines.
 NEEDED = {name: name for name in ("torch", "transformers", "safetensors")}
@@ -81,18 +81,23 @@ def run_verify(options: argparse.Namespace) -> None:
 def convert_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export",
-        description="Export a Longformer checkpoint into a Spark NLP model, verify it, and register it.",
+        description="Export a checkpoint into a Spark NLP model, verify it, and register it.",
         epilog="`python -m export verify NAME` compares a registered model with its checkpoint again.",
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint's folder, or a hub id")
     parser.add_argument("--name", required=True, help="the name to ask pretrained() for, such as clinical_longformer")
     parser.add_argument("--models", type=Path, required=True, metavar="DIR", help="the repository to register it in")
-    parser.add_argument("--engine", choices=ENGINES, default="tensorflow", help="default: tensorflow")
+    parser.add_argument(
+        "--engine",
+        choices=EXPORTERS,
+        default=TENSORFLOW.name,
+        help=f"default: {TENSORFLOW.name}, which stock pretrained() finds",
+    )
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
-        default="fp32",
-        help="default: fp32; int8 is of the engine onnx, and not exact",
+        default=PRECISIONS[0],
+        help=f"default: {PRECISIONS[0]}; int8 is faster, not exact, and not there with every engine",
     )
     add_notes(parser)
     parser.add_argument("--language", default="en", help="default: en")
@@ -109,7 +114,7 @@ def verify_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--models", type=Path, required=True, metavar="DIR", help="the repository it is registered in")
-    parser.add_argument("--engine", choices=ENGINES, help="default: onnx where there is one")
+    parser.add_argument("--engine", choices=EXPORTERS, help="default: the fastest that there is")
     parser.add_argument("--precision", choices=PRECISIONS, help="default: fp32 where there is one")
     parser.add_argument("--language", default="en", help="default: en")
     parser.add_argument("--checkpoint", help="its folder or hub id; default: the hub id in the manifest")
@@ -123,7 +128,7 @@ def add_notes(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="notes to compare int8 with fp32 on (.jsonl, .parquet: note_id, text, specialties where known; .txt: one "
-        "a line); default: the sample notes that come with sparkclin",
+        "per line); default: the sample notes that come with sparkclin",
     )
 
 

@@ -1,8 +1,8 @@
 """A tokenizer -> the vocabulary and merges that Spark NLP reads, ordinary pieces first, transport codes after them.
 
-The ordinary half is what a stock Tokenizer pipeline uses: ids 0…V−1. The code of id k has id V + k. Spark NLP's BPE
-puts a `Ġ` before a word's first piece when it looks it up, so the vocabulary's line for a code begins with `Ġ`;
-merges do not.
+The ordinary half is what a stock Tokenizer pipeline uses: ids 0…V−1; it is the family's own. The code of id k has id
+V + k; that half is the same for every tokenizer. Spark NLP's BPE puts a `Ġ` before a word's first piece when it looks
+it up, so the vocabulary's line for a code begins with `Ġ`; merges do not.
 """
 
 from __future__ import annotations
@@ -17,10 +17,16 @@ from export.errors import CheckpointError
 from sparkclin.wire import codes
 
 VOCABULARY_FILE, MERGES_FILE = "vocab.txt", "merges.txt"
-# Spark NLP's LongformerEmbeddings looks these up by name.
-SPECIAL_PIECES = ("<s>", "</s>", "<pad>")
-
 Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrdinaryAssets:
+    """`vocabulary` has the pieces of ids 0…V−1, special pieces by the names in codes.SPECIAL_PIECES; `merges` in
+    order of rank."""
+
+    vocabulary: tuple[str, ...]
+    merges: tuple[Pair, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,32 +37,46 @@ class Assets:
     merges: tuple[Pair, ...]
 
     def write(self, folder: Path) -> None:
+        """Writes `vocab.txt` and `merges.txt`."""
         folder.mkdir(parents=True, exist_ok=True)
         lines = {VOCABULARY_FILE: self.vocabulary, MERGES_FILE: ("#version: 0.2", *map(" ".join, self.merges))}
         for name, content in lines.items():
             (folder / name).write_text("\n".join(content) + "\n", encoding="utf-8")
 
 
-def write_assets(tokenizer_json: str, folder: Path, *, vocab_size: int) -> None:
-    """Writes `vocab.txt` and `merges.txt` of a tokenizer into `folder`.
+def with_codes(ordinary: OrdinaryAssets) -> Assets:
+    """Adds the codes; raises CheckpointError where merges of ordinary pieces would tear a code apart."""
+    size = len(ordinary.vocabulary)
+    known = set(ordinary.merges)
+    merges = (*ordinary.merges, *(merge for merge in codes.merges(size) if merge not in known))
+    check_codes(merges, vocab_size=size)
+    code_pieces = (codes.SPACE + codes.in_bytes(codes.encode(index)) for index in range(size))
+    return Assets(vocabulary=(*ordinary.vocabulary, *code_pieces), merges=merges)
 
-    `vocab_size` is the model's number of ids V, which may exceed the tokenizer's.
 
-    Raises CheckpointError where the tokenizer is not a byte-level BPE, lacks a special piece, has an id that the
-    model has not, or has merges that would tear a code apart.
+def byte_level_bpe(tokenizer_json: str, *, vocab_size: int) -> OrdinaryAssets:
+    """The ordinary half of a byte-level BPE with RoBERTa's special pieces: what Spark NLP itself can run.
+
+    `vocab_size` is the model's number of ids V, which may exceed the tokenizer's. Raises CheckpointError where the
+    tokenizer is of another kind, lacks a special piece, or has an id that the model has not.
     """
-    build(tokenizer_json, vocab_size=vocab_size).write(folder)
-
-
-def build(tokenizer_json: str, *, vocab_size: int) -> Assets:
     tokenizer = json.loads(tokenizer_json)
-    pieces = ordinary_pieces(tokenizer, vocab_size=vocab_size)
-    merges = [as_pair(merge) for merge in tokenizer["model"]["merges"]]
-    known = set(merges)
-    merges += [merge for merge in codes.merges(vocab_size) if merge not in known]
-    check_codes(merges, vocab_size=vocab_size)
-    code_pieces = [codes.SPACE + codes.in_bytes(codes.encode(index)) for index in range(vocab_size)]
-    return Assets(vocabulary=(*pieces, *code_pieces), merges=tuple(merges))
+    return OrdinaryAssets(
+        vocabulary=tuple(ordinary_pieces(tokenizer, vocab_size=vocab_size)),
+        merges=tuple(as_pair(merge) for merge in tokenizer["model"]["merges"]),
+    )
+
+
+def no_ordinary_pieces(*, vocab_size: int, cls_id: int, sep_id: int, pad_id: int) -> OrdinaryAssets:
+    """The ordinary half for a tokenizer that Spark NLP cannot run: special pieces, and names that no text can match.
+
+    `<unk>` and `<mask>` must be there, but are never sent: the last two other ids have these names.
+    """
+    special = {cls_id: codes.CLS, sep_id: codes.SEP, pad_id: codes.PAD}
+    free = (index for index in reversed(range(vocab_size)) if index not in special)
+    special |= {next(free): codes.UNK, next(free): codes.MASK}
+    pieces = (special.get(index, unused_name(index)) for index in range(vocab_size))
+    return OrdinaryAssets(vocabulary=tuple(pieces), merges=())
 
 
 def ordinary_pieces(tokenizer: Mapping[str, object], *, vocab_size: int) -> list[str]:
@@ -64,17 +84,21 @@ def ordinary_pieces(tokenizer: Mapping[str, object], *, vocab_size: int) -> list
     model = tokenizer["model"]
     added = tokenizer.get("added_tokens") or []
     if not isinstance(model, Mapping) or not isinstance(added, Sequence) or model.get("type") != "BPE":
-        raise CheckpointError("The tokenizer is not a byte-level BPE, which Longformer's is. Check tokenizer.json.")
+        raise CheckpointError("The tokenizer is not a byte-level BPE, which RoBERTa's is. Check tokenizer.json.")
     ids: dict[str, int] = {**model["vocab"], **{token["content"]: token["id"] for token in added}}
     outside = sorted(piece_id for piece_id in ids.values() if not 0 <= piece_id < vocab_size)
-    missing = [piece for piece in SPECIAL_PIECES if piece not in ids]
+    missing = [piece for piece in codes.SPECIAL_PIECES if piece not in ids]
     if outside or missing:
         raise CheckpointError(
             f"The tokenizer does not fit a model of {vocab_size} ids: "
             f"special pieces missing: {missing or 'none'}; ids outside: {outside[:10] or 'none'}."
         )
     by_id = {piece_id: piece for piece, piece_id in ids.items()}
-    return [by_id.get(piece_id, f"<unused {piece_id}>".replace(" ", "_")) for piece_id in range(vocab_size)]
+    return [by_id.get(piece_id, unused_name(piece_id)) for piece_id in range(vocab_size)]
+
+
+def unused_name(piece_id: int) -> str:
+    return f"<unused_{piece_id}>"
 
 
 def as_pair(merge: str | Sequence[str]) -> Pair:
@@ -90,7 +114,7 @@ def check_codes(merges: Sequence[Pair], *, vocab_size: int) -> None:
     if torn:
         raise CheckpointError(
             f"The tokenizer's own merges tear {len(torn)} transport codes apart (ids {torn[:5]}…): its vocabulary was "
-            "trained on Armenian text. Choose another alphabet in sparkclin/codes.py."
+            "trained on Armenian text. Choose another alphabet in sparkclin/wire/codes.py."
         )
 
 

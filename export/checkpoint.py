@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from export.errors import CheckpointError
+from export.graph.ops import Array
 from sparkclin.models.bundle import sha256_of
 
-Array = npt.NDArray[np.float32]
+Shape = tuple[int, ...]
 
 # What an export reads; nothing else is fetched from a hub.
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin")
@@ -126,3 +125,30 @@ def canonical(name: str) -> str:
         if name.endswith(old):
             return name.removesuffix(old) + new
     return name
+
+
+def account_for(
+    checkpoint: Checkpoint, *, needed: Mapping[str, Shape], unused: Mapping[str, Shape], prefixes: Sequence[str]
+) -> dict[str, Array]:
+    """The `needed` tensors by name without prefix, after every tensor of the checkpoint was accounted for.
+
+    One of `prefixes` may stand before a name. Raises CheckpointError that names every tensor that is missing, that is
+    in neither list, or that has another shape.
+    """
+    prefix = max(prefixes, key=lambda p: sum(p + name in checkpoint.tensors for name in needed))
+    named = {name.removeprefix(prefix): array for name, array in checkpoint.tensors.items()}
+    expected = {**needed, **unused}
+    problems = [f"missing {prefix}{name} {needed[name]}" for name in needed.keys() - named.keys()]
+    problems += [f"unexpected {name} {named[name].shape}" for name in named.keys() - expected.keys()]
+    problems += [
+        f"{name} has shape {named[name].shape}, expected {expected[name]}"
+        for name in named.keys() & expected.keys()
+        if tuple(named[name].shape) != expected[name]
+    ]
+    if problems:
+        raise CheckpointError(
+            f"{checkpoint.source} does not hold the tensors that its config.json describes:\n  "
+            + "\n  ".join(sorted(problems))
+            + "\nCheck that config.json belongs to these weights."
+        )
+    return {name: named[name] for name in needed}

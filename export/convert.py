@@ -9,25 +9,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluation.notes import Note, packaged_notes, read_notes
-from export import assets, checkpoint
-from export.checkpoint import Checkpoint
-from export.engines import ENGINES, Engine
+from export import checkpoint
+from export.assets import Assets, with_codes
+from export.engines import EXPORTERS, Exporter
 from export.errors import CheckpointError
-from export.families import longformer
 from export.graph.echo import WIDTH as ECHO_WIDTH
-from export.graph.encoder import EncoderConfig
+from export.graph.echo import echo
 from export.sparknlp import save_annotator
+from export.trained import TrainedModel
 from export.verify import parity
-from export.verify.parity import Candidate, ParityReport
+from export.verify.parity import EXACT_PRECISION, Candidate, ParityReport
+from sparkclin.engines import PRECISIONS, TENSORFLOW
 from sparkclin.errors import OptionError
 from sparkclin.models.bundle import TOKENIZER_FILE, Bundle, Manifest, hash_files
+from sparkclin.models.pretrained import engine_of
 from sparkclin.models.repository import ModelRepository
-from sparkclin.spark.session import SPARK_NLP_VERSION, spark_session
+from sparkclin.spark.session import spark_session
+from sparkclin.spark.settings import SPARK_NLP_VERSION
+from sparkclin.wire.outputs import Outputs
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -48,8 +53,8 @@ class ExportOptions:
     checkpoint: str
     name: str
     models: Path
-    engine: str = "tensorflow"
-    precision: str = "fp32"
+    engine: str = TENSORFLOW.name
+    precision: str = PRECISIONS[0]
     notes: Path | None = None
     language: str = "en"
     description: str = ""
@@ -59,12 +64,15 @@ class ExportOptions:
         problems = []
         if not NAME.fullmatch(self.name):
             problems.append(f"--name {self.name!r}: expected lower-case letters and digits, joined by underscores")
-        if self.engine not in ENGINES:
-            problems.append(f"--engine {self.engine!r}: expected one of {', '.join(ENGINES)}")
-        elif self.precision not in ENGINES[self.engine].precisions:
-            kinds = [f"{precision} with --engine {e.name}" for e in ENGINES.values() for precision in e.precisions]
+        if self.engine not in EXPORTERS:
+            problems.append(f"--engine {self.engine!r}: expected one of {', '.join(EXPORTERS)}")
+        elif self.precision not in EXPORTERS[self.engine].engine.precisions:
+            engines = (exporter.engine for exporter in EXPORTERS.values())
+            kinds = [
+                f"{precision} with --engine {engine.name}" for engine in engines for precision in engine.precisions
+            ]
             problems.append(f"--precision {self.precision!r} with --engine {self.engine}: there is {', '.join(kinds)}")
-        if self.notes and self.precision == "fp32":
+        if self.notes and self.precision == EXACT_PRECISION:
             problems.append("--notes: only int8 is compared on notes; fp32 is held to the reference on any input")
         if problems:
             raise OptionError("; ".join(problems) + ".")
@@ -78,28 +86,27 @@ def convert(options: ExportOptions, *, spark: SparkSession | None = None) -> Bun
     Raises CheckpointError, ParityError, InputError for notes that cannot be read, or OptionError where the name is
     taken and `force` was not given.
     """
-    engine = ENGINES[options.engine]
-    engine.check_installed()
+    exporter = EXPORTERS[options.engine]
+    exporter.check_installed()
     options.models.mkdir(parents=True, exist_ok=True)
     repository = ModelRepository(options.models)
     refuse_taken_name(repository, options)
     notes = notes_to_compare(options.precision, options.notes)
-    source = checkpoint.read(options.checkpoint)
-    config = parse_config(source)
-    tokenizer_json = source.tokenizer_json()
+    trained = TrainedModel.read(options.checkpoint)
+    assets = assets_of(trained, trained.tokenizer_json)
     session = spark or spark_session(app_name="sparkclin export")
     with scratch_folder(options.models) as scratch:
         candidate = Candidate(
             folder=scratch / "bundle",
             echo_folder=scratch / "echo",
-            engine=engine,
+            exporter=exporter,
             precision=options.precision,
-            checkpoint=source,
-            config=config,
-            tokenizer_json=tokenizer_json,
+            trained=trained,
+            tokenizer_json=trained.tokenizer_json,
+            outputs=Outputs(all=trained.head.outputs),
         )
-        build(session, candidate, scratch / "graph", name=options.name)
-        build_echo(session, candidate, scratch / "echo_graph")
+        build(session, candidate, assets, scratch / "graph", name=options.name)
+        build_echo(session, candidate, assets, scratch / "echo_graph")
         report = parity.verify(session, candidate, notes=notes)
         manifest = describe(candidate, options=options, report=report)
         # Registering renames, and that takes a folder right below the repository's root.
@@ -133,8 +140,8 @@ def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> Pari
     """
     repository = ModelRepository(options.models)
     bundle = repository.find(options.name, options.language, engine=options.engine, precision=options.precision)
-    engine = ENGINES[bundle.manifest.engine]
-    engine.check_installed()
+    exporter = EXPORTERS[engine_of(bundle).name]
+    exporter.check_installed()
     original = checkpoint.read(options.checkpoint or bundle.manifest.source)
     if original.sha256 != bundle.manifest.source_sha256:
         raise CheckpointError(
@@ -142,29 +149,21 @@ def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> Pari
             "the manifest's. Name the right one with --checkpoint."
         )
     notes = notes_to_compare(bundle.manifest.precision, options.notes)
+    trained = TrainedModel.of(original)
     session = spark or spark_session(app_name="sparkclin verify")
     with tempfile.TemporaryDirectory() as scratch:
         candidate = Candidate(
             folder=bundle.path,
             echo_folder=Path(scratch) / "echo",
-            engine=engine,
+            exporter=exporter,
             precision=bundle.manifest.precision,
-            checkpoint=original,
-            config=parse_config(original),
+            trained=trained,
             tokenizer_json=bundle.tokenizer_json(),
+            outputs=bundle.manifest.segment_outputs,
         )
-        build_echo(session, candidate, Path(scratch) / "echo_graph")
+        assets = assets_of(trained, candidate.tokenizer_json)
+        build_echo(session, candidate, assets, Path(scratch) / "echo_graph")
         return parity.verify(session, candidate, notes=notes)
-
-
-def parse_config(source: Checkpoint) -> EncoderConfig:
-    """The encoder's shape; raises CheckpointError for a family that cannot be exported."""
-    found = source.config.get("model_type")
-    if found != longformer.MODEL_TYPE:
-        raise CheckpointError(
-            f"{source.source} is of model_type {found!r}; {longformer.MODEL_TYPE!r} can be exported. Check config.json."
-        )
-    return longformer.parse_config(source.config)
 
 
 def refuse_taken_name(repository: ModelRepository, options: ExportOptions) -> None:
@@ -183,46 +182,56 @@ def refuse_taken_name(repository: ModelRepository, options: ExportOptions) -> No
 
 def notes_to_compare(precision: str, file: Path | None) -> list[Note]:
     """The notes of `file`, or the packaged ones; none for fp32, which is compared on any input."""
-    if precision == "fp32":
+    if precision == EXACT_PRECISION:
         return []
     return read_notes(file) if file else packaged_notes()
 
 
-def build(spark: SparkSession, candidate: Candidate, graph: Path, *, name: str) -> None:
-    """Makes the bundle's folder without its manifest; `graph` is a folder for the graph on the way there."""
-    config = candidate.config
-    weights = longformer.load(candidate.checkpoint, config)
-    formats = candidate.engine.graphs()
-    formats.write_encoder(graph, config=config, weights=weights, precision=candidate.precision)
-    save(spark, candidate, graph, candidate.folder, name=name, width=config.width)
+def assets_of(trained: TrainedModel, tokenizer_json: str) -> Assets:
+    """The vocabulary of the bundle and of its echo model; raises CheckpointError for a tokenizer that does not fit."""
+    return with_codes(trained.family.ordinary_assets(tokenizer_json, trained.config))
+
+
+def build(spark: SparkSession, candidate: Candidate, assets: Assets, graph: Path, *, name: str) -> None:
+    """Makes the bundle's folder without its manifest; `graph` is a folder for the graph on its way there."""
+    candidate.exporter.graphs().write(graph, candidate.trained.body(), precision=candidate.precision)
+    save(spark, candidate, assets, graph, candidate.folder, name=name, width=candidate.trained.config.width)
     (candidate.folder / TOKENIZER_FILE).write_text(candidate.tokenizer_json, encoding="utf-8")
 
 
-def build_echo(spark: SparkSession, candidate: Candidate, graph: Path) -> None:
+def build_echo(spark: SparkSession, candidate: Candidate, assets: Assets, graph: Path) -> None:
     """Makes the echo model that comparing ids needs."""
-    candidate.engine.graphs().write_echo(graph, vocabulary=candidate.config.vocabulary)
-    save(spark, candidate, graph, candidate.echo_folder, name="echo", width=ECHO_WIDTH)
+    vocabulary = candidate.trained.config.vocabulary
+    body = partial(echo, vocabulary=vocabulary)
+    candidate.exporter.graphs().write(graph, body, precision=EXACT_PRECISION)
+    save(spark, candidate, assets, graph, candidate.echo_folder, name="echo", width=ECHO_WIDTH)
 
 
-def save(spark: SparkSession, candidate: Candidate, graph: Path, target: Path, *, name: str, width: int) -> None:
-    """Has Spark NLP turn a graph and the candidate's vocabulary into a saved annotator."""
-    config = candidate.config
-    assets.write_assets(candidate.tokenizer_json, graph / "assets", vocab_size=config.vocab_size)
-    annotator = candidate.engine.annotator
-    save_annotator(spark, graph, target, annotator=annotator, name=name, width=width, max_row=config.max_row)
+def save(
+    spark: SparkSession, candidate: Candidate, assets: Assets, graph: Path, target: Path, *, name: str, width: int
+) -> None:
+    """Has Spark NLP turn a graph and its vocabulary into a saved annotator."""
+    assets.write(graph / "assets")
+    annotator, max_row = candidate.exporter.engine.annotator, candidate.trained.config.max_row
+    save_annotator(spark, graph, target, annotator=annotator, name=name, width=width, max_row=max_row)
 
 
 def describe(candidate: Candidate, *, options: ExportOptions, report: ParityReport) -> Manifest:
-    """The manifest of a finished bundle folder."""
-    config, source, engine = candidate.config, candidate.checkpoint, candidate.engine
+    trained, engine = candidate.trained, candidate.exporter.engine
+    config, source = trained.config, trained.source
     return Manifest(
         name=options.name,
         language=options.language,
         description=options.description,
-        family=longformer.MODEL_TYPE,
+        family=trained.family.model_type,
         engine=engine.name,
         precision=candidate.precision,
         annotator=engine.annotator,
+        task=trained.head.task,
+        labels=trained.head.labels,
+        outputs=candidate.outputs.all,
+        selects_outputs=candidate.outputs.selectable,
+        n_fields=config.vocabulary.n_fields,
         max_pieces=config.max_pieces,
         width=config.width,
         vocab_size=config.vocab_size,
@@ -233,15 +242,15 @@ def describe(candidate: Candidate, *, options: ExportOptions, report: ParityRepo
         source=source.source,
         source_sha256=source.sha256,
         config=source.config,
-        libraries=library_versions(engine),
+        libraries=library_versions(candidate.exporter),
         parity=report.to_dict(),
         files=hash_files(candidate.folder),
     )
 
 
-def library_versions(engine: Engine) -> dict[str, str]:
+def library_versions(exporter: Exporter) -> dict[str, str]:
     """Of Spark NLP the jar's version, which is the one that loads the model."""
-    installed = {name: version(name) for name in (*LIBRARIES, *engine.libraries.values())}
+    installed = {name: version(name) for name in (*LIBRARIES, *exporter.libraries.values())}
     return {**installed, "spark-nlp": SPARK_NLP_VERSION}
 
 

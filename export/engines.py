@@ -1,6 +1,6 @@
-"""The engines that a model can be exported for, and what is theirs alone.
+"""How each engine's graphs are written and read: what `sparkclin.engines` has no need to know.
 
-An engine's libraries are imported when its graphs are made or run: an export needs those of one engine.
+An engine's libraries are imported when its graphs are written or run: an export needs those of one engine.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sparkclin import engines
 from sparkclin.errors import SparkclinError
 
 if TYPE_CHECKING:
-    from export.graph.encoder import EncoderConfig, EncoderWeights
-    from sparkclin.wire.packed import Vocabulary
+    from export.graph.ops import Body
 
 Ids = npt.NDArray[np.int32]
 Vectors = npt.NDArray[np.float32]
@@ -28,45 +28,34 @@ class Graph(Protocol):
     """An exported graph that runs in this process."""
 
     def run(self, ids: Ids, mask: Ids) -> Vectors:
-        """ids, mask (R, P) -> vectors (R, P, W); of a pack, (1, 1, spans · 2 W)"""
+        """ids, mask (R, P) -> vectors (R, P, W); of a packed batch (1, 1, numbers)"""
 
 
-class WriteEncoder(Protocol):
-    """Writes the encoder into a folder as Spark NLP's loadSavedModel wants it."""
+class WriteModel(Protocol):
+    """Writes a model into a folder as Spark NLP's loadSavedModel wants it."""
 
-    def __call__(self, folder: Path, *, config: EncoderConfig, weights: EncoderWeights, precision: str) -> None: ...
-
-
-class WriteEcho(Protocol):
-    """Writes the model of export.graph.echo."""
-
-    def __call__(self, folder: Path, *, vocabulary: Vocabulary) -> None: ...
+    def __call__(self, folder: Path, body: Body, *, precision: str) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphFormat:
-    """How an engine's graphs are written, and read out of a saved annotator."""
+    """How graphs are written, and read out of a saved annotator."""
 
-    write_encoder: WriteEncoder
-    write_echo: WriteEcho
+    write: WriteModel
     read: Callable[[Path], Graph]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
-    """`annotator` is the Spark NLP class that carries its models, `precisions` are what their weights can be stored in,
-    `libraries` what an export needs: the name it is imported by -> the name it is installed by.
-    """
+class Exporter:
+    """`libraries` are what an export for `engine` needs: the name each is imported by -> the name to install it by."""
 
-    name: str
-    annotator: str
-    precisions: tuple[str, ...]
+    engine: engines.Engine
     libraries: Mapping[str, str]
     graphs: Callable[[], GraphFormat]
 
     def check_installed(self) -> None:
         """Raises SparkclinError where a library is missing."""
-        check_installed(self.libraries, purpose=f"exporting for {self.name}")
+        check_installed(self.libraries, purpose=f"exporting for {self.engine.name}")
 
 
 def check_installed(libraries: Mapping[str, str], *, purpose: str) -> None:
@@ -79,29 +68,20 @@ def check_installed(libraries: Mapping[str, str], *, purpose: str) -> None:
 def _tensorflow() -> GraphFormat:
     from export.graph import tensorflow
 
-    return GraphFormat(
-        write_encoder=tensorflow.write_encoder, write_echo=tensorflow.write_echo, read=tensorflow.SavedGraph
-    )
+    return GraphFormat(write=tensorflow.write_model, read=tensorflow.SavedGraph)
 
 
 def _onnx() -> GraphFormat:
     from export.graph import onnx
 
-    return GraphFormat(write_encoder=onnx.write_encoder, write_echo=onnx.write_echo, read=onnx.read_saved)
+    return GraphFormat(write=onnx.write_model, read=onnx.read_saved)
 
 
-TENSORFLOW = Engine(
-    name="tensorflow",
-    annotator="LongformerEmbeddings",
-    precisions=("fp32",),
-    libraries={"tensorflow": "tensorflow-cpu"},
-    graphs=_tensorflow,
-)
-ONNX = Engine(
-    name="onnx",
-    annotator="RoBertaEmbeddings",
-    precisions=("fp32", "int8"),
-    libraries={"onnx": "onnx", "onnxruntime": "onnxruntime"},
-    graphs=_onnx,
-)
-ENGINES = {engine.name: engine for engine in (TENSORFLOW, ONNX)}
+EXPORTERS = {
+    exporter.engine.name: exporter
+    for exporter in (
+        Exporter(engine=engines.TENSORFLOW, libraries={"tensorflow": "tensorflow-cpu"}, graphs=_tensorflow),
+        Exporter(engine=engines.ONNX, libraries={"onnx": "onnx", "onnxruntime": "onnxruntime"}, graphs=_onnx),
+    )
+}
+"""By engine's name."""

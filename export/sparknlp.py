@@ -61,7 +61,7 @@ def run_windows(spark: SparkSession, annotator: Any, windows: Sequence[Sequence[
     """Sends windows of piece ids through an annotator as transport codes, all in one row of a DataFrame, so in one
     batch.
 
-    Returns one (pieces, width) array a window.
+    Returns one (pieces, width) array per window.
     """
     from pyspark.sql import functions as F
     from pyspark.sql.types import StructField, StructType
@@ -70,14 +70,14 @@ def run_windows(spark: SparkSession, annotator: Any, windows: Sequence[Sequence[
     schema = StructType([StructField(column, Annotation.arrayType()) for column in ("document", "token")])
     documents: list[Any] = []
     tokens: list[Any] = []
-    place = 1
+    position = 1
     for index, window in enumerate(windows):
-        last = place + len(window) - 1
+        last = position + len(window) - 1
         metadata = {"sentence": str(index)}
-        documents.append(("document", place, last, "", metadata, []))
+        documents.append(("document", position, last, "", metadata, []))
         for piece_id in window:
-            tokens.append(("token", place, place, codes.encode(piece_id), metadata, []))
-            place += 1
+            tokens.append(("token", position, position, codes.encode(piece_id), metadata, []))
+            position += 1
     frame = spark.createDataFrame([(documents, tokens)], schema)
     for column in frame.columns:
         frame = frame.withMetadata(column, {"annotatorType": column})

@@ -34,7 +34,6 @@ def manifest_of(
         max_pieces=max_pieces,
         width=width,
         outputs=(Output("mean", width), Output("max", width)),
-        selects_outputs=False,
         vocab_size=vocab_size,
         cls_id=0,
         sep_id=2,

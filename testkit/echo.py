@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
 
+from sparkclin.engines import PRECISIONS
 from sparkclin.models.bundle import TOKENIZER_FILE, Bundle
 from sparkclin.models.repository import ModelRepository
 from sparkclin.wire.tags import Vocabulary
@@ -31,8 +33,9 @@ def build_echo_bundle(
     The vector of a piece is (the id that the model got, the length of its row), special pieces counted. Ids are as
     Spark NLP sends them: a transport code of id k arrives as V + k.
     """
-    from export.assets import write_assets
-    from export.engines import ENGINES
+    from export.assets import byte_level_bpe, with_codes
+    from export.engines import EXPORTERS
+    from export.graph import echo
     from export.sparknlp import save_annotator
 
     root.mkdir(parents=True, exist_ok=True)
@@ -41,12 +44,20 @@ def build_echo_bundle(
     vocab_size = tokenizer.get_vocab_size()
     with TemporaryDirectory() as folder:
         saved_model = Path(folder) / "echo"
-        ENGINES[engine].graphs().write_echo(
-            saved_model, vocabulary=Vocabulary(size=vocab_size, cls_id=0, sep_id=2, pad_id=1)
+        exporter = EXPORTERS[engine]
+        vocabulary = Vocabulary(size=vocab_size, cls_id=0, sep_id=2, pad_id=1)
+        body = partial(echo.echo, vocabulary=vocabulary)
+        exporter.graphs().write(saved_model, body, precision=PRECISIONS[0])
+        with_codes(byte_level_bpe(tokenizer_json, vocab_size=vocab_size)).write(saved_model / "assets")
+        save_annotator(
+            spark,
+            saved_model,
+            staged,
+            annotator=exporter.engine.annotator,
+            name=name,
+            width=echo.WIDTH,
+            max_row=max_pieces + 2,
         )
-        write_assets(tokenizer_json, saved_model / "assets", vocab_size=vocab_size)
-        annotator = ENGINES[engine].annotator
-        save_annotator(spark, saved_model, staged, annotator=annotator, name=name, width=2, max_row=max_pieces + 2)
     (staged / TOKENIZER_FILE).write_text(tokenizer_json, encoding="utf-8")
     manifest = manifest_of(
         staged, name=name, engine=engine, created=created, max_pieces=max_pieces, vocab_size=vocab_size

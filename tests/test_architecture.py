@@ -6,12 +6,14 @@ import ast
 import re
 import runpy
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sparkclin.engines import ENGINES
 from sparkclin.spark.settings import EXCLUDES, PACKAGES
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +29,22 @@ FORBIDDEN = {
     "benchmarks": {"tests", "training"},
     "docker": {"export", "tests", "training", *MODEL_LIBRARIES},
 }
+LAYERS = (
+    ("errors", "schema", "engines"),
+    ("text",),
+    ("wire",),
+    ("spark",),
+    ("models",),
+    ("stages",),
+    ("tasks",),
+    ("runs",),
+    ("cli", "__main__"),
+)
+"""Of sparkclin/, the lowest first: a module imports from its own layer and from those before it."""
+
+WITHOUT_SPARK = ("text", "wire")
+TABLES_OF_ENGINES = ("sparkclin/engines.py", "export/engines.py")
+
 DESCRIBED = ("sparkclin", "export", "pipelines")
 
 # Written so that this file does not match itself.
@@ -38,7 +56,7 @@ REGISTRY = re.compile(
 
 @pytest.mark.parametrize("folder", FORBIDDEN)
 def test_imports_go_one_way(folder: str) -> None:
-    modules = sorted((ROOT / folder).rglob("*.py"))
+    modules = modules_of(folder)
     wrong = [
         f"{module.relative_to(ROOT)} imports {name}"
         for module in modules
@@ -46,6 +64,133 @@ def test_imports_go_one_way(folder: str) -> None:
     ]
     assert modules
     assert wrong == []
+
+
+def test_no_module_of_sparkclin_imports_from_a_layer_above_it() -> None:
+    wrong = [
+        f"{module.relative_to(ROOT)} imports {name}"
+        for module in modules_of("sparkclin")
+        if module.name != "__init__.py"  # the package's own gives public names on demand
+        for name in sorted(imports_of_sparkclin(module.read_text(encoding="utf-8")))
+        if layer_of(name) > layer_of(".".join(module.relative_to(ROOT).with_suffix("").parts))
+    ]
+    assert wrong == []
+
+
+def test_every_part_of_sparkclin_is_in_one_layer() -> None:
+    parts = {path.stem for path in (ROOT / "sparkclin").iterdir() if path.suffix == ".py" or any(path.glob("*.py"))}
+    layered = [part for layer in LAYERS for part in layer]
+    assert sorted(layered) == sorted(parts - {"__init__"})
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("import sparkclin.tasks.embed", "sparkclin.tasks.embed"),
+        ("from sparkclin.tasks.embed import embed", "sparkclin.tasks.embed"),
+        ("from sparkclin import tasks", "sparkclin.tasks"),
+        ("def later():\n    from sparkclin.tasks import embed", "sparkclin.tasks"),
+    ],
+)
+def test_an_import_from_a_layer_above_is_recognised(source: str, name: str) -> None:
+    assert imports_of_sparkclin(source) == {name}
+    assert layer_of(name) > layer_of("sparkclin.stages.columns")
+
+
+def test_the_whole_package_is_above_all_layers() -> None:
+    assert layer_of("sparkclin") == layer_of("sparkclin.embed") == len(LAYERS)
+
+
+def layer_of(name: str) -> int:
+    """The index of a module's layer; the package itself and its public names stand above all of them."""
+    _, part, *_ = [*name.split("."), ""]
+    return next((index for index, layer in enumerate(LAYERS) if part in layer), len(LAYERS))
+
+
+def imports_of_sparkclin(source: str) -> set[str]:
+    """The modules of sparkclin that a module imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == "sparkclin":
+            found |= {f"sparkclin.{alias.name}" for alias in node.names}
+        else:
+            found |= {name for name in names_imported_by(node) if name.split(".")[0] == "sparkclin"}
+    return found
+
+
+WITHOUT_PYSPARK = """
+import importlib, sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("pyspark", "sparknlp", "py4j"):
+            raise ModuleNotFoundError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocker())
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
+
+
+def import_without_pyspark(*names: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WITHOUT_PYSPARK, *names]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_text_and_wire_import_without_pyspark() -> None:
+    names = [
+        ".".join(module.relative_to(ROOT).with_suffix("").parts)
+        for folder in WITHOUT_SPARK
+        for module in modules_of(f"sparkclin/{folder}")
+    ]
+    assert len(names) > 10
+    done = import_without_pyspark(*names)
+    assert done.returncode == 0, done.stderr
+
+
+def test_pyspark_is_absent_there() -> None:
+    assert "pyspark is blocked" in import_without_pyspark("sparkclin.stages.columns").stderr
+
+
+@pytest.mark.parametrize("folder", ["sparkclin", "pipelines", "evaluation"])
+def test_only_the_table_names_an_engine(folder: str) -> None:
+    """What differs between engines is a field of the table, not an `if` somewhere."""
+    named = [
+        f"{path}:{line}: {name}"
+        for module in modules_of(folder)
+        if (path := module.relative_to(ROOT).as_posix()) not in TABLES_OF_ENGINES
+        for line, name in engines_named(ast.parse(module.read_text(encoding="utf-8")))
+    ]
+    assert named == []
+
+
+def test_export_compares_no_name_of_an_engine_outside_its_table() -> None:
+    """Here the names are those of libraries too, so only comparisons are looked at."""
+    compared = [
+        f"{path}:{line}: {name}"
+        for module in modules_of("export")
+        if (path := module.relative_to(ROOT).as_posix()) not in TABLES_OF_ENGINES
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Compare | ast.MatchValue)
+        for line, name in engines_named(node)
+    ]
+    assert compared == []
+
+
+def test_a_named_engine_is_recognised() -> None:
+    source = "if engine == 'onnx':\n    pass\nmatch engine:\n    case 'tensorflow':\n        pass\n'not onnx here'"
+    assert list(engines_named(ast.parse(source))) == [(1, "onnx"), (4, "tensorflow")]
+
+
+def engines_named(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and text of each string that is an engine's name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in ENGINES:
+            yield node.lineno, node.value
+
+
+def modules_of(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +232,7 @@ def test_the_tree_in_the_document_is_the_tree() -> None:
     modules = {
         module.relative_to(ROOT).as_posix()
         for folder in DESCRIBED
-        for module in (ROOT / folder).rglob("*.py")
+        for module in modules_of(folder)
         if module.name != "__init__.py"
     }
     described = {path for path in paths_described() if path.endswith(".py")}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sparkclin.spark.jars import environment_jars, jar_paths
+from sparkclin.spark.settings import installed_defaults_conf, spark_env
 from testkit.cluster import ClusterError, StandaloneCluster, standalone_cluster
 
 pytestmark = pytest.mark.cluster
@@ -47,6 +49,26 @@ def test_a_driver_runs_on_both_workers_with_jars_and_environment(cluster: Standa
     assert {task["onednn"] for task in seen["tasks"]} == {"1"}
     assert seen["documents"] == ["one", "two"]
     assert not list((cluster.folder / "work").rglob("*.jar")), "jars were copied to the executors"
+
+
+def test_with_the_files_of_setup_executors_copy_the_jars(cluster: StandaloneCluster, tmp_path: Path) -> None:
+    """The driver has them from spark-env.sh, and workers that know nothing of sparkclin get them from the driver."""
+    script, conf = tmp_path / "driver.py", tmp_path / "conf"
+    script.write_text(DRIVER, encoding="utf-8")
+    conf.mkdir()
+    (conf / "spark-defaults.conf").write_text(installed_defaults_conf(), encoding="utf-8")
+    (conf / "spark-env.sh").write_text(spark_env(environment_jars()), encoding="utf-8")
+    small = ("spark.driver.host=127.0.0.1", "spark.executor.memory=2g", f"spark.jars.ivy={tmp_path / 'ivy'}")
+
+    driver = cluster.spark_submit(
+        ["--master", cluster.url, *(f"--conf={setting}" for setting in small), str(script)], conf_folder=conf
+    )
+
+    seen = json.loads(driver.stdout.splitlines()[-1])
+    assert seen["documents"] == ["one", "two"]
+    copies = [{jar.name for jar in Path(task["folder"]).glob("*.jar")} for task in seen["tasks"]]
+    assert copies == [{jar.name for jar in jar_paths(environment_jars())}] * 2
+    assert not (tmp_path / "ivy").exists()
 
 
 def test_a_failing_driver_is_an_error_with_its_last_words(cluster: StandaloneCluster, tmp_path: Path) -> None:

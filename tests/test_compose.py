@@ -107,7 +107,7 @@ def jars(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The jars of the image, fetched as its build does."""
     folder = tmp_path_factory.mktemp("jars")
     subprocess.run([sys.executable, ROOT / "docker" / "fetch_jars.py", folder], check=True, stdin=subprocess.DEVNULL)
-    return sorted(folder.iterdir())
+    return sorted(folder.glob("*.jar"))
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_the_same_topology_embeds_the_sample_notes(jars: list[Path], store: S3Se
     conf = tmp_path / "conf"
     conf.mkdir()
     (conf / "spark-defaults.conf").write_text(
-        spark_defaults_of_the_image().replace("/opt/sparkclin/jars", str(jars[0].parent)), encoding="utf-8"
+        spark_defaults_of_the_image().replace("/usr/local/share/sparkclin/jars", str(jars[0].parent)), encoding="utf-8"
     )
     with standalone_cluster(tmp_path, memory="3g") as cluster:
         spark_submit, *arguments = translated(

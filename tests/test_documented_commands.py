@@ -103,6 +103,9 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "sparkclin models check": Smoke(),
     "sparkclin spark-defaults": Smoke(),
     "sparkclin setup": WHEEL,
+    "sparkclin setup --jars FOLDER": RunBy(
+        "tests/sparkclin/spark/test_jars.py::test_jars_come_from_a_copy_without_a_registry"
+    ),
     EMBED: Smoke(after=(EXPORT,)),
     "python -m evaluation notes.jsonl vectors": Smoke(after=(EMBED,)),
     "spark-submit --properties-file": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),

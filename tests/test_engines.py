@@ -1,4 +1,4 @@
-"""Pooling inside the graph gives what pooling a vector a piece gives, with each engine of the shipped model."""
+"""Pooling inside the graph gives what pooling of piece vectors gives, with each engine of the shipped model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 
 import sparkclin
+from sparkclin.engines import ENGINES
 from sparkclin.models.pretrained import DEMO_MODELS, load
 from sparkclin.schema import VECTORS
 from sparkclin.tasks.embed import INDEX_COLUMNS
@@ -21,7 +22,7 @@ from testkit.demo import DEMO_NOTES, MODEL, SCRIPT, SHORT
 pytestmark = pytest.mark.slow
 
 MAX_PIECES, STRIDE = 200, 60  # so that notes have several windows, which overlap
-WAYS = [
+POOLINGS = [
     (level, pooling, "note")
     for level in ("document", "window", "sentence")
     for pooling in ("mean", "max", "mean_max", "cls")
@@ -32,7 +33,6 @@ WAYS = [
     ("token", "mean", "note"),
     ("token", "first", "note"),
 ]
-ENGINES = ("tensorflow", "onnx")
 
 Results = dict[tuple[str, int], npt.NDArray[np.float32] | None]
 
@@ -59,7 +59,7 @@ def embedded(notes: DataFrame, level: str, pooling: str, context: str, **version
 
 
 def by_pieces(notes: DataFrame, level: str, pooling: str, context: str, *, engine: str) -> Results:
-    """The way of stock stages: a vector a piece leaves the engine."""
+    """As stock stages do it: a vector per piece leaves the engine."""
     from sparknlp.annotator import SentenceDetector
     from sparknlp.base import DocumentAssembler
 
@@ -87,7 +87,7 @@ def by_pieces(notes: DataFrame, level: str, pooling: str, context: str, *, engin
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("level", "pooling", "context"), WAYS)
+@pytest.mark.parametrize(("level", "pooling", "context"), POOLINGS)
 def test_pooled_inside_is_pooled_outside(notes: DataFrame, level: str, pooling: str, context: str, engine: str) -> None:
     inside = embedded(notes, level, pooling, context, engine=engine, precision="fp32")
     outside = by_pieces(notes, level, pooling, context, engine=engine)

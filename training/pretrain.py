@@ -7,8 +7,8 @@ The demo model (a tokenizer of its own, fresh weights):
         --output training/demo_checkpoint --work demo-run
 
 The recipe of the Clinical-Longformer authors (Li et al., arXiv 2201.11838): start from allenai/longformer-base-4096
-with its own tokenizer, 200,000 steps on MIMIC-III at a learning rate of 3e-5, 18 rows of 4,096 pieces a step on 6 GPUs
-(what they do not state, here RoBERTa's: 15 % masked; ours: the warm-up, and bf16 for their fp16):
+with its own tokenizer, 200,000 steps on MIMIC-III at a learning rate of 3e-5, 18 rows of 4,096 pieces per step on 6
+GPUs. The masked share, 15 %, is not stated and taken from RoBERTa. The warm-up is ours, and so is bf16 for their fp16:
 
     torchrun --nproc-per-node 6 -m training.pretrain mimic_iii_notes.parquet --init allenai/longformer-base-4096 \\
         --lr 3e-5 --steps 200000 --length 4096 --batch 3 --warm-up 1000 --masked-share 0.15 --held-out 0.001 \\
@@ -282,7 +282,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> PretrainOptions:
     )
     defaults = PretrainOptions
     parser.add_argument(
-        "notes", type=Path, help=".jsonl or .parquet with note_id and text, or .txt with one note a line"
+        "notes", type=Path, help=".jsonl or .parquet with note_id and text, or .txt with one note per line"
     )
     parser.add_argument("--output", type=Path, required=True, help="folder of the finished checkpoint")
     parser.add_argument("--work", type=Path, required=True, help="folder of the run's own checkpoints")

@@ -1,0 +1,23 @@
+"""The families that can be exported. A next family is one file here and a value of FAMILIES."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from export.errors import CheckpointError
+from export.families.family import Family
+from export.families.longformer import LONGFORMER
+
+FAMILIES: dict[str, Family] = {LONGFORMER.model_type: LONGFORMER}
+"""By the `model_type` of config.json."""
+
+
+def family_of(config: Mapping[str, Any], *, source: str) -> Family:
+    """Raises CheckpointError, saying what there is, for a family that cannot be exported."""
+    found = config.get("model_type")
+    if found not in FAMILIES:
+        raise CheckpointError(
+            f"{source} is of model_type {found!r}; {', '.join(map(repr, FAMILIES))} can be exported. Check config.json."
+        )
+    return FAMILIES[found]

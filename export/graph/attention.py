@@ -1,145 +1,24 @@
-"""Sliding-window attention, exact (Beltagy et al., 2020, section 3.1).
-
-Piece i sees the pieces j with |i − j| ≤ reach that are not padding. Three ways to the same numbers, by the length of
-the row:
-
-- up to reach + 1 pieces everybody sees everybody: plain attention;
-- up to `dense_limit` plain attention with a band mask costs less than the blocks' copies;
-- beyond, queries go in blocks of B against the keys of their own block and of `sides` blocks to each side.
+"""Attention, an object per layer. Sliding-window attention is exact (Beltagy et al., 2020, section 3.1).
 
 Shapes: rows R, pieces P, heads H, size D; blocks N of B pieces, keys K = (2 · sides + 1) · B.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from export.graph.model_input import ModelInput
 from export.graph.ops import Ops, Tensor
 
-# Added to the score of what must not be seen. exp() of it is 0 in fp32, and unlike −inf it cannot make a NaN of a row
-# of padding, in which nothing may be seen at all.
-HIDDEN = -1e9
-
-
-def block_size(reach: int) -> int:
-    """Queries a block: large enough for a good matrix product, small enough that few keys out of reach are read."""
-    return 128 if reach >= 128 else 64
-
-
-def block_sides(reach: int) -> int:
-    """Blocks of keys to each side that hold all pieces within reach."""
-    return -(-reach // block_size(reach))
-
-
-def dense_limit(reach: int) -> int:
-    """The longest row for which dense attention is cheaper than blocks: it was measured near 3 · reach."""
-    return 3 * reach + 2
-
-
-def pad_to_blocks(ops: Ops, ids: Tensor, *, reaches: Iterable[int], pad_id: int) -> Tensor:
-    """(R, P) -> (R, P'): a row that goes in blocks is made of whole ones, once, and not again in every layer."""
-    size = max(map(block_size, reaches))
-    pieces = ops.size(ids, axis=1)
-    is_short = ops.less_equal(pieces, min(map(dense_limit, reaches)))
-    missing = ops.where(is_short, 0, ops.mod(0 - pieces, size))
-    return ops.pad(ids, axis=1, before=0, after=missing, value=pad_id)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentionPlan:
-    """What all layers of a reach share, made once.
-
-    `is_short` is a scalar: take the dense way. `dense_mask` (R, 1, 1 or P, P) and `block_mask` (R, 1, N, B, K) are
-    score offsets, 0 or HIDDEN; `neighbours` (N, 2 · sides + 1) the blocks whose keys a block reads. Each is made inside
-    its way's condition, so that a long row never builds a (P, P) band; the other way has a placeholder of zeros.
-    """
-
-    reach: int
-    is_short: Tensor
-    dense_mask: Tensor
-    block_mask: Tensor
-    neighbours: Tensor
-
-    @classmethod
-    def build(cls, ops: Ops, visible: Tensor, *, reach: int) -> AttentionPlan:
-        """`visible` int (R, P): 1 where a piece may be seen. P is whole blocks where it is over dense_limit."""
-        with ops.scope(f"attention_{reach}"):
-            hidden = (1.0 - ops.to_float(visible)) * HIDDEN
-            is_short = ops.less_equal(ops.size(visible, axis=1), dense_limit(reach))
-
-            return cls(
-                reach=reach,
-                is_short=is_short,
-                dense_mask=ops.cond(
-                    is_short,
-                    lambda: dense_mask(ops, hidden, reach=reach),
-                    lambda: ops.constant(np.zeros((1, 1, 1, 1), np.float32), "no_mask"),
-                ),
-                block_mask=ops.cond(
-                    is_short,
-                    lambda: ops.constant(np.zeros((1, 1, 1, 1, 1), np.float32), "no_mask"),
-                    lambda: block_mask(ops, hidden, reach=reach),
-                ),
-                neighbours=ops.cond(
-                    is_short,
-                    lambda: ops.reshape(ops.range(1), (1, 1)),
-                    lambda: clipped(ops, neighbours(ops, hidden, reach=reach), hidden, reach=reach),
-                ),
-            )
-
-
-def dense_mask(ops: Ops, hidden: Tensor, *, reach: int) -> Tensor:
-    """(R, P) -> (R, 1, 1, P) where the band holds the whole row, else (R, 1, P, P)"""
-    pieces = ops.size(hidden, axis=1)
-    padding = ops.reshape(hidden, (-1, 1, 1, pieces))
-
-    def banded() -> Tensor:
-        place = ops.range(pieces)
-        distance = ops.abs(ops.reshape(place, (-1, 1)) - ops.reshape(place, (1, -1)))
-        return padding + ops.to_float(ops.less(reach, distance)) * HIDDEN
-
-    return ops.cond(ops.less_equal(pieces, reach + 1), lambda: padding, banded)
-
-
-def block_mask(ops: Ops, hidden: Tensor, *, reach: int) -> Tensor:
-    """(R, P) -> (R, 1, N, B, K)"""
-    size, near = block_size(reach), 2 * block_sides(reach) + 1
-    wanted = neighbours(ops, hidden, reach=reach)
-    there = clipped(ops, wanted, hidden, reach=reach)
-    blocks = n_blocks(ops, hidden, reach=reach)
-    padding = ops.gather(ops.reshape(hidden, (-1, blocks, size)), there, axis=1)  # (R, N, near, B)
-    outside = ops.to_float(ops.not_equal(wanted, there)) * HIDDEN
-    # Hidden offsets may add up: exp() of the sum is 0 all the same.
-    keys = padding + ops.reshape(outside, (blocks, near, 1))
-    return ops.reshape(keys, (-1, 1, blocks, 1, near * size)) + ops.constant(band(reach), "band")
-
-
-def n_blocks(ops: Ops, hidden: Tensor, *, reach: int) -> Tensor:
-    return ops.size(hidden, axis=1) // block_size(reach)
-
-
-def neighbours(ops: Ops, hidden: Tensor, *, reach: int) -> Tensor:
-    """(N, 2 · sides + 1): the blocks around each block, those before the first and after the last included."""
-    sides = block_sides(reach)
-    shifts = ops.reshape(ops.range(2 * sides + 1), (1, -1)) - sides
-    return ops.reshape(ops.range(n_blocks(ops, hidden, reach=reach)), (-1, 1)) + shifts
-
-
-def clipped(ops: Ops, wanted: Tensor, hidden: Tensor, *, reach: int) -> Tensor:
-    """A neighbour that does not exist is one that does: what is read there is masked."""
-    return ops.clip(wanted, low=0, high=n_blocks(ops, hidden, reach=reach) - 1)
-
-
-def band(reach: int) -> npt.NDArray[np.float32]:
-    """(B, K): which keys of its neighbourhood a query of a block reaches."""
-    size, sides = block_size(reach), block_sides(reach)
-    query = np.arange(size)[:, None]
-    key = np.arange((2 * sides + 1) * size)[None, :] - sides * size
-    return np.where(np.abs(query - key) <= reach, 0.0, HIDDEN).astype(np.float32)
+MASKED = -1e9
+"""Added to the score of what must not be seen. exp() of it is 0 in fp32, and unlike −inf it cannot make a NaN of a row
+of padding, in which nothing may be seen at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,32 +30,191 @@ class Projections:
     value: Tensor
 
 
-def attend(ops: Ops, projected: Projections, plan: AttentionPlan, *, heads: int, width: int) -> Tensor:
-    """-> context (R, P, W)"""
-    pieces = ops.size(projected.query, axis=1)
-    size = width // heads
+class Attention(Protocol):
+    """How the pieces of a row see each other in a layer. A frozen value: layers with equal ones share a plan.
 
-    def by_head(x: Tensor) -> Tensor:  # (R, P, W) -> (R, H, P, D)
-        return ops.transpose(ops.reshape(x, (-1, pieces, heads, size)), (0, 2, 1, 3))
+    Rows of more than `unpadded_limit` pieces are padded to a multiple of `multiple`, once for all layers.
+    """
 
-    def dense() -> Tensor:
-        query, key, value = (by_head(x) for x in (projected.query, projected.key, projected.value))
-        return weigh(ops, query, key, value, plan.dense_mask)
+    @property
+    def multiple(self) -> int: ...
 
-    def in_blocks() -> Tensor:
-        block, near = block_size(plan.reach), 2 * block_sides(plan.reach) + 1
-        blocks = pieces // block
+    @property
+    def unpadded_limit(self) -> int: ...
 
-        def around(x: Tensor) -> Tensor:  # (R, P, W) -> (R, H, N, K, D), the only copy of keys or values
-            runs = ops.gather(ops.reshape(by_head(x), (-1, heads, blocks, block * size)), plan.neighbours, axis=2)
-            return ops.reshape(runs, (-1, heads, blocks, near * block, size))
+    def plan(self, ops: Ops, model_input: ModelInput) -> Any:
+        """What all layers with this attention share, made once, such as masks."""
 
-        query = ops.reshape(by_head(projected.query), (-1, heads, blocks, block, size))
-        context = weigh(ops, query, around(projected.key), around(projected.value), plan.block_mask)
-        return ops.reshape(context, (-1, heads, pieces, size))
+    def attend(self, ops: Ops, projected: Projections, plan: Any, *, heads: int, width: int) -> Tensor:
+        """-> context (R, P, W)"""
 
-    context = ops.cond(plan.is_short, dense, in_blocks)  # (R, H, P, D)
-    return ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (-1, pieces, width))
+
+def pad_rows(ops: Ops, ids: Tensor, *, attention: Sequence[Attention], padding: int) -> Tensor:
+    """(R, P) -> (R, P'): rows that go in blocks are made of whole ones, once, and not again in every layer."""
+    multiple = math.lcm(*(layer.multiple for layer in attention))
+    if multiple == 1:
+        return ids
+    pieces = ops.size(ids, axis=1)
+    is_short = ops.less_equal(pieces, min(layer.unpadded_limit for layer in attention))
+    missing = ops.where(is_short, 0, ops.mod(0 - pieces, multiple))
+    return ops.pad(ids, axis=1, before=0, after=missing, value=padding)
+
+
+@dataclass(frozen=True)
+class SlidingWindow:
+    """Piece i sees the pieces j with |i − j| ≤ one_sided that are not padding.
+
+    There are three paths to the same numbers, by the length of the row:
+
+    - up to one_sided + 1 pieces every piece sees all others: plain attention;
+    - up to `dense_limit` plain attention with a band mask costs less than the copies that blocks need;
+    - beyond, queries go in blocks of B against the keys of their own block and of `sides` blocks to each side.
+    """
+
+    one_sided: int
+
+    @property
+    def block_size(self) -> int:
+        """Queries per block: enough for a good matrix product, few enough that not many keys are read in vain."""
+        return 128 if self.one_sided >= 128 else 64
+
+    @property
+    def sides(self) -> int:
+        """Blocks of keys to each side that hold all pieces of the window."""
+        return -(-self.one_sided // self.block_size)
+
+    @property
+    def near(self) -> int:
+        """Blocks whose keys a block of queries reads."""
+        return 2 * self.sides + 1
+
+    @property
+    def dense_limit(self) -> int:
+        """The longest row for which dense attention costs less than blocks: it was measured near 3 · one_sided."""
+        return 3 * self.one_sided + 2
+
+    @property
+    def multiple(self) -> int:
+        return self.block_size
+
+    @property
+    def unpadded_limit(self) -> int:
+        return self.dense_limit
+
+    def plan(self, ops: Ops, model_input: ModelInput) -> WindowPlan:
+        """P is whole blocks where it is over dense_limit. Each mask is made inside its path's condition, so that a long
+        row never builds a (P, P) band; the other path has zeros in its place."""
+        with ops.scope(f"attention_{self.one_sided}"):
+            masked = (1.0 - ops.to_float(model_input.visible)) * MASKED
+            is_short = ops.less_equal(ops.size(masked, axis=1), self.dense_limit)
+            return WindowPlan(
+                is_short=is_short,
+                dense_mask=ops.cond(
+                    is_short,
+                    lambda: self.dense_mask(ops, masked),
+                    lambda: ops.constant(np.zeros((1, 1, 1, 1), np.float32), "no_mask"),
+                ),
+                block_mask=ops.cond(
+                    is_short,
+                    lambda: ops.constant(np.zeros((1, 1, 1, 1, 1), np.float32), "no_mask"),
+                    lambda: self.block_mask(ops, masked),
+                ),
+                neighbours=ops.cond(
+                    is_short,
+                    lambda: ops.reshape(ops.range(1), (1, 1)),
+                    lambda: self.clipped(ops, self.neighbours(ops, masked), masked),
+                ),
+            )
+
+    def dense_mask(self, ops: Ops, masked: Tensor) -> Tensor:
+        """(R, P) -> (R, 1, 1, P) where the window holds the whole row, else (R, 1, P, P)"""
+        pieces = ops.size(masked, axis=1)
+        padding = ops.reshape(masked, (-1, 1, 1, pieces))
+
+        def banded() -> Tensor:
+            position = ops.range(pieces)
+            distance = ops.abs(ops.reshape(position, (-1, 1)) - ops.reshape(position, (1, -1)))
+            return padding + ops.to_float(ops.less(self.one_sided, distance)) * MASKED
+
+        return ops.cond(ops.less_equal(pieces, self.one_sided + 1), lambda: padding, banded)
+
+    def block_mask(self, ops: Ops, masked: Tensor) -> Tensor:
+        """(R, P) -> (R, 1, N, B, K)"""
+        wanted = self.neighbours(ops, masked)
+        there = self.clipped(ops, wanted, masked)
+        blocks = self.n_blocks(ops, masked)
+        padding = ops.gather(ops.reshape(masked, (-1, blocks, self.block_size)), there, axis=1)  # (R, N, near, B)
+        outside = ops.to_float(ops.not_equal(wanted, there)) * MASKED
+        # Masked offsets may add up: exp() of the sum is 0 all the same.
+        keys = padding + ops.reshape(outside, (blocks, self.near, 1))
+        of_keys = ops.reshape(keys, (-1, 1, blocks, 1, self.near * self.block_size))
+        return of_keys + ops.constant(self.band(), "band")
+
+    def n_blocks(self, ops: Ops, masked: Tensor) -> Tensor:
+        return ops.size(masked, axis=1) // self.block_size
+
+    def neighbours(self, ops: Ops, masked: Tensor) -> Tensor:
+        """(N, near): the blocks around each block, those before the first and after the last included."""
+        shifts = ops.reshape(ops.range(self.near), (1, -1)) - self.sides
+        return ops.reshape(ops.range(self.n_blocks(ops, masked)), (-1, 1)) + shifts
+
+    def clipped(self, ops: Ops, wanted: Tensor, masked: Tensor) -> Tensor:
+        """In the place of a neighbour that does not exist, one that does: what is read there is masked."""
+        return ops.clip(wanted, low=0, high=self.n_blocks(ops, masked) - 1)
+
+    def band(self) -> npt.NDArray[np.float32]:
+        """(B, K): which of the keys that a block of queries reads are in each query's window."""
+        query = np.arange(self.block_size)[:, None]
+        key = np.arange(self.near * self.block_size)[None, :] - self.sides * self.block_size
+        return np.where(np.abs(query - key) <= self.one_sided, 0.0, MASKED).astype(np.float32)
+
+    def attend(self, ops: Ops, projected: Projections, plan: WindowPlan, *, heads: int, width: int) -> Tensor:
+        """-> context (R, P, W)"""
+        pieces = ops.size(projected.query, axis=1)
+        block, size = self.block_size, width // heads
+
+        def dense() -> Tensor:
+            query, key, value = (
+                by_head(ops, x, heads=heads, width=width) for x in (projected.query, projected.key, projected.value)
+            )
+            return weigh(ops, query, key, value, plan.dense_mask)
+
+        def in_blocks() -> Tensor:
+            blocks = pieces // block
+
+            def around(x: Tensor) -> Tensor:  # (R, P, W) -> (R, H, N, K, D), the only copy of keys or values
+                in_heads = by_head(ops, x, heads=heads, width=width)
+                runs = ops.gather(ops.reshape(in_heads, (-1, heads, blocks, block * size)), plan.neighbours, axis=2)
+                return ops.reshape(runs, (-1, heads, blocks, self.near * block, size))
+
+            query = by_head(ops, projected.query, heads=heads, width=width)
+            in_rows = ops.reshape(query, (-1, heads, blocks, block, size))
+            context = weigh(ops, in_rows, around(projected.key), around(projected.value), plan.block_mask)
+            return ops.reshape(context, (-1, heads, pieces, size))
+
+        return from_heads(ops, ops.cond(plan.is_short, dense, in_blocks), width=width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowPlan:
+    """`is_short` is a scalar: take the dense path. `dense_mask` (R, 1, 1 or P, P) and `block_mask` (R, 1, N, B, K) are
+    score offsets, 0 or MASKED; `neighbours` (N, near) the blocks whose keys a block reads."""
+
+    is_short: Tensor
+    dense_mask: Tensor
+    block_mask: Tensor
+    neighbours: Tensor
+
+
+def by_head(ops: Ops, x: Tensor, *, heads: int, width: int) -> Tensor:
+    """(R, P, W) -> (R, H, P, D)"""
+    in_heads = ops.reshape(x, (-1, ops.size(x, axis=1), heads, width // heads))
+    return ops.transpose(in_heads, (0, 2, 1, 3))
+
+
+def from_heads(ops: Ops, context: Tensor, *, width: int) -> Tensor:
+    """(R, H, P, D) -> (R, P, W)"""
+    return ops.reshape(ops.transpose(context, (0, 2, 1, 3)), (-1, ops.size(context, axis=2), width))
 
 
 def weigh(ops: Ops, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:

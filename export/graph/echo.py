@@ -1,28 +1,29 @@
-"""A model that shows what Spark NLP feeds: in the place of a vector it answers with what arrived."""
+"""A model that shows what Spark NLP sends: instead of vectors it gives the ids that arrived."""
 
 from __future__ import annotations
 
 from export.graph.ops import Ops, Tensor
-from export.graph.packed import answer, holds_pack
-from sparkclin.wire.packed import Vocabulary
+from export.graph.packed import Arrived, outputs_or_states
+from export.heads.embedding import EmbeddingHead
+from sparkclin.wire.tags import Vocabulary
 
 WIDTH = 2
 
 
 def echo(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Tensor:
-    """Arriving ids, int (R, P) -> (id, length of its row without padding) of each place, float (R, P, 2).
+    """Arriving ids, int (R, P) -> (id, length of its row without padding) of each position, float (R, P, 2).
 
-    Of a pack, that of its spans, as of any model; a piece of it is shown as if it had come alone, as V + piece id.
+    Of a packed batch their mean and maximum per segment part, as of any model; a piece of it is shown as if it had come
+    alone, as V + piece id.
     """
-    is_pack = holds_pack(ops, input_ids, vocabulary=vocabulary)
 
-    def encode(arrived: Tensor) -> Tensor:
-        ids = ops.mod(arrived, vocabulary.size)
-        shown = ops.where(is_pack, ids + vocabulary.size, arrived)
+    def encode(arrived: Arrived) -> Tensor:
+        ids = ops.mod(arrived.ids, vocabulary.size)
+        shown = ops.where(arrived.is_packed, ids + vocabulary.size, arrived.ids)
         lengths = ops.sum(ops.to_int(ops.not_equal(ids, vocabulary.pad_id)), axis=1) + 0 * ids
         return ops.concat([third_axis(ops, ops.to_float(x)) for x in (shown, lengths)], axis=2)
 
-    return answer(ops, input_ids, vocabulary=vocabulary, encode=encode)
+    return outputs_or_states(ops, input_ids, vocabulary=vocabulary, encode=encode, head=EmbeddingHead(width=WIDTH))
 
 
 def third_axis(ops: Ops, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The encoder: embeddings, then layers of self-attention and feed-forward, as in RoBERTa and Longformer.
+"""The encoder: embeddings, then layers of self-attention and feed-forward, as in BERT and its descendants.
 
 Written once, against `Ops`, so that every engine builds the same graph. Shapes use these names:
 rows R (windows in a batch), pieces P (longest row), width W, heads H, size D = W / H.
@@ -7,22 +7,26 @@ rows R (windows in a batch), pieces P (longest row), width W, heads H, size D = 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from export.graph.attention import AttentionPlan, Projections, attend, pad_to_blocks
+from export.graph.attention import Attention, Projections, pad_rows
+from export.graph.model_input import ModelInput, read_input
 from export.graph.ops import Array, Ops, Tensor
-from export.graph.packed import answer
-from sparkclin.wire.packed import Vocabulary
+from export.graph.packed import Arrived, Outputting, outputs_or_states
+from sparkclin.wire.tags import N_FIELDS, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
     """The shape of an encoder.
 
-    `reach` is, for each layer, how many pieces a piece sees to each side; `cls_id` and `sep_id` are the ids of the
-    special pieces that begin and end a row.
+    `attention` has an object per layer. `positions` and `types` are rows of the tables of positions and token types;
+    the first piece of a row has the position `first_position`, padding `padding_position`. `cls_id` and `sep_id` are
+    the ids of the special pieces that begin and end a row. `flags` are those of positions that the model reads
+    (`sparkclin.wire.tags`), such as TOKEN_TYPE.
     """
 
     vocab_size: int
@@ -30,22 +34,30 @@ class EncoderConfig:
     heads: int
     intermediate: int
     positions: int
+    first_position: int
+    padding_position: int
     types: int
     pad_id: int
     cls_id: int
     sep_id: int
     layer_norm_eps: float
     activation: str
-    reach: tuple[int, ...]
+    attention: tuple[Attention, ...]
+    flags: int = 0
 
     @property
     def vocabulary(self) -> Vocabulary:
-        return Vocabulary(size=self.vocab_size, cls_id=self.cls_id, sep_id=self.sep_id, pad_id=self.pad_id)
+        return Vocabulary(
+            size=self.vocab_size,
+            cls_id=self.cls_id,
+            sep_id=self.sep_id,
+            pad_id=self.pad_id,
+            n_fields=N_FIELDS[self.flags],
+        )
 
     @property
-    def first_position(self) -> int:
-        """RoBERTa numbers positions from pad_id + 1; pad_id itself is the position of padding."""
-        return self.pad_id + 1
+    def layers(self) -> int:
+        return len(self.attention)
 
     @property
     def max_row(self) -> int:
@@ -112,79 +124,56 @@ class LayerWeights:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderWeights:
-    """`pieces` (V, W), `positions` (positions, W): the type embedding of type 0 is already added to it."""
+    """`pieces` (V, W), `positions` (positions, W), `types` (types, W)."""
 
     pieces: Array
     positions: Array
+    types: Array
     embeddings_norm: Norm
     layers: tuple[LayerWeights, ...]
 
 
-def embed_pieces_or_spans(ops: Ops, input_ids: Tensor, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
-    """The whole graph: arriving ids, int (R, P) -> (R, P, W), or of a pack (1, 1, spans · 2 W)."""
-    return answer(
+def model(ops: Ops, input_ids: Tensor, *, config: EncoderConfig, weights: EncoderWeights, head: Outputting) -> Tensor:
+    """The whole graph: arriving ids, int (R, P) -> states (R, P, W), or of a packed batch its outputs (1, 1,
+    numbers)."""
+    return outputs_or_states(
         ops,
         input_ids,
         vocabulary=config.vocabulary,
         encode=lambda arrived: encode(ops, arrived, config=config, weights=weights),
+        head=head,
     )
 
 
-def encode(ops: Ops, input_ids: Tensor, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
-    """Arriving ids, int (R, P) -> the last layer's vectors, float (R, P, W)."""
-    pieces = ops.size(input_ids, axis=1)
-    with ops.scope("feed"):
-        whole = pad_to_blocks(ops, input_ids, reaches=config.reach, pad_id=config.pad_id)
-        feed = read_feed(ops, whole, config=config)
-    states = embed(ops, feed, config=config, weights=weights)
-    plans = {reach: AttentionPlan.build(ops, feed.visible, reach=reach) for reach in sorted(set(config.reach))}
-    for index, (reach, layer) in enumerate(zip(config.reach, weights.layers, strict=True)):
+def encode(ops: Ops, arrived: Arrived, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
+    """Arriving ids, int (R, P) -> the last layer's states, float (R, P, W)."""
+    pieces = ops.size(arrived.ids, axis=1)
+    with ops.scope("input"):
+        padded = pad_rows(ops, arrived.ids, attention=config.attention, padding=config.pad_id)
+        model_input = read_input(ops, replace(arrived, ids=padded), config=config)
+    states = embed(ops, model_input, config=config, weights=weights)
+    # In order of first use: a set's order is not the same in every process, and a graph should be.
+    plans = {attention: attention.plan(ops, model_input) for attention in dict.fromkeys(config.attention)}
+    for index, (attention, layer) in enumerate(zip(config.attention, weights.layers, strict=True)):
         with ops.scope(f"layer_{index}"):
-            states = encode_layer(ops, states, plans[reach], config=config, layer=layer)
+            states = encode_layer(ops, states, attention, plans[attention], config=config, layer=layer)
     return ops.slice(states, axis=1, begin=0, end=pieces)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Feed:
-    """What a row really says: ordinary piece ids, position numbers, and which places are seen; all int (R, P)."""
-
-    ids: Tensor
-    positions: Tensor
-    visible: Tensor
-
-
-def read_feed(ops: Ops, input_ids: Tensor, *, config: EncoderConfig) -> Feed:
-    """Reads all feeds: ordinary ids 0…V−1, and transport codes from V on, which stand for the remainder by V.
-
-    Padding is seen from the ids: Spark NLP's ONNX carriers of RoBERTa's kind send an attention mask that hides id 0,
-    which is `<s>`, and shows padding.
-
-    A row whose second id is the code of the first special piece brings that piece itself, because Spark NLP hands
-    back no vector for the one it puts in front. The outer one is then hidden: not attended to, and not counted as a
-    position, so the row is exactly the row without it.
-    """
-    size = config.vocab_size
-    # The remainder, too, since Spark NLP warms a model up with ids of RoBERTa's vocabulary, whatever its own is.
-    ids = ops.mod(input_ids, size)
-    second = ops.slice(input_ids, axis=1, begin=1, end=2)
-    brings_cls = ops.any(ops.equal(second, size + config.cls_id), axis=1)
-    is_first = ops.equal(ops.range(ops.size(input_ids, axis=1)), 0)
-    hidden = ops.logical_and(brings_cls, is_first)
-    visible = ops.where(hidden, 0, ops.to_int(ops.not_equal(ids, config.pad_id)))
-    positions = ops.cumsum(visible, axis=1) * visible + config.pad_id
-    return Feed(ids=ids, positions=positions, visible=visible)
-
-
-def embed(ops: Ops, feed: Feed, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
+def embed(ops: Ops, model_input: ModelInput, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
     """(R, P) -> (R, P, W)"""
     with ops.scope("embeddings"):
-        pieces = ops.embedding(weights.pieces, feed.ids, name="pieces")
-        positions = ops.embedding(weights.positions, feed.positions, name="positions")
+        pieces = ops.embedding(weights.pieces, model_input.ids, name="pieces")
+        if model_input.token_types is None:  # all are of type 0
+            positions = ops.embedding(weights.positions + weights.types[0], model_input.positions, name="positions")
+        else:
+            positions = ops.embedding(weights.positions, model_input.positions, name="positions")
+            positions = positions + ops.embedding(weights.types, model_input.token_types, name="types")
         return add_and_norm(ops, pieces, positions, weights.embeddings_norm, eps=config.layer_norm_eps)
 
 
 def encode_layer(
-    ops: Ops, states: Tensor, plan: AttentionPlan, *, config: EncoderConfig, layer: LayerWeights
+    ops: Ops, states: Tensor, attention: Attention, plan: Any, *, config: EncoderConfig, layer: LayerWeights
 ) -> Tensor:
     """(R, P, W) -> (R, P, W)"""
     with ops.scope("attention"):
@@ -193,13 +182,13 @@ def encode_layer(
             key=ops.linear(states, layer.attention.key),
             value=ops.linear(states, layer.attention.value),
         )
-        context = attend(ops, projected, plan, heads=config.heads, width=config.width)
+        context = attention.attend(ops, projected, plan, heads=config.heads, width=config.width)
         attended = linear(ops, context, layer.attention.output)
         states = add_and_norm(ops, attended, states, layer.attention_norm, eps=config.layer_norm_eps)
     with ops.scope("feed_forward"):
         inner = activate(ops, linear(ops, states, layer.intermediate), config.activation)
-        fed = linear(ops, inner, layer.output)
-        return add_and_norm(ops, fed, states, layer.output_norm, eps=config.layer_norm_eps)
+        outer = linear(ops, inner, layer.output)
+        return add_and_norm(ops, outer, states, layer.output_norm, eps=config.layer_norm_eps)
 
 
 def linear(ops: Ops, x: Tensor, layer: Linear) -> Tensor:

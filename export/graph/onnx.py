@@ -1,7 +1,7 @@
-"""The encoder as an ONNX graph that Spark NLP 5.5.3's ONNX Runtime 1.19.2 runs.
+"""A model as an ONNX graph that Spark NLP 5.5.3's ONNX Runtime 1.19.2 runs.
 
-One file serves two carriers, `RoBertaEmbeddings` and `UAEEmbeddings` (packs). Both send `input_ids`; the other inputs
-are declared because a carrier sends them, and used by nobody.
+One file serves `RoBertaEmbeddings` and, for packed batches, `UAEEmbeddings`. Both send `input_ids`; the other inputs
+are declared because one of the two sends them, and no node reads them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import CheckpointError
-from export.graph.echo import echo
-from export.graph.encoder import EncoderConfig, EncoderWeights, embed_pieces_or_spans
-from export.graph.ops import Array, Size, Tensor
-from sparkclin.models.bundle import ROBERTA_ONNX_FILE
-from sparkclin.wire.packed import Vocabulary
+from export.graph.ops import Array, Body, Size, Tensor
+from sparkclin.engines import ONNX
 
 # What ONNX Runtime 1.19 knows: operators of ONNX 1.16, in files of its format, and its own.
 OPSET, IR_VERSION = 20, 10
@@ -37,9 +34,6 @@ MAX_GRAPH_BYTES = 2_000_000_000
 # Whole numbers of 8 bits: −127…127 for weights, 128 more for what meets them.
 INT8_MAX = np.float32(127)
 ZERO_POINT, STEP = np.array(128, np.uint8), np.array(1, np.float32)
-
-# input_ids, int64 (R, P) -> float32 (R, P, width)
-Body = Callable[["OnnxOps", Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +67,7 @@ class Value:
 
 
 class OnnxOps:
-    """`Ops` that writes down nodes. Integers are int64, as the carriers send them.
+    """`Ops` that writes down nodes. Integers are int64, as Spark NLP sends them.
 
     With precision int8 the weights of linear layers are 8-bit integers with a scale a column, those of the piece table
     with a scale a row. What meets a layer is quantized when it runs, with a scale a piece: with one a batch (ONNX
@@ -301,20 +295,11 @@ def quantized(weight: Array, scales: Array) -> npt.NDArray[np.int8]:
     return steps
 
 
-def write_encoder(folder: Path, *, config: EncoderConfig, weights: EncoderWeights, precision: str) -> None:
-    """Writes the encoder as `model.onnx`; raises CheckpointError where it would not fit into one graph."""
-    write_model(
-        folder, lambda ops, ids: embed_pieces_or_spans(ops, ids, config=config, weights=weights), precision=precision
-    )
-
-
-def write_echo(folder: Path, *, vocabulary: Vocabulary) -> None:
-    """Writes the model of export.graph.echo."""
-    write_model(folder, lambda ops, ids: echo(ops, ids, vocabulary=vocabulary), precision="fp32")
-
-
 def write_model(folder: Path, body: Body, *, precision: str) -> None:
-    """Writes `body` with the inputs and the output that the carriers expect."""
+    """Writes `body` as `model.onnx`, with the inputs and the output that Spark NLP expects.
+
+    Raises CheckpointError where it would not fit into one graph.
+    """
     ops = OnnxOps(precision=precision)
     result = body(ops, Value(ops, INPUTS[0]))
     output = helper.make_node("Identity", [result.name], [LAST_HIDDEN_STATE])
@@ -322,7 +307,7 @@ def write_model(folder: Path, body: Body, *, precision: str) -> None:
         [*ops.nodes, output],
         "encoder",
         [helper.make_tensor_value_info(name, TensorProto.INT64, ("rows", "pieces")) for name in INPUTS],
-        [helper.make_tensor_value_info(LAST_HIDDEN_STATE, TensorProto.FLOAT, ("rows", "places", "width"))],
+        [helper.make_tensor_value_info(LAST_HIDDEN_STATE, TensorProto.FLOAT, ("rows", "positions", "width"))],
         list(ops.initializers.values()),
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
@@ -340,14 +325,14 @@ class OnnxGraph:
         self._session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
     def run(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """ids, mask (R, P) -> vectors (R, P, W); of a pack, (1, 1, spans · 2 W)"""
-        feed = {name: array.astype(np.int64) for name, array in zip(INPUTS, (ids, mask, 0 * mask), strict=True)}
-        [vectors] = self._session.run([LAST_HIDDEN_STATE], feed)
+        """ids, mask (R, P) -> vectors (R, P, W); of a packed batch (1, 1, numbers)"""
+        given = {name: array.astype(np.int64) for name, array in zip(INPUTS, (ids, mask, 0 * mask), strict=True)}
+        [vectors] = self._session.run([LAST_HIDDEN_STATE], given)
         return np.asarray(vectors, np.float32)
 
 
 def read_saved(annotator: Path) -> OnnxGraph:
     """The graph inside a saved annotator: the very bytes that Spark NLP will load."""
-    with zipfile.ZipFile(annotator / ROBERTA_ONNX_FILE) as archive:
+    with zipfile.ZipFile(annotator / ONNX.graph_file) as archive:
         [name] = archive.namelist()
         return OnnxGraph(archive.read(name))

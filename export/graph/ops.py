@@ -1,4 +1,4 @@
-"""What an engine must be able to do so that the encoder can be written once."""
+"""What an engine must be able to do so that a model's graph can be written once."""
 
 from __future__ import annotations
 
@@ -87,3 +87,7 @@ class Ops(Protocol):
 
     def to_int(self, x: Tensor) -> Tensor: ...
     def to_float(self, x: Tensor) -> Tensor: ...
+
+
+Body = Callable[[Ops, Tensor], Tensor]
+"""A graph to build: arriving ids, int (R, P) -> float32 (R, P, width), or of a packed batch (1, 1, numbers)."""

@@ -1,4 +1,4 @@
-"""The encoder as a TensorFlow SavedModel that Spark NLP 5.5.3 loads.
+"""A model as a TensorFlow SavedModel that Spark NLP 5.5.3 loads.
 
 Spark NLP's JVM runs TensorFlow 2.7. What this TensorFlow writes by default it cannot read (`DisableCopyOnRead`), so
 the graph is built in graph mode with version 1 control flow, and default attributes are stripped. Weights are
@@ -28,43 +28,35 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from export.errors import CheckpointError
-from export.graph.echo import echo
-from export.graph.encoder import EncoderConfig, EncoderWeights, embed_pieces_or_spans
-from export.graph.ops import Array, Size, Tensor
-from sparkclin.errors import OptionError
-from sparkclin.wire.packed import Vocabulary
+from export.graph.ops import Array, Body, Size, Tensor
+from sparkclin.engines import TENSORFLOW
 
 v1 = tf.compat.v1
 
 INPUT_IDS, ATTENTION_MASK = "input_ids", "attention_mask"
-# Spark NLP asks for the first where it carries tokens, for the second where it carries packs; both are the one answer.
+# LongformerEmbeddings asks for the first, RoBertaSentenceEmbeddings for the second; both are the one output.
 LAST_HIDDEN_STATE, POOLER_OUTPUT = "last_hidden_state", "pooler_output"
-# Where Spark NLP keeps the graph in a saved LongformerEmbeddings: a zip of a GraphDef and its variables.
-SPARK_NLP_FILE = "longformer_tensorflow"
 # A graph is one protocol buffer message, and those end at 2 GiB.
 MAX_GRAPH_BYTES = 2_000_000_000
-
-# (input_ids, attention_mask), both int32 (R, P) -> float32 (R, P, width), or a pack's answer
-Body = Callable[["TensorFlowOps", Tensor, Tensor], Tensor]
 
 
 class TensorFlowOps:
     """`Ops` in version 1 graph mode."""
 
     def __init__(self) -> None:
-        self._constants: dict[int, Tensor] = {}
+        # The arrays are kept beside what was made of them, so that no other array gets the id of one.
+        self._constants: dict[int, tuple[npt.NDArray[Any], Tensor]] = {}
 
     def scope(self, name: str) -> AbstractContextManager[None]:
         scope: AbstractContextManager[None] = v1.name_scope(name)
         return scope
 
     def constant(self, value: npt.NDArray[Any], name: str) -> Tensor:
-        key = id(value)
-        if key not in self._constants:
+        if id(value) not in self._constants:
             # Outside every condition, so that both branches can use it.
             with tf.init_scope():
-                self._constants[key] = tf.constant(value, name=name)
-        return self._constants[key]
+                self._constants[id(value)] = (value, tf.constant(value, name=name))
+        return self._constants[id(value)][1]
 
     def embedding(self, table: Array, ids: Tensor, *, name: str) -> Tensor:
         return tf.gather(self.constant(table, name), ids)
@@ -174,25 +166,15 @@ class TensorFlowOps:
         return tf.cast(x, tf.float32)
 
 
-def write_encoder(folder: Path, *, config: EncoderConfig, weights: EncoderWeights, precision: str) -> None:
-    """Writes the encoder as a SavedModel; raises CheckpointError where it would not fit into one graph, and OptionError
-    for a precision other than fp32."""
-    if precision != "fp32":
-        raise OptionError(f"TensorFlow models are fp32, not {precision}; int8 is of the engine onnx.")
-    write_saved_model(folder, lambda ops, ids, _: embed_pieces_or_spans(ops, ids, config=config, weights=weights))
+def write_model(folder: Path, body: Body, *, precision: str) -> None:  # noqa: ARG001
+    """Writes `body` with the signature that Spark NLP's LongformerEmbeddings expects. It is fp32.
 
-
-def write_echo(folder: Path, *, vocabulary: Vocabulary) -> None:
-    """Writes the model of export.graph.echo."""
-    write_saved_model(folder, lambda ops, ids, _: echo(ops, ids, vocabulary=vocabulary))
-
-
-def write_saved_model(folder: Path, body: Body) -> None:
-    """Writes `body` with the signature that Spark NLP's LongformerEmbeddings expects."""
+    Raises CheckpointError where it would not fit into one graph.
+    """
     with graph_mode() as graph:
         ids = v1.placeholder(tf.int32, (None, None), name=INPUT_IDS)
         mask = v1.placeholder(tf.int32, (None, None), name=ATTENTION_MASK)
-        output = tf.identity(body(TensorFlowOps(), ids, mask), name=LAST_HIDDEN_STATE)
+        output = tf.identity(body(TensorFlowOps(), ids), name=LAST_HIDDEN_STATE)
         v1.get_variable("unused", shape=(), initializer=v1.zeros_initializer(), use_resource=False)
         if graph.as_graph_def().ByteSize() > MAX_GRAPH_BYTES:
             raise CheckpointError("The model's weights exceed the 2 GB that one TensorFlow graph can hold.")
@@ -229,7 +211,7 @@ class SavedGraph:
     """The graph inside a saved annotator, run in this process: the very bytes that Spark NLP will load."""
 
     def __init__(self, annotator: Path) -> None:
-        with zipfile.ZipFile(annotator / SPARK_NLP_FILE) as archive:
+        with zipfile.ZipFile(annotator / TENSORFLOW.graph_file) as archive:
             definition = v1.GraphDef.FromString(archive.read("saved_model.pb"))
         graph = tf.Graph()
         with graph.as_default():
@@ -237,7 +219,7 @@ class SavedGraph:
         self._session = v1.Session(graph=graph)
 
     def run(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """ids, mask (R, P) -> vectors (R, P, W)"""
-        feed = {f"{INPUT_IDS}:0": ids, f"{ATTENTION_MASK}:0": mask}
-        vectors: npt.NDArray[np.float32] = self._session.run(f"{LAST_HIDDEN_STATE}:0", feed)
+        """ids, mask (R, P) -> vectors (R, P, W); of a packed batch (1, 1, numbers)"""
+        given = {f"{INPUT_IDS}:0": ids, f"{ATTENTION_MASK}:0": mask}
+        vectors: npt.NDArray[np.float32] = self._session.run(f"{LAST_HIDDEN_STATE}:0", given)
         return vectors

@@ -1,0 +1,37 @@
+"""The heads that can be exported. A next head is one file here and a value of HEADS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from export.errors import CheckpointError
+from export.heads.embedding import EmbeddingHead
+from export.heads.head import HeadSpec
+from sparkclin.models.bundle import EMBED
+
+EMBEDDING = HeadSpec(
+    task=EMBED,
+    architectures=("Model", "ForMaskedLM", "ForPreTraining"),
+    shapes=lambda _config, _raw: {},
+    build=lambda _tensors, config, _raw: EmbeddingHead(width=config.width),
+)
+
+HEADS: dict[str, HeadSpec] = {EMBEDDING.task: EMBEDDING}
+"""By task."""
+
+
+def head_of(config: Mapping[str, Any], *, source: str) -> HeadSpec:
+    """The head that a checkpoint's config.json names in `architectures`; where it names none, the embedding head.
+
+    Raises CheckpointError, saying what there is, for an architecture without a head here.
+    """
+    names = config.get("architectures") or ["Model"]
+    found = [spec for spec in HEADS.values() for name in names if str(name).endswith(spec.architectures)]
+    if not found:
+        known = ", ".join(f"…{ending}" for spec in HEADS.values() for ending in spec.architectures)
+        raise CheckpointError(
+            f"{source} is a {', '.join(map(str, names))}; the architectures that can be exported end in {known}. "
+            "Check config.json."
+        )
+    return found[0]

@@ -13,21 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.notes import Note
-from export.checkpoint import Checkpoint
-from export.engines import Engine, Graph, Vectors
+from export.engines import Exporter, Graph, Vectors
 from export.errors import ParityError
-from export.graph.encoder import EncoderConfig
+from export.families.family import Reference
 from export.sparknlp import load_annotator, run_windows
+from export.trained import TrainedModel
 from export.verify.quantization import QuantizationReport, cosines, measure
-from export.verify.reference import Reference, reference_ids, reference_model
-from export.verify.samples import Batch, Pack
+from export.verify.reference import reference_ids
+from export.verify.samples import Batch, PackedSample
+from sparkclin.engines import PRECISIONS
+from sparkclin.wire.outputs import Outputs
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# Row lengths in ids, special pieces included: around every place where the graph takes another way, for the window of
-# 512 that Clinical-Longformer has. The longest row that a model reads is compared too.
-LENGTHS = (1, 2, 255, 256, 257, 258, 511, 512, 513, 769, 1025, 4096)
 SEED = 20220304
 
 
@@ -43,20 +42,21 @@ class Limits:
         return f"{near}cosine ≥ {self.min_cosine:g}"
 
 
+EXACT_PRECISION = PRECISIONS[0]
 # fp32 against the reference.
 EXACT = Limits(max_abs_difference=1e-4, min_cosine=0.999999)
-# Pooling inside the graph against pooling the same graph's vectors: only sums and maxima.
-POOLING = Limits(max_abs_difference=1e-5, min_cosine=0.999999)
-# int8 by one route against another: a last digit that rounds the other way is a whole step of 8 bits, and the model
+# What the head makes inside the graph against the same made of the graph's own vectors.
+HEAD = Limits(max_abs_difference=1e-5, min_cosine=0.999999)
+# int8 by one path against another: a last digit that rounds the other way is a whole step of 8 bits, and the model
 # may make much of it (0.995 was seen); a wrong id or mask is far below.
 ROUNDING = Limits(max_abs_difference=None, min_cosine=0.99)
 
 
 @dataclass(frozen=True, kw_only=True)
 class VectorFigure:
-    """A full row of `length` ids batched with a padded one of half of it, on one route; the worst over all vectors."""
+    """A full row of `length` ids batched with a padded one of half of it, by one path; the worst over all vectors."""
 
-    route: str
+    path: str
     length: int
     max_abs_difference: float
     min_cosine: float
@@ -70,7 +70,7 @@ class VectorFigure:
 
 @dataclass(frozen=True, kw_only=True)
 class VectorTable:
-    """Figures of all routes and lengths, with the limits that all are held to."""
+    """Figures of all paths and lengths, with the limits that all are held to."""
 
     against: str
     limits: Limits | None
@@ -88,10 +88,10 @@ class VectorTable:
 
     def to_text(self) -> str:
         lines = [f"against {self.against} ({self.limits.to_text() if self.limits else 'not held to limits'}):"]
-        lines.append(f"{'route':<22}{'length':>7}{'max |Δ|':>12}{'min cosine':>14}")
+        lines.append(f"{'path':<22}{'length':>7}{'max |Δ|':>12}{'min cosine':>14}")
         for f in self.figures:
             verdict = "" if f.keeps(self.limits) else "  FAILED"
-            lines.append(f"{f.route:<22}{f.length:>7}{f.max_abs_difference:>12.2e}{f.min_cosine:>14.9f}{verdict}")
+            lines.append(f"{f.path:<22}{f.length:>7}{f.max_abs_difference:>12.2e}{f.min_cosine:>14.9f}{verdict}")
         return "\n".join(lines)
 
 
@@ -99,21 +99,21 @@ class VectorTable:
 class ParityReport:
     """What was compared and how close it was.
 
-    `vectors` is against the reference, with limits for fp32; `packs` compares pooling inside the graph with pooling
-    the graph's own vectors. Of int8 alone there are `routes`, against the graph's own vectors by ordinary ids, and
-    `quantization`.
+    `vectors` is against the reference, with limits for fp32; `packed` compares what the head makes inside the graph
+    with the same made of the graph's own vectors. Of int8 alone there are `paths`, against the graph's own vectors by
+    ordinary ids, and `quantization`.
     """
 
     id_rows: int
     id_rows_identical: int
     vectors: VectorTable
-    packs: VectorTable
-    routes: VectorTable | None
+    packed: VectorTable
+    paths: VectorTable | None
     quantization: QuantizationReport | None
 
     @property
     def passed(self) -> bool:
-        parts = (self.vectors, self.packs, self.routes, self.quantization)
+        parts = (self.vectors, self.packed, self.paths, self.quantization)
         return 0 < self.id_rows == self.id_rows_identical and all(part.passed for part in parts if part)
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,32 +122,32 @@ class ParityReport:
             "id_rows": self.id_rows,
             "id_rows_identical": self.id_rows_identical,
             **self.vectors.to_dict(),
-            "packs": self.packs.to_dict(),
-            **({"routes": self.routes.to_dict()} if self.routes else {}),
+            "packed": self.packed.to_dict(),
+            **({"paths": self.paths.to_dict()} if self.paths else {}),
             **({"precision": self.quantization.to_dict()} if self.quantization else {}),
         }
 
     def to_text(self) -> str:
         """Tables for people."""
         ids = f"ids identical to the Hugging Face tokenizer's: {self.id_rows_identical} of {self.id_rows} texts"
-        parts = (self.vectors, self.packs, self.routes, self.quantization)
+        parts = (self.vectors, self.packed, self.paths, self.quantization)
         return "\n".join([ids, *(part.to_text() for part in parts if part)])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An exported model in `folder`, not yet trusted, and what it was made from.
+    """An exported model in `folder`, not yet trusted, and the trained model that it was made of.
 
-    `echo_folder` is an echo model saved with the same vocabulary.
+    `echo_folder` is an echo model saved with the same vocabulary; `outputs` is what the graph gives per segment part.
     """
 
     folder: Path
     echo_folder: Path
-    engine: Engine
+    exporter: Exporter
     precision: str
-    checkpoint: Checkpoint
-    config: EncoderConfig
+    trained: TrainedModel
     tokenizer_json: str
+    outputs: Outputs
 
 
 def verify(spark: SparkSession, candidate: Candidate, *, notes: Sequence[Note]) -> ParityReport:
@@ -155,54 +155,51 @@ def verify(spark: SparkSession, candidate: Candidate, *, notes: Sequence[Note]) 
 
     Raises ParityError, with the tables of figures, where anything is off.
     """
-    reference = reference_model(candidate.checkpoint, candidate.config)
-    graph = candidate.engine.graphs().read(candidate.folder)
+    source = candidate.trained.source
+    reference = candidate.trained.reference()
+    graph = candidate.exporter.graphs().read(candidate.folder)
     identical = [
         theirs == ours
         for theirs, ours in zip(
-            reference_ids(candidate.checkpoint, sample_texts()),
-            sparknlp_ids(spark, candidate, sample_texts()),
-            strict=True,
+            reference_ids(source, sample_texts()), sparknlp_ids(spark, candidate, sample_texts()), strict=True
         )
     ]
-    figures = list(compare_routes(spark, candidate, graph=graph, reference=reference))
-    is_exact = candidate.precision == "fp32"
+    figures = list(compare_paths(spark, candidate, graph=graph, reference=reference))
+    is_exact = candidate.precision == EXACT_PRECISION
     report = ParityReport(
         id_rows=len(identical),
         id_rows_identical=sum(identical),
         vectors=table_against_reference(figures, limits=EXACT if is_exact else None),
-        packs=table_of_packs(figures),
-        routes=None if is_exact else table_of_routes(figures),
+        packed=table_of_packed(figures),
+        paths=None if is_exact else table_of_paths(figures),
         quantization=None if is_exact else measure_on_notes(candidate, notes, graph=graph, reference=reference),
     )
     if not report.passed:
         raise ParityError(
-            f"The exported model differs from {candidate.checkpoint.source}; nothing was registered.\n"
-            + report.to_text()
+            f"The exported model differs from {source.source}; nothing was registered.\n" + report.to_text()
         )
     return report
 
 
-def table_against_reference(figures: Sequence[RouteFigures], *, limits: Limits | None) -> VectorTable:
+def table_against_reference(figures: Sequence[PathFigures], *, limits: Limits | None) -> VectorTable:
     return VectorTable(against="the reference", limits=limits, figures=tuple(f.against_reference for f in figures))
 
 
-def table_of_packs(figures: Sequence[RouteFigures]) -> VectorTable:
-    chosen = tuple(f.against_graph for f in figures if f.route == PACK)
-    return VectorTable(against="pooling the graph's own vectors", limits=POOLING, figures=chosen)
+def table_of_packed(figures: Sequence[PathFigures]) -> VectorTable:
+    chosen = tuple(f.against_graph for f in figures if f.path.startswith(PACKED))
+    return VectorTable(against="the head's outputs from the graph's own vectors", limits=HEAD, figures=chosen)
 
 
-def table_of_routes(figures: Sequence[RouteFigures]) -> VectorTable:
-    chosen = tuple(f.against_graph for f in figures if f.route not in (ORDINARY_IDS, PACK))
+def table_of_paths(figures: Sequence[PathFigures]) -> VectorTable:
+    chosen = tuple(f.against_graph for f in figures if f.path in (CODES, SPARK_NLP))
     return VectorTable(against="the graph's own vectors by ordinary ids", limits=ROUNDING, figures=chosen)
 
 
 def measure_on_notes(
     candidate: Candidate, notes: Sequence[Note], *, graph: Graph, reference: Reference
 ) -> QuantizationReport:
-    return measure(
-        notes, graph=graph, reference=reference, config=candidate.config, tokenizer_json=candidate.tokenizer_json
-    )
+    config = candidate.trained.config
+    return measure(notes, graph=graph, reference=reference, config=config, tokenizer_json=candidate.tokenizer_json)
 
 
 def sample_texts() -> list[str]:
@@ -219,81 +216,103 @@ def sparknlp_ids(spark: SparkSession, candidate: Candidate, texts: Sequence[str]
 
     from sparkclin.stages.note_tokenizer import NoteTokenizer
 
-    config = candidate.config
+    config = candidate.trained.config
     tokenizer = NoteTokenizer(
         tokenizer=candidate.tokenizer_json, maxPieces=config.max_pieces, stride=0, clsId=config.cls_id
     )
-    echo = load_annotator(candidate.echo_folder, annotator=candidate.engine.annotator)
+    echo = load_annotator(candidate.echo_folder, annotator=candidate.exporter.engine.annotator)
     echo.setInputCols(["document", "token"]).setOutputCol("embeddings")
-    frame = spark.createDataFrame(list(enumerate(texts)), "place int, text string")
+    frame = spark.createDataFrame(list(enumerate(texts)), "position int, text string")
     vectors = F.col("embeddings.embeddings").alias("vectors")
-    rows = PipelineModel([tokenizer, echo]).transform(frame).select("place", vectors).orderBy("place").collect()
+    rows = PipelineModel([tokenizer, echo]).transform(frame).select("position", vectors).orderBy("position").collect()
     first, last, size = config.cls_id, config.sep_id, config.vocab_size
     return [[first, *(int(vector[0]) - size for vector in row.vectors), last] for row in rows]
 
 
-ORDINARY_IDS, CODES, SPARK_NLP, PACK = "graph, ordinary ids", "graph, codes", "Spark NLP, codes", "graph, pack"
+ORDINARY_IDS, CODES, SPARK_NLP = "graph, ordinary ids", "graph, codes", "Spark NLP, codes"
+PACKED = "graph, packed batch"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back by a route, and how vectors of places, (2, P, W), are made comparable with it."""
+class PathOutput:
+    """What came back by a path, and how vectors of positions, (2, P, W), are made comparable with it."""
 
-    route: str
+    path: str
     found: Sequence[Vectors]
     comparable: Callable[[Vectors], Sequence[npt.NDArray[np.floating[Any]]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RouteFigures:
-    """A route's answer for a batch, against the reference's vectors and the graph's own by ordinary ids."""
+class PathFigures:
+    """A path's output for a batch, against the reference's vectors and the graph's own by ordinary ids."""
 
-    route: str
+    path: str
     against_reference: VectorFigure
     against_graph: VectorFigure
 
 
-def compare_routes(
+def compare_paths(
     spark: SparkSession, candidate: Candidate, *, graph: Graph, reference: Reference
-) -> Iterator[RouteFigures]:
-    """All routes at all lengths that the model can read."""
-    config = candidate.config
-    annotator = load_annotator(candidate.folder, annotator=candidate.engine.annotator)
-    # One more than the row: with the code of <s> in front, Spark NLP's own <s> comes on top.
+) -> Iterator[PathFigures]:
+    """All paths at all lengths that the model can read, the longest row among them."""
+    config = candidate.trained.config
+    annotator = load_annotator(candidate.folder, annotator=candidate.exporter.engine.annotator)
+    # One more than the row: with the code of the first special piece in front, Spark NLP's own comes on top.
     annotator._set(maxSentenceLength=config.max_row + 1)
     generator = np.random.default_rng(SEED)
-    for length in sorted({*(n for n in LENGTHS if n <= config.max_row), config.max_row}):
+    for length in lengths_of(candidate.trained):
         batch = Batch.random(generator, length=length, config=config)
         expected, own = reference(batch.ids, batch.mask), graph.run(batch.ids, batch.mask)
-        answers = [Answer(ORDINARY_IDS, batch.real(own), batch.real), by_codes(graph, batch)]
-        if length > 3:  # Spark NLP makes no row without a piece, and a pack's rows have both special pieces
-            answers += [Answer(SPARK_NLP, run_windows(spark, annotator, batch.windows()), batch.real)]
-            answers += [by_pack(graph, batch)]
-        for answer in answers:
-            yield RouteFigures(
-                route=answer.route,
-                against_reference=figure(answer, length, expected),
-                against_graph=figure(answer, length, own),
+        outputs = [PathOutput(ORDINARY_IDS, batch.real(own), batch.real), by_codes(graph, batch)]
+        if length > SHORTEST_WINDOW:
+            outputs.append(PathOutput(SPARK_NLP, run_windows(spark, annotator, batch.windows()), batch.real))
+            outputs += by_packed_batches(candidate, graph, batch)
+        for output in outputs:
+            yield PathFigures(
+                path=output.path,
+                against_reference=figure(output, length, expected),
+                against_graph=figure(output, length, own),
             )
 
 
-def by_codes(graph: Graph, batch: Batch) -> Answer:
-    return Answer(CODES, batch.real(graph.run(batch.codes(), batch.mask)), batch.real)
+SHORTEST_WINDOW = 3
+"""Rows up to this are not compared where the shorter row of a batch, of half the length, needs both special pieces and
+a piece between them: Spark NLP makes no row without one."""
 
 
-def by_pack(graph: Graph, batch: Batch) -> Answer:
-    pack = Pack.of(batch)
-    pooled = graph.run(pack.ids, pack.mask).reshape(-1, batch.config.width)
-    return Answer(PACK, [pooled], lambda vectors: [pack.pool(vectors)])
+def lengths_of(trained: TrainedModel) -> list[int]:
+    """The lengths to compare, in ids."""
+    longest = trained.config.max_row
+    return sorted({*(length for length in trained.family.lengths if length <= longest), longest})
 
 
-def figure(answer: Answer, length: int, vectors: Vectors) -> VectorFigure:
-    """The worst difference and cosine; where an answer lacks a row's last place (</s>), that place is not compared."""
-    pairs = list(zip(answer.found, answer.comparable(vectors), strict=False))
+def by_codes(graph: Graph, batch: Batch) -> PathOutput:
+    return PathOutput(CODES, batch.real(graph.run(batch.codes(), batch.mask)), batch.real)
+
+
+def by_packed_batches(candidate: Candidate, graph: Graph, batch: Batch) -> Iterator[PathOutput]:
+    """All outputs together and, where the graph can give them so, each by itself."""
+    names = [output.name for output in candidate.outputs.all]
+    yield by_packed_batch(candidate, graph, batch, wanted=names, path=PACKED)
+    if candidate.outputs.selectable and len(names) > 1:
+        for name in names:
+            yield by_packed_batch(candidate, graph, batch, wanted=[name], path=f"{PACKED}, {name}")
+
+
+def by_packed_batch(candidate: Candidate, graph: Graph, batch: Batch, *, wanted: list[str], path: str) -> PathOutput:
+    outputs, head = candidate.outputs, candidate.trained.head
+    sample = PackedSample.of(batch, request=outputs.request(wanted))
+    found = graph.run(sample.ids, sample.mask).reshape(-1, outputs.n_received(wanted))
+    return PathOutput(path, [found], lambda vectors: [sample.expected(vectors, head, wanted=wanted)])
+
+
+def figure(output: PathOutput, length: int, vectors: Vectors) -> VectorFigure:
+    """The worst difference and cosine; where an output lacks a row's last position, that one is not compared."""
+    pairs = list(zip(output.found, output.comparable(vectors), strict=False))
     ours = np.concatenate([found for found, _ in pairs]).astype(np.float64)
     theirs = np.concatenate([expected[: len(found)] for found, expected in pairs]).astype(np.float64)
     return VectorFigure(
-        route=answer.route,
+        path=output.path,
         length=length,
         max_abs_difference=float(np.abs(ours - theirs).max()),
         min_cosine=float(cosines(ours, theirs).min()),

@@ -13,12 +13,12 @@ import pandas as pd
 from evaluation.notes import Note
 from evaluation.retrieval import SpecialtyAccuracy, specialty_accuracy
 from export.engines import Graph, Ids
+from export.families.family import Reference
 from export.graph.encoder import EncoderConfig
-from export.verify.reference import Reference
 from sparkclin.errors import InputError
 from sparkclin.text.pieces import PieceEncoder
-from sparkclin.text.windows import plan
-from sparkclin.wire.packed import padded, plan_packs
+from sparkclin.text.windows import cut
+from sparkclin.wire.packed import padded, plan_batches
 
 Matrix = npt.NDArray[np.float64]
 
@@ -166,13 +166,13 @@ class Sums:
 
 def to_rows(notes: Sequence[Note], *, tokenizer_json: str, config: EncoderConfig) -> Iterator[Row]:
     for index, pieces in enumerate(PieceEncoder(tokenizer_json).encode([note.text for note in notes])):
-        for window in plan(len(pieces), config.max_pieces, stride=0):
-            ids = [config.cls_id, *pieces.ids[window.begin : window.end], config.sep_id]
+        for begin, end in cut(len(pieces), config.max_pieces, stride=0):
+            ids = [config.cls_id, *pieces.ids[begin:end], config.sep_id]
             yield Row(index, np.array(ids, np.int32))
 
 
 def batches(rows: Sequence[Row], *, config: EncoderConfig) -> Iterator[NoteBatch]:
-    for indices in plan_packs([len(row.ids) for row in rows]):
+    for indices in plan_batches([len(row.ids) for row in rows]):
         chosen = [rows[index] for index in indices]
         ids = padded([row.ids for row in chosen], padding=config.pad_id)
         mask = padded([np.ones_like(row.ids) for row in chosen], padding=0)

@@ -1,7 +1,8 @@
-"""Made-up rows of piece ids for comparing models, and the forms in which they can be sent."""
+"""Random rows of piece ids for comparing models, and the forms in which they can be sent."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +10,14 @@ import numpy.typing as npt
 
 from export.engines import Ids, Vectors
 from export.graph.encoder import EncoderConfig
-from sparkclin.text.segments import Part
-from sparkclin.wire.packed import joined, marked
+from export.heads.head import Head
+from sparkclin.text.segments import SegmentPart
+from sparkclin.wire.packed import concatenated, tagged
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """A full row and one padded from half its length on, as a tokenizer would make them: <s> … </s>."""
+    """A full row and one padded from half its length on, as a tokenizer would make them, with special pieces."""
 
     ids: Ids
     mask: Ids
@@ -43,50 +45,52 @@ class Batch:
         return [row[mask.astype(bool)] for row, mask in zip(self.ids, self.mask, strict=True)]
 
     def real(self, vectors: Vectors) -> list[Vectors]:
-        """(2, P, W) -> the vectors of each row's real places"""
+        """(2, P, W) -> the vectors of each row's real positions"""
         return [row[mask.astype(bool)] for row, mask in zip(vectors, self.mask, strict=True)]
 
     def windows(self) -> list[list[int]]:
-        """The pieces of each row with <s> in front, whose vector is then handed back too, and without </s>."""
+        """The pieces of each row with the first special piece, whose vector then comes back too, without the last."""
         return [row[:-1].tolist() for row in self.rows() if len(row) > 2]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pack:
-    """The rows of a batch as one pack, (1, 1 + R · P + 1), with Spark NLP's own first and last id around them.
+class PackedSample:
+    """The rows of a batch as one packed batch, (1, 1 + R · P + 1), with the host's own first and last id around them.
 
-    `spans` are those of each row, as places.
+    `parts` are the segment parts of each row.
     """
 
     ids: Ids
     mask: Ids
-    spans: tuple[tuple[Part, ...], ...]
+    parts: tuple[tuple[SegmentPart, ...], ...]
 
     @classmethod
-    def of(cls, batch: Batch) -> Pack:
-        """Every row needs its two special pieces."""
+    def of(cls, batch: Batch, *, request: int = 0) -> PackedSample:
+        """Every row needs its two special pieces. `request` says which outputs are wanted; 0 is for all."""
         vocabulary = batch.config.vocabulary
-        spans = tuple(some_spans(len(row), with_cls=index == 0) for index, row in enumerate(batch.rows()))
-        rows = [marked(row[1:-1], parts, vocabulary) for row, parts in zip(batch.rows(), spans, strict=True)]
-        edges = np.array([vocabulary.n_marked, vocabulary.n_marked + 1], np.int32)
-        ids = np.concatenate([edges[:1], joined(rows, vocabulary), edges[1:]])[None]
-        return cls(ids=ids, mask=np.ones_like(ids), spans=spans)
+        parts = tuple(some_parts(len(row), with_cls=index == 0) for index, row in enumerate(batch.rows()))
+        rows = [tagged(row[1:-1], of_row, vocabulary) for row, of_row in zip(batch.rows(), parts, strict=True)]
+        edges = np.array([vocabulary.n_tagged + request, vocabulary.n_tagged + request + 1], np.int32)
+        ids = np.concatenate([edges[:1], concatenated(rows, vocabulary), edges[1:]])[None]
+        return cls(ids=ids, mask=np.ones_like(ids), parts=parts)
 
-    def pool(self, vectors: Vectors) -> npt.NDArray[np.float64]:
-        """Vectors (R, P, W) -> mean and maximum of each span, in order, (2 · spans, W)"""
+    def expected(self, vectors: Vectors, head: Head, *, wanted: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Vectors (R, P, W) -> the wanted outputs of each segment part, in order: (parts, numbers)"""
         exact = vectors.astype(np.float64)
-        spans = [row[part.begin : part.end] for row, parts in zip(exact, self.spans, strict=True) for part in parts]
-        return np.stack([pooled for span in spans for pooled in (span.mean(0), span.max(0))])
+        states = (row[part.begin : part.end] for row, parts in zip(exact, self.parts, strict=True) for part in parts)
+        outputs = (head.expected(of_part) for of_part in states)
+        return np.stack([np.concatenate([of_part[name] for name in wanted]) for of_part in outputs])
 
 
-def some_spans(length: int, *, with_cls: bool) -> tuple[Part, ...]:
-    """Spans of a row of `length` places: <s> alone, if wanted; a third of the pieces; the next less one; the rest.
+def some_parts(length: int, *, with_cls: bool) -> tuple[SegmentPart, ...]:
+    """Segment parts of a row of `length` positions: if wanted, its first special piece alone; a third of the pieces;
+    the next third less one piece; the rest.
 
-    That one piece and </s> are in none.
+    That one piece and the last special piece are in none.
     """
     first, second, third = np.linspace(1, length, 4).astype(int)[:3]
     edges = [(0, 1)] * with_cls + [(first, second), (second, third - 1), (third, length - 1)]
-    return tuple(Part(0, begin, end, 0) for begin, end in edges if begin < end)
+    return tuple(SegmentPart(0, begin, end, 0) for begin, end in edges if begin < end)
 
 
 def special_ids(config: EncoderConfig) -> list[int]:

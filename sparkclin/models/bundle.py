@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sparkclin.errors import ModelError
+from sparkclin.errors import ModelError, OptionError
+from sparkclin.spark import storage
+from sparkclin.text.pooling import MAX, MEAN
+from sparkclin.text.windows import WindowOptions, default_stride
+from sparkclin.wire.outputs import Output, Outputs
+from sparkclin.wire.tags import N_FIELDS, Vocabulary
 
 MANIFEST_FILE = "sparkclin.json"
 TOKENIZER_FILE = "tokenizer.json"
-ROBERTA_ONNX_FILE = "roberta_onnx"
-"""Where Spark NLP keeps the graph in a saved RoBertaEmbeddings: a zip of one file."""
 
-FORMAT_REVISION = 2
+FORMAT_REVISION = 3
+OLDEST_REVISION = 2
 
-ENGINES = ("onnx", "tensorflow")
-PRECISIONS = ("fp32", "int8")
-"""Of versions of a model, each in the order in which one is preferred where the user does not say."""
+EMBED = "embed"
+"""The task of a model without a head for another one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +33,14 @@ class Manifest:
 
     `max_pieces` is the most pieces a window may have, special pieces not counted; `width` the length of a vector;
     `vocab_size` the number V of ordinary piece ids (codes are V…2V−1); `cls_id` and `sep_id` the ids of the special
-    pieces that begin and end a window, `pad_id` that of padding; `engine` is one of ENGINES, `precision` of PRECISIONS;
-    `created` is UTC, ISO 8601 with milliseconds; `config` the checkpoint's own configuration; `libraries` name ->
-    version; `parity` the figures of the export's verification; `files` path in the bundle -> SHA-256.
+    pieces that begin and end a window, `pad_id` that of padding; `engine` and `precision` are names of
+    `sparkclin.engines`; `created` is UTC, ISO 8601 with milliseconds; `config` the checkpoint's own configuration;
+    `libraries` name -> version; `parity` the figures of the export's verification; `files` path in the bundle ->
+    SHA-256.
+
+    `task` is what the model's head is for and `labels` its labels; `outputs` says how many numbers each output has that
+    the graph gives per segment part; `selects_outputs` whether it gives only those that are asked for; `n_fields` how
+    many fields of a position it reads (`sparkclin.wire.tags`).
     """
 
     name: str
@@ -56,6 +63,11 @@ class Manifest:
     parity: dict[str, Any]
     files: dict[str, str]
     description: str = ""
+    task: str = EMBED
+    labels: tuple[str, ...] = ()
+    outputs: tuple[Output, ...]
+    selects_outputs: bool = True
+    n_fields: int = N_FIELDS[0]
     format_revision: int = FORMAT_REVISION
 
     def to_json(self) -> str:
@@ -69,16 +81,41 @@ class Manifest:
         except ValueError as error:
             raise ModelError(f"{where} is not JSON ({error}). Export the model again.") from None
         found = raw.get("format_revision") if isinstance(raw, dict) else None
-        if found != FORMAT_REVISION:
+        if not isinstance(found, int) or not OLDEST_REVISION <= found <= FORMAT_REVISION:
             raise ModelError(
-                f"{where} has format_revision {found!r}; this sparkclin reads {FORMAT_REVISION}. "
-                "Export the model again with this version."
+                f"{where} has format_revision {found!r}; this sparkclin reads {OLDEST_REVISION} to {FORMAT_REVISION}. "
+                "Use the sparkclin that exported it or a later one, or export the model again with this version."
             )
+        raw = _with_defaults(raw) | {"format_revision": FORMAT_REVISION}
         known = {f.name for f in fields(cls)}
         wrong = sorted(known ^ set(raw))
         if wrong:
             raise ModelError(f"{where} lacks or adds the fields {', '.join(wrong)}. Export the model again.")
-        return cls(**raw)
+        outputs = tuple(Output(output["name"], output["size"]) for output in raw["outputs"])
+        return cls(**{**raw, "labels": tuple(raw["labels"]), "outputs": outputs})
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(
+            size=self.vocab_size, cls_id=self.cls_id, sep_id=self.sep_id, pad_id=self.pad_id, n_fields=self.n_fields
+        )
+
+    @property
+    def segment_outputs(self) -> Outputs:
+        return Outputs(all=self.outputs, selectable=self.selects_outputs)
+
+    def windows(
+        self, *, max_pieces: int | None = None, stride: int | None = None, context: str = "note"
+    ) -> WindowOptions:
+        """How the model's notes are cut where the user does not say: windows as long as it reads, an eighth shared.
+
+        Raises OptionError for windows that are longer than the model reads, or a stride that does not fit them.
+        """
+        most = self.max_pieces if max_pieces is None else max_pieces
+        if most > self.max_pieces:
+            raise OptionError(f"max_pieces is {most}; {self.name} reads at most {self.max_pieces}.")
+        shared = default_stride(most) if stride is None else stride
+        return WindowOptions(max_pieces=most, stride=shared, context=context)
 
     @property
     def created_ms(self) -> int:
@@ -87,8 +124,13 @@ class Manifest:
         return round(moment.timestamp() * 1000)
 
 
-def read_local_text(location: str) -> str:
-    return Path(location).read_text(encoding="utf-8")
+def _with_defaults(raw: dict[str, Any]) -> dict[str, Any]:
+    """A manifest of an older revision with what that revision took for granted."""
+    if raw["format_revision"] >= 3:
+        return raw
+    width = raw.get("width", 0)
+    both = {"outputs": [{"name": name, "size": width} for name in (MEAN, MAX)], "selects_outputs": False}
+    return {"task": EMBED, "labels": (), "n_fields": N_FIELDS[0], **both, **raw}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +143,10 @@ class Bundle:
 
     location: str
     manifest: Manifest
-    read_text: Callable[[str], str] = field(default=read_local_text, repr=False, compare=False)
+    read_text: Callable[[str], str] = field(default=storage.read_text, repr=False, compare=False)
 
     @classmethod
-    def read(cls, location: str | Path, *, read_text: Callable[[str], str] = read_local_text) -> Bundle:
+    def read(cls, location: str | Path, *, read_text: Callable[[str], str] = storage.read_text) -> Bundle:
         """Raises ModelError where `location` has no manifest, or one that this version does not read."""
         file = f"{location}/{MANIFEST_FILE}"
         try:
@@ -119,14 +161,14 @@ class Bundle:
     @property
     def path(self) -> Path:
         """The folder on the local disk; raises ModelError where the bundle is not there."""
-        if is_remote(self.location):
+        if storage.is_remote(self.location):
             raise ModelError(f"{self.location} is not on the local disk; copy the repository to it to do this.")
         return Path(self.location)
 
     @property
     def url(self) -> str:
         """`location` as Spark takes it."""
-        return as_url(self.location)
+        return storage.as_url(self.location)
 
     def tokenizer_json(self) -> str:
         return self.read_text(f"{self.location}/{TOKENIZER_FILE}")
@@ -141,20 +183,6 @@ class Bundle:
             f"{name}: changed" for name in sorted(found.keys() & expected.keys()) if found[name] != expected[name]
         ]
         return missing + added + changed
-
-
-def is_remote(location: str) -> bool:
-    """Whether `location` is the URL of a file system other than the local disk."""
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", location)
-    return scheme is not None and scheme[1].lower() != "file"
-
-
-def as_url(location: str) -> str:
-    """`location` as Spark takes it: a bare path would mean the cluster's default file system.
-
-    Nothing is percent-encoded, because Hadoop decodes nothing.
-    """
-    return location if is_remote(location) else f"file://{Path(location).absolute()}"
 
 
 def hash_files(folder: Path) -> dict[str, str]:

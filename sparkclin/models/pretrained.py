@@ -8,8 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparkclin.engines import ENGINES, STOCK_ANNOTATOR, Engine
 from sparkclin.errors import ModelError, SetupError
-from sparkclin.models.bundle import ROBERTA_ONNX_FILE, Bundle
+from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository, Record, Wanted
 from sparkclin.spark.session import check_session, free_spark_nlp, running_session, scala_object
 
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
 MODELS_VARIABLE = "SPARKCLIN_MODELS"
 DEMO_MODELS = Path(__file__).parents[1] / "demo" / "models"
-
-ANNOTATORS = ("LongformerEmbeddings", "RoBertaEmbeddings")
-"""The Spark NLP annotators that a manifest may name; all are classes of `sparknlp.annotator`."""
-
-STOCK_ANNOTATOR = ANNOTATORS[0]
-"""What a caller in the JVM gets of a name: only Python's calls tell for which annotator they ask."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +93,10 @@ def active_repository() -> ModelRepository:
 
 
 def pretrained(name: str, language: str = "en", *, engine: str | None = None, precision: str | None = None) -> Any:
-    """The newest version of a model of active_repository(), as Spark NLP's annotator object: LongformerEmbeddings for
-    engine tensorflow, RoBertaEmbeddings for onnx. Without `engine` or `precision`: exact, and then fast.
+    """The newest version of a model of active_repository(), as Spark NLP's annotator object.
+
+    Its class is the one in the table of engines, such as LongformerEmbeddings for tensorflow. Without `engine` or
+    `precision`: exact, and then fast.
 
     Every call loads the model anew, so what is set on one object does not show on another.
     Raises ModelError, listing what there is, for a name that is not there, and SetupError without a session.
@@ -113,32 +110,41 @@ def pretrained(name: str, language: str = "en", *, engine: str | None = None, pr
 
 
 def load(bundle: Bundle) -> Any:
-    """A bundle as Spark NLP's annotator object, new with every call; raises ModelError for an unknown annotator.
+    """A bundle as Spark NLP's annotator object, new with every call; raises ModelError for an unknown engine.
 
-    Spark NLP unpacks an ONNX model into Java's folder for temporary files and leaves it there; the JVM deletes it when
-    it ends.
+    Some engines' models are unpacked into Java's folder for temporary files and left there; the JVM deletes those
+    copies when it ends.
     """
-    if bundle.manifest.annotator not in ANNOTATORS:
-        raise ModelError(
-            f"{bundle.location} is for the annotator {bundle.manifest.annotator!r}; this sparkclin loads "
-            f"{', '.join(ANNOTATORS)}. Use the sparkclin that exported it, or a later one."
-        )
-    annotator = getattr(import_module("sparknlp.annotator"), bundle.manifest.annotator)
+    engine = engine_of(bundle)
+    annotator = getattr(import_module("sparknlp.annotator"), engine.annotator)
     spark = running_session()
-    if bundle.manifest.engine != "onnx" or spark is None:
+    if not engine.leaves_copies or spark is None:
         return annotator.load(bundle.url)
-    before = _onnx_copies(spark)
+    before = _copies(spark)
     loaded = annotator.load(bundle.url)
     unpacked = str(loaded._java_obj.getModelIfNotSet().onnxWrapper().get().modelFileName().get())
-    for copy in _onnx_copies(spark) - before:
+    for copy in _copies(spark) - before:
         # The model as it lies in the bundle, and unpacked, which executors fetch from there: under a name of its own,
         # so that another application's is never taken for it.
-        if copy.name in (unpacked, ROBERTA_ONNX_FILE):
+        if copy.name in (unpacked, engine.graph_file):
             _delete_at_exit(spark, copy.parent)
     return loaded
 
 
-def _onnx_copies(spark: SparkSession) -> set[Path]:
+def engine_of(bundle: Bundle) -> Engine:
+    """The engine that a bundle was exported for; raises ModelError where this version does not have it."""
+    manifest = bundle.manifest
+    engine = ENGINES.get(manifest.engine)
+    if engine is None or engine.annotator != manifest.annotator:
+        known = ", ".join(f"{e.name} ({e.annotator})" for e in ENGINES.values())
+        raise ModelError(
+            f"{bundle.location} is for the engine {manifest.engine!r} and the annotator {manifest.annotator!r}; this "
+            f"sparkclin runs {known}. Use the sparkclin that exported it, or a later one."
+        )
+    return engine
+
+
+def _copies(spark: SparkSession) -> set[Path]:
     """The files that Spark NLP has put into Java's folder for temporary files, each into a folder of its own."""
     temporary = _gateway(spark).jvm.java.lang.System.getProperty("java.io.tmpdir")
     return set(Path(temporary).glob("*_onnx*/*"))
@@ -150,9 +156,9 @@ def _delete_at_exit(spark: SparkSession, folder: Path) -> None:
 
 
 class _Downloader:
-    """Spark NLP's trait ResourceDownloader (5.5.3), answered from a repository. py4j calls it from the JVM.
+    """Spark NLP's trait ResourceDownloader (5.5.3) over a repository. py4j calls it from the JVM.
 
-    Its methods have Scala's names and answer with Scala's Option. What they raise reaches the caller as the message of
+    Its methods have Scala's names and return Scala's Option. What they raise reaches the caller as the message of
     a Py4JException.
     """
 

@@ -1,6 +1,6 @@
 """A repository of bundles, in the layout that Spark NLP's own model servers have.
 
-    ROOT/metadata.json                                             one record a line
+    ROOT/metadata.json                                             one record per line
     ROOT/<name>_<lang>_<libVersion>_<sparkVersion>_<epoch ms>/     one bundle each
 
 A version is never changed once it is registered; a later one of the same name goes before it.
@@ -122,8 +122,8 @@ class Wanted:
 
 def _preference(record: Record) -> tuple[Any, ...]:
     """Exact before small, fast before slow, and then the newest; the greatest is preferred."""
-    places = preference(engine=record.engine, precision=record.precision)
-    return *(-place for place in places), record.age
+    ranks = preference(engine=record.engine, precision=record.precision)
+    return *(-rank for rank in ranks), record.age
 
 
 class ModelRepository:

@@ -1,4 +1,4 @@
-"""A pipeline's command line: the options that all runs have, and `run_command()`, which makes of a task a command.
+"""A pipeline's command line: the options that all runs have, and `run_command()`, which makes a command of a task.
 
     def main(arguments=None):
         return run_command(parser(), arguments, task=my_task)

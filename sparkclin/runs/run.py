@@ -130,7 +130,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
 
 @contextmanager
 def errors_of_tasks() -> Iterator[None]:
-    """Raises an error of ours that ended a Spark task as itself; PySpark hands it on as a traceback in a text."""
+    """Raises an error of ours that ended a Spark task as itself; PySpark gives it as a traceback in a text."""
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
@@ -146,7 +146,7 @@ def errors_of_tasks() -> Iterator[None]:
 
 
 def _settings(request: RunRequest, bundle: Bundle) -> dict[str, Any]:
-    """The settings of all runs by the names of their options, as they were in the end."""
+    """The settings of all runs by the names of their options, defaults filled in."""
     manifest = bundle.manifest
     return {
         "input": request.source.path,

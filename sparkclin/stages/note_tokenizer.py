@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasInputCol
@@ -13,16 +15,19 @@ from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable
 from pyspark.sql import types as T
 
 from sparkclin.errors import InputError, OptionError
-from sparkclin.schema import N_PIECES, N_WINDOWS, PIECES, STATUS
-from sparkclin.stages.tokenization import PIECES_TYPE, Tokenization, shared, tokenize_batches
-from sparkclin.text.windows import check_options
-from sparkclin.wire.annotations import ANNOTATIONS, DOCUMENT, TOKEN, annotator_type
+from sparkclin.schema import N_PIECES, N_WINDOWS, PIECES, STATUS, column_problems
+from sparkclin.stages.columns import ANNOTATIONS, PIECES_TYPE
+from sparkclin.text.pieces import Ints
+from sparkclin.text.tokenization import TokenizedNote
+from sparkclin.text.windows import CONTEXTS, WindowOptions, default_stride
+from sparkclin.wire.annotations import DOCUMENT, TOKEN, annotation_columns, annotator_type, code_words
+from sparkclin.wire.batches import NoteColumns, SharedTokenizer, encoder_of, shared, tokenized_batches
+from sparkclin.wire.pieces_column import pieces_column
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-CONTEXTS = ("note", "sentence")
-DEFAULT_STRIDE = 512
+DEFAULT_MAX_PIECES = 4094
 _TOKENIZER_FOLDER = "tokenizer"
 
 
@@ -39,7 +44,7 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
     less, VectorPooler raises an error; but where it is short by just one, Spark NLP gives the last piece of a full
     window the vector of `</s>`, and nothing can tell.
 
-    With sentenceCol (a Spark NLP sentence column of the same text) sentences are handed on, and with context "sentence"
+    With sentenceCol (a Spark NLP sentence column of the same text) piecesCol has the sentences. With context "sentence"
     each is tokenized alone. Text that is in no sentence becomes a sentence of its own.
 
     `tokenizer` is the text of the model's tokenizer.json. It is no param, since it is megabytes long, but it is saved
@@ -47,10 +52,10 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
     """
 
     documentCol: Param[str] = Param(
-        Params._dummy(), "documentCol", "output: a document annotation a window", TypeConverters.toString
+        Params._dummy(), "documentCol", "output: a document annotation per window", TypeConverters.toString
     )
     tokenCol: Param[str] = Param(
-        Params._dummy(), "tokenCol", "output: a token annotation a piece", TypeConverters.toString
+        Params._dummy(), "tokenCol", "output: a token annotation per piece", TypeConverters.toString
     )
     piecesCol: Param[str] = Param(
         Params._dummy(), "piecesCol", "output: offsets, words, windows, sentences", TypeConverters.toString
@@ -76,8 +81,8 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
         documentCol: str = DOCUMENT,
         tokenCol: str = TOKEN,
         piecesCol: str = PIECES,
-        maxPieces: int = 4094,
-        stride: int = DEFAULT_STRIDE,
+        maxPieces: int = DEFAULT_MAX_PIECES,
+        stride: int = default_stride(DEFAULT_MAX_PIECES),
         cls: bool = False,
         clsId: int = 0,
         sentenceCol: str = "",
@@ -107,11 +112,11 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
         from sparkclin.models.pretrained import active_repository
 
         bundle = active_repository().find(name, language)
-        limit = bundle.manifest.max_pieces
+        windows = bundle.manifest.windows()
         return cls(
             tokenizer=bundle.tokenizer_json(),
-            maxPieces=limit,
-            stride=min(DEFAULT_STRIDE, limit // 8),
+            maxPieces=windows.max_pieces,
+            stride=windows.stride,
             clsId=bundle.manifest.cls_id,
         )
 
@@ -151,28 +156,27 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         """Raises InputError for missing or clashing columns, OptionError for settings that do not go together."""
-        how = self._tokenization()
+        options = self._window_options()
         added = self._added()
         self._check_columns(dataset, added)
-        tokenizer = shared(dataset.sparkSession, _needed(self.tokenizer))
-        tokenize = partial(tokenize_batches, tokenizer=tokenizer, how=how, added=[f.name for f in added])
+        tokenize = partial(
+            tokenize_batches,
+            tokenizer=shared(dataset.sparkSession, _needed(self.tokenizer)),
+            columns=NoteColumns(text=self.getInputCol(), sentences=self.getOrDefault(self.sentenceCol) or None),
+            options=options,
+            cls_id=self.getOrDefault(self.clsId) if self.getOrDefault(self.cls) else None,
+            added=[field.name for field in added],
+        )
         return dataset.mapInArrow(tokenize, T.StructType([*dataset.schema.fields, *added]))
 
-    def _tokenization(self) -> Tokenization:
+    def _window_options(self) -> WindowOptions:
         get = self.getOrDefault
-        max_pieces = get(self.maxPieces) - int(get(self.cls))
-        check_options(max_pieces, get(self.stride))
         if get(self.context) not in CONTEXTS or (get(self.context) == "sentence" and not get(self.sentenceCol)):
             raise OptionError(
                 f"context is {get(self.context)!r}: expected 'note', or 'sentence' together with a sentenceCol."
             )
-        return Tokenization(
-            text_column=self.getInputCol(),
-            sentence_column=get(self.sentenceCol) or None,
-            context=get(self.context),
-            max_pieces=max_pieces,
-            stride=get(self.stride),
-            cls_id=get(self.clsId) if get(self.cls) else None,
+        return WindowOptions(
+            max_pieces=get(self.maxPieces) - int(get(self.cls)), stride=get(self.stride), context=get(self.context)
         )
 
     def _added(self) -> list[T.StructField]:
@@ -189,14 +193,8 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
     def _check_columns(self, dataset: DataFrame, added: Iterable[T.StructField]) -> None:
         text, sentences = self.getInputCol(), self.getOrDefault(self.sentenceCol)
         types = dict(dataset.dtypes)
-        there = {name.lower() for name in types}  # to Spark, `Status` and `status` are one name
-        missing = [name for name in (text, sentences) if name and name not in types]
-        clashing = [field.name for field in added if field.name.lower() in there]
-        problems = []
-        if missing:
-            problems.append(f"there is no column {', '.join(missing)}; the columns are {', '.join(types)}")
-        if clashing:
-            problems.append(f"NoteTokenizer adds columns that are there already: {', '.join(clashing)}")
+        needed = [name for name in (text, sentences) if name]
+        problems = column_problems(list(types), needed=needed, added=[field.name for field in added])
         if types.get(text, "string") != "string":
             problems.append(f"column {text} is {types[text]}, expected string")
         if sentences in types and not _are_annotations(dataset.schema[sentences]):
@@ -213,6 +211,44 @@ def _are_annotations(field: T.StructField) -> bool:
     if not isinstance(kind, T.ArrayType) or not isinstance(kind.elementType, T.StructType):
         return False
     return {"begin", "end", "result"} <= set(kind.elementType.names)
+
+
+def tokenize_batches(
+    batches: Iterator[pa.RecordBatch],
+    *,
+    tokenizer: SharedTokenizer,
+    columns: NoteColumns,
+    options: WindowOptions,
+    cls_id: int | None,
+    added: Sequence[str],
+) -> Iterator[pa.RecordBatch]:
+    """Adds NoteTokenizer's six columns, under the names `added`, to Arrow batches, a few notes at a time.
+
+    `cls_id` is None where the first special piece's vector is not asked for.
+    """
+    encoder = encoder_of(tokenizer)
+    words = code_words(encoder.n_ids)
+    for batch, notes in tokenized_batches(batches, encoder=encoder, columns=columns, options=options):
+        made = [*batch.columns, *_made_columns(notes, words, cls_id)]
+        yield pa.RecordBatch.from_arrays(made, names=[*batch.schema.names, *added])
+
+
+def _made_columns(notes: Sequence[TokenizedNote], words: pa.StringArray, cls_id: int | None) -> list[pa.Array]:
+    annotations = annotation_columns([_sent_windows(note, cls_id) for note in notes], words=words)
+    return [
+        annotations.documents,
+        annotations.tokens,
+        pieces_column(notes),
+        pa.array([len(note.pieces) for note in notes], pa.int32()),
+        pa.array([len(note.windows) for note in notes], pa.int32()),
+        pa.array([note.status for note in notes], pa.string()),
+    ]
+
+
+def _sent_windows(note: TokenizedNote, cls_id: int | None) -> list[Ints]:
+    """The ids of each window, the first special piece's before them where it is asked for."""
+    first = np.array([] if cls_id is None else [cls_id], dtype=np.int32)
+    return [np.concatenate([first, note.pieces.ids[begin:end]]) for begin, end in note.windows]
 
 
 def _needed(tokenizer: str | None) -> str:

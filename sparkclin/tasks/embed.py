@@ -1,4 +1,4 @@
-"""Notes -> vectors: the whole way through Spark NLP as one function from DataFrame to DataFrame."""
+"""Notes -> vectors: `embed()`, a function from DataFrame to DataFrame, and the columns that it gives."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pyspark.sql import types as T
+
 from sparkclin.errors import InputError, OptionError
-from sparkclin.models.bundle import Bundle
-from sparkclin.models.hosts import load_for_packs, pack_vocabulary
+from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.schema import (
-    EMBEDDINGS,
+    N_PIECES,
+    N_WINDOWS,
     NOTE_ID,
     STATUS,
     STATUS_NO_PIECES,
     STATUS_OK,
     TEXT,
     VECTORS,
-    output_schema,
+    column_problems,
 )
-from sparkclin.spark.session import check_batch_setting
-from sparkclin.stages.note_tokenizer import CONTEXTS
-from sparkclin.stages.tokenization import Tokenization, shared
-from sparkclin.text.segments import check_pooling
-from sparkclin.text.windows import check_options
-from sparkclin.wire.annotations import DOCUMENT, annotator_type
-from sparkclin.wire.packing import NOTES, SPANS, Packing, pack_batches, packed_schema, pooled_schema, unpack_batches
+from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
+from sparkclin.text.pooling import OUTPUTS_OF_POOLING, merge_note
+from sparkclin.text.segments import check_pooling, plan_segments
+from sparkclin.text.windows import CONTEXTS, WindowOptions
+from sparkclin.wire.batches import NoteColumns
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -34,26 +34,54 @@ if TYPE_CHECKING:
 SENTENCES = "sentences"
 INDEX_COLUMNS = {"window": "window", "sentence": "sentence", "token": "token_index"}
 
+_VECTOR = T.StructField("vector", T.ArrayType(T.FloatType()))
+_RANGE = [T.StructField("begin", T.IntegerType()), T.StructField("end", T.IntegerType())]
+_MADE_BY = [T.StructField(name, T.StringType()) for name in (STATUS, "model", "pooling")]
+
+
+def _index(name: str) -> T.StructField:
+    return T.StructField(name, T.IntegerType())
+
+
+OUTPUT: dict[str, tuple[T.StructField, ...]] = {
+    "document": (_VECTOR, _index(N_PIECES), _index(N_WINDOWS), *_MADE_BY),
+    "window": (_index("window"), *_RANGE, _VECTOR, *_MADE_BY),
+    "sentence": (_index("sentence"), *_RANGE, _VECTOR, *_MADE_BY),
+    "token": (_index("token_index"), T.StructField("token", T.StringType()), *_RANGE, _VECTOR, *_MADE_BY),
+}
+"""What each level's output has after `note_id`, which keeps its type. Offsets are code points, ends exclusive."""
+
+
+def output_schema(level: str, note_id: T.DataType) -> T.StructType:
+    """The schema of a level's output."""
+    return T.StructType([T.StructField(NOTE_ID, note_id), *OUTPUT[level]])
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedOptions:
-    """What vectors to make; raises OptionError for what does not go together."""
+    """What vectors to make. `max_pieces` and `stride` are the model's own where they are None.
+
+    Raises OptionError for what does not go together.
+    """
 
     level: str = "document"
     pooling: str = "mean"
     context: str = "note"
-    max_pieces: int = 4094
-    stride: int = 512
+    max_pieces: int | None = None
+    stride: int | None = None
 
     def __post_init__(self) -> None:
         check_pooling(self.level, self.pooling)
-        check_options(self.max_pieces, self.stride)
         if self.context not in CONTEXTS or (self.context == "sentence" and self.level != "sentence"):
             raise OptionError(
                 f"context {self.context!r} with level {self.level!r}: 'sentence' goes with level sentence."
             )
         if self.pooling == "cls" and self.level == "sentence" and self.context == "note":
             raise OptionError("cls is a vector of a window: at level sentence it needs context sentence.")
+
+    def windows(self, manifest: Manifest) -> WindowOptions:
+        """How a model's notes are cut; raises OptionError where the model cannot read such windows."""
+        return manifest.windows(max_pieces=self.max_pieces, stride=self.stride, context=self.context)
 
 
 def embed(
@@ -65,50 +93,29 @@ def embed(
 ) -> DataFrame:
     """(note_id, text) -> the output schema of the level; every note is in it, an empty or null one with a null vector.
 
-    `observe` may add an observation to the pooled notes (a row a note, with n_pieces, n_windows, status).
+    `observe` may add an observation to the pooled notes (a row per note, with n_pieces, n_windows, status).
     Other columns of `notes` are left out. Raises InputError where note_id or text is missing, OptionError where the
     model reads fewer pieces than `options.max_pieces`, and SetupError for a session whose Arrow batches are too large.
     """
-    _check_columns(notes)
-    check_batch_setting(notes.sparkSession)
-    limit = bundle.manifest.max_pieces
-    if options.max_pieces > limit:
-        raise OptionError(f"max_pieces is {options.max_pieces}; {bundle.manifest.name} reads at most {limit}.")
+    if problems := column_problems(notes.columns, needed=(NOTE_ID, TEXT)):
+        raise InputError(
+            f"{'; '.join(problems)}. Rename yours, or read the notes with sparkclin.runs.corpus.read_notes()."
+        )
     read = _with_sentences(notes.select(NOTE_ID, TEXT), options)
-    pooled = _pooled(read, bundle, options)
+    pooled = segment_outputs(read, bundle=bundle, task=_task(options, bundle.manifest))
     return _rows(observe(pooled) if observe else pooled, options, model=bundle.manifest.name)
 
 
-def _pooled(notes: DataFrame, bundle: Bundle, options: EmbedOptions) -> DataFrame:
-    """Pooled inside the graph: packs of windows go in, one vector a span comes out; see sparkclin.wire.packing."""
-    from pyspark.sql import functions as F
-
-    spark = notes.sparkSession
-    # At level token a row shows its word, which is cut out of the text afterwards.
-    carried = [notes.schema[name] for name in ((NOTE_ID, TEXT) if options.level == "token" else (NOTE_ID,))]
-    how = Packing(
-        carried=tuple(field.name for field in carried),
-        tokenization=_tokenization(options),
-        level=options.level,
-        pooling=options.pooling,
-        vocabulary=pack_vocabulary(bundle),
+def _task(options: EmbedOptions, manifest: Manifest) -> SegmentTask:
+    return SegmentTask(
+        columns=NoteColumns(text=TEXT, sentences=SENTENCES if options.level == "sentence" else None),
+        # At level token a row shows its word, which is cut out of the text afterwards.
+        carried=(NOTE_ID, TEXT) if options.level == "token" else (NOTE_ID,),
+        windows=options.windows(manifest),
+        plan=partial(plan_segments, level=options.level, pooling=options.pooling),
+        wanted=OUTPUTS_OF_POOLING[options.pooling],
+        merge=partial(merge_note, pooling=options.pooling),
     )
-    pack = partial(pack_batches, tokenizer=shared(spark, bundle.tokenizer_json()), how=how)
-    # Spark drops a column's metadata, by which Spark NLP knows annotations, where Python hands it back.
-    packs = notes.mapInArrow(pack, packed_schema(carried)).withMetadata(DOCUMENT, annotator_type(DOCUMENT))
-    answered = load_for_packs(spark, bundle, output_col=EMBEDDINGS).transform(packs)
-    answers = answered.select(SPANS, NOTES, F.col(f"{EMBEDDINGS}.embeddings").alias(VECTORS))
-    pooled: DataFrame = answers.mapInArrow(partial(unpack_batches, pooling=options.pooling), pooled_schema(carried))
-    return pooled
-
-
-def _check_columns(notes: DataFrame) -> None:
-    missing = [name for name in (NOTE_ID, TEXT) if name not in notes.columns]
-    if missing:
-        raise InputError(
-            f"there is no column {', '.join(missing)}; the columns are {', '.join(notes.columns)}. Rename "
-            "yours, or read them with sparkclin.runs.corpus.read_notes()."
-        )
 
 
 def _with_sentences(notes: DataFrame, options: EmbedOptions) -> DataFrame:
@@ -124,19 +131,8 @@ def _with_sentences(notes: DataFrame, options: EmbedOptions) -> DataFrame:
     return detected
 
 
-def _tokenization(options: EmbedOptions) -> Tokenization:
-    return Tokenization(
-        text_column=TEXT,
-        sentence_column=SENTENCES if options.level == "sentence" else None,
-        context=options.context,
-        max_pieces=options.max_pieces,
-        stride=options.stride,
-        cls_id=None,  # a pack has it anyway
-    )
-
-
 def _rows(pooled: DataFrame, options: EmbedOptions, *, model: str) -> DataFrame:
-    """A row a result, in the order and types of the level's schema."""
+    """A row per segment, in the order and types of the level's schema."""
     from pyspark.sql import functions as F
 
     if options.level == "document":

@@ -1,4 +1,4 @@
-"""Text -> the pieces that the model was trained on, each with its id, its place in the text and its word."""
+"""Text -> the pieces (subword tokens) that the model was trained on, each with its id, its position and its word."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
 Ints = NDArray[np.int32]
+Floats = NDArray[np.float32]
 NO_WORD = -1
 """The word of a piece that is white space only."""
 
@@ -36,7 +37,7 @@ class Pieces:
     words: Ints
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.begins)
 
 
 class PieceEncoder:
@@ -64,33 +65,33 @@ class PieceEncoder:
         return [_pieces(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
 
-def joined(parts: Iterable[tuple[int, Pieces]]) -> Pieces:
+def combine(parts: Iterable[tuple[int, Pieces]]) -> Pieces:
     """The pieces of a text from those of parts of it, given with the offset of each part; words are numbered anew."""
-    placed, n_words = [_EMPTY], 0
+    moved, n_words = [NO_PIECES], 0
     for offset, pieces in parts:
         words = np.where(pieces.words == NO_WORD, NO_WORD, pieces.words + n_words)
-        placed.append(Pieces(pieces.ids, pieces.begins + offset, pieces.ends + offset, words))
+        moved.append(Pieces(pieces.ids, pieces.begins + offset, pieces.ends + offset, words))
         n_words += int(pieces.words.max(initial=NO_WORD)) + 1
-    columns = ([getattr(part, name) for part in placed] for name in ("ids", "begins", "ends", "words"))
+    columns = ([getattr(part, name) for part in moved] for name in ("ids", "begins", "ends", "words"))
     return Pieces(*(np.concatenate(column).astype(np.int32) for column in columns))
 
 
 def _pieces(text: str, encoding: Encoding) -> Pieces:
     if not encoding.ids:
-        return _EMPTY
+        return NO_PIECES
     offsets = np.array(encoding.offsets, dtype=np.int32)
     begins, ends = offsets[:, 0].copy(), offsets[:, 1].copy()
-    places = _visible_places(text)
-    first, after = np.searchsorted(places, begins), np.searchsorted(places, ends)
+    shown = _visible_positions(text)
+    first, after = np.searchsorted(shown, begins), np.searchsorted(shown, ends)
     visible = first < after
-    begins[visible], ends[visible] = places[first[visible]], places[after[visible] - 1] + 1
+    begins[visible], ends[visible] = shown[first[visible]], shown[after[visible] - 1] + 1
     words = _words(np.array(encoding.word_ids, dtype=np.int32), visible)
     before_word = ~visible & (words != NO_WORD)  # a space of its own that leads a word
     begins[before_word] = ends[before_word]
     return Pieces(ids=np.array(encoding.ids, dtype=np.int32), begins=begins, ends=ends, words=words)
 
 
-def _visible_places(text: str) -> NDArray[np.intp]:
+def _visible_positions(text: str) -> NDArray[np.intp]:
     """Where `text` has other than white space."""
     points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
     return np.flatnonzero(~_WHITE[np.minimum(points, len(_WHITE) - 1)])
@@ -105,4 +106,4 @@ def _words(word_ids: Ints, visible: NDArray[np.bool_]) -> Ints:
     return of_pieces
 
 
-_EMPTY = Pieces(*(np.empty(0, dtype=np.int32) for _ in range(4)))
+NO_PIECES = Pieces(*(np.empty(0, dtype=np.int32) for _ in range(4)))

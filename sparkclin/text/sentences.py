@@ -33,7 +33,7 @@ def cover(text: str, sentences: Iterable[Sentence]) -> tuple[Range, ...]:
     not overlap.
     """
     found = locate(text, sentences)
-    edges = [0, *(edge for span in found for edge in span), len(text)]
+    edges = [0, *(edge for sentence in found for edge in sentence), len(text)]
     gaps = (_stripped(text, begin, end) for begin, end in zip(edges[::2], edges[1::2], strict=True))
     return tuple(sorted([*found, *((begin, end) for begin, end in gaps if begin < end)]))
 
@@ -43,11 +43,11 @@ def locate(text: str, sentences: Iterable[Sentence]) -> tuple[Range, ...]:
 
     A sentence that is not in the text (a detector may have changed it) is left out, and so is one without text.
     """
-    places = _utf16_places(text)
+    positions = _utf16_positions(text)
     ranges: list[Range] = []
     after = 0
     for sentence in sentences:
-        begin = _code_point(places, sentence.begin)
+        begin = _code_point(positions, sentence.begin)
         if begin < after or not text.startswith(sentence.text, begin):
             begin = text.find(sentence.text, after)
         if sentence.text and begin >= 0:
@@ -63,8 +63,8 @@ def _stripped(text: str, begin: int, end: int) -> Range:
     return first, first + len(part.strip(WHITE_SPACE))
 
 
-def _utf16_places(text: str) -> NDArray[np.intp] | None:
-    """The UTF-16 place of each code point; None where the two agree, as in a text without emoji and the like."""
+def _utf16_positions(text: str) -> NDArray[np.intp] | None:
+    """The UTF-16 position of each code point; None where the two agree, as in a text without emoji and the like."""
     if len(text.encode("utf-16-le")) == 2 * len(text):
         return None
     points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
@@ -72,5 +72,5 @@ def _utf16_places(text: str) -> NDArray[np.intp] | None:
     return units.cumsum() - units
 
 
-def _code_point(places: NDArray[np.intp] | None, utf16: int) -> int:
-    return utf16 if places is None else int(np.searchsorted(places, utf16))
+def _code_point(positions: NDArray[np.intp] | None, utf16: int) -> int:
+    return utf16 if positions is None else int(np.searchsorted(positions, utf16))

@@ -16,6 +16,32 @@ from sparkclin.errors import OptionError
 Range = tuple[int, int]
 """Begin and end of a run of piece indices, end exclusive."""
 
+CONTEXTS = ("note", "sentence")
+MOST_SHARED = 512
+
+
+def default_stride(max_pieces: int) -> int:
+    """How many pieces two windows share where the user does not say: an eighth of a window, at most MOST_SHARED."""
+    return min(MOST_SHARED, round(max_pieces / 8))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowOptions:
+    """How notes are cut into windows: at most `max_pieces` of a note's own pieces each, `stride` of them shared with
+    the window before. With context "sentence" each sentence is tokenized and cut alone, with "note" the whole note.
+
+    Raises OptionError unless 0 <= stride < max_pieces and the context is one of CONTEXTS.
+    """
+
+    max_pieces: int
+    stride: int
+    context: str = "note"
+
+    def __post_init__(self) -> None:
+        check_windows(self.max_pieces, self.stride)
+        if self.context not in CONTEXTS:
+            raise OptionError(f"context is {self.context!r}: expected one of {', '.join(CONTEXTS)}.")
+
 
 @dataclass(frozen=True)
 class Window:
@@ -27,18 +53,13 @@ class Window:
     own_end: int
 
 
-def plan(n_pieces: int, max_pieces: int, stride: int) -> tuple[Window, ...]:
-    """The windows of a note of `n_pieces` pieces; none where it has no pieces.
+def cut(n_pieces: int, max_pieces: int, stride: int) -> tuple[Range, ...]:
+    """The ranges of the windows of a note of `n_pieces` pieces; none where it has no pieces.
 
-    `max_pieces` is the most pieces a window may have, `stride` the number of pieces it shares with the one before.
+    A window has at most `max_pieces` pieces and shares `stride` of them with the one before.
     Raises OptionError unless 0 <= stride < max_pieces.
     """
-    return own(cut(n_pieces, max_pieces, stride))
-
-
-def cut(n_pieces: int, max_pieces: int, stride: int) -> tuple[Range, ...]:
-    """The ranges of the windows of `plan()`. Raises OptionError unless 0 <= stride < max_pieces."""
-    check_options(max_pieces, stride)
+    check_windows(max_pieces, stride)
     if n_pieces == 0:
         return ()
     # The last window begins where the one before leaves something over: it is never wholly part of that one.
@@ -62,7 +83,7 @@ def own(ranges: Sequence[Range]) -> tuple[Window, ...]:
     )
 
 
-def check_options(max_pieces: int, stride: int) -> None:
+def check_windows(max_pieces: int, stride: int) -> None:
     """Raises OptionError unless 0 <= stride < max_pieces."""
     if not 0 <= stride < max_pieces:
         raise OptionError(

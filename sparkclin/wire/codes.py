@@ -15,7 +15,6 @@ from collections.abc import Iterator
 
 LOWER = tuple(chr(c) for c in range(0x0561, 0x0587))
 UPPER = tuple(chr(c) for c in range(0x0531, 0x0557))
-LETTERS = len(LOWER)
 PAIRS = tuple(low + up for low in LOWER for up in UPPER)
 MAX_IDS = len(PAIRS) ** 2
 
@@ -41,12 +40,15 @@ def decode(code: str) -> int:
     return high * len(PAIRS) + low
 
 
+CLS, SEP, PAD, UNK, MASK = SPECIAL_PIECES = ("<s>", "</s>", "<pad>", "<unk>", "<mask>")
+"""Spark NLP's BPE looks these up by name, whatever a model's own special pieces are called."""
+
 SPACE = "Ġ"
 """How byte-level BPE writes a space."""
 
 
 def in_bytes(text: str) -> str:
-    """Text as byte-level BPE writes it: one printable character a UTF-8 byte (Radford et al., 2019)."""
+    """Text as byte-level BPE writes it: one printable character per UTF-8 byte (Radford et al., 2019)."""
     return "".join(_BYTE_CHARACTERS[byte] for byte in text.encode("utf-8"))
 
 

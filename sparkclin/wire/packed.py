@@ -1,9 +1,14 @@
-"""Packs: windows of about equal length in one row, and which of their pieces are pooled into one vector.
+"""A packed batch: windows of about equal length in one row, and which of their pieces belong to which segment.
 
-Spark NLP puts a fixed number of rows into a batch, whatever their length. A pack is a whole batch in a single row: its
-windows one after the other, each with its first and last special piece, padded to one length; the graph cuts it up
-again (`export.graph.packed`). What is pooled is said by the ids: each piece of a pack has one of three marks, and is
-sent as mark · V + piece id. The answer is the mean and the maximum of each span, side by side, in order.
+Spark NLP puts a fixed number of rows into a batch, whatever their length. A packed batch is a whole batch in a single
+row: its windows one after the other, each with its first and last special piece, padded to one length. The graph cuts
+it up again (`export.graph.packed`) and gives the outputs of each segment part, in order.
+
+For example, V = 100, `<s>` 0, `<pad>` 1, `</s>` 2, and the windows [7, 8, 9] and [5], each one segment:
+
+    ids of the rows       0    7    8    9    2        0    5    2    1    1
+    segment tags          OUT  BEG  INS  INS  OUT      OUT  BEG  OUT  OUT  OUT
+    sent                  200  107  8    9    202      200  105  202  201  201
 """
 
 from __future__ import annotations
@@ -15,70 +20,82 @@ import numpy as np
 import pyarrow as pa
 
 from sparkclin.text.pieces import Ints
-from sparkclin.text.segments import Part
+from sparkclin.text.segments import SegmentPart
+from sparkclin.wire.tags import BEGIN, INSIDE, OUTSIDE, Vocabulary, fields_of
 
-CONTINUES_SPAN, BEGINS_SPAN, NOT_POOLED = range(3)
-N_MARKS = 3
-"""The marks of a piece: one more of the span of the piece before; first of a span; read, but in no span."""
-
-PIECES_A_PACK = 512
+PIECES_PER_BATCH = 512
 """What a forward pass is worth: enough to keep a core's matrix products busy, little enough for its caches, and for
 rows of about equal length to be found in small partitions."""
 
 MAX_PADDING = 0.1
-"""The most that padding may be of a pack."""
+"""The most that padding may be of a packed batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vocabulary:
-    """What of a model's vocabulary packs need: V, and the ids of its special pieces."""
+class WindowContext:
+    """What a window carries beside its own pieces: a prefix (a question, a premise) and flags of positions.
 
-    size: int
-    cls_id: int
-    sep_id: int
-    pad_id: int
-
-    @property
-    def n_marked(self) -> int:
-        """Ids 0…n_marked − 1 are those of marked pieces. A carrier's own special pieces follow; the first of them
-        begins every row, and by that the graph knows a pack."""
-        return N_MARKS * self.size
-
-
-def marked(ids: Ints, parts: Sequence[Part], vocabulary: Vocabulary) -> Ints:
-    """A window's piece ids -> its row, with special pieces and marks. `parts` are the window's, in order."""
-    row = np.concatenate([[vocabulary.cls_id], ids, [vocabulary.sep_id]]).astype(np.int32)
-    marks = np.full(len(row), NOT_POOLED, np.int32)
-    for part in parts:
-        marks[part.begin : part.end] = CONTINUES_SPAN
-        marks[part.begin] = BEGINS_SPAN
-    return row + marks * np.int32(vocabulary.size)
-
-
-def plan_packs(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Which rows go into a pack together: the indices of `lengths`, every one once.
-
-    Longest first; a pack is closed where one more row would pass PIECES_A_PACK or MAX_PADDING. A row that is longer
-    than a pack is one by itself.
+    `prefix` are piece ids that stand behind the first special piece, with the separators that the model wants behind
+    them; `prefix_flags` has the flags of each, of `sparkclin.wire.tags`. `first_flags` are those of the first special
+    piece, `own_flags` those of the window's own pieces and its last special piece.
     """
-    pack: list[int] = []
+
+    prefix: tuple[int, ...] = ()
+    prefix_flags: tuple[int, ...] = ()
+    first_flags: int = 0
+    own_flags: int = 0
+
+
+NO_CONTEXT = WindowContext()
+
+
+def tagged(
+    ids: Ints, parts: Sequence[SegmentPart], vocabulary: Vocabulary, *, context: WindowContext = NO_CONTEXT
+) -> Ints:
+    """A window's piece ids -> its row of a packed batch, with special pieces, prefix and fields.
+
+    `parts` are the window's, in order; their positions do not count the prefix. Raises OptionError for a flag that the
+    model does not read.
+    """
+    n_prefix = len(context.prefix)
+    row = np.concatenate([[vocabulary.cls_id], context.prefix, ids, [vocabulary.sep_id]]).astype(np.int32)
+    tags = np.full(len(row), OUTSIDE, np.int32)
+    for part in parts:
+        shift = n_prefix if part.begin else 0  # the first special piece stands before the prefix
+        tags[part.begin + shift : part.end + shift] = INSIDE
+        tags[part.begin + shift] = BEGIN
+    flags = np.concatenate(
+        [[context.first_flags], context.prefix_flags, np.full(len(ids) + 1, context.own_flags)]
+    ).astype(np.int32)
+    fields = fields_of(tags, flags)
+    vocabulary.check_fields(fields)
+    return row + fields * np.int32(vocabulary.size)
+
+
+def plan_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Which rows go into a packed batch together: the indices of `lengths`, every one once.
+
+    Longest first; a batch is closed where one more row would pass PIECES_PER_BATCH or MAX_PADDING. A row that is longer
+    than a batch is one by itself.
+    """
+    batch: list[int] = []
     longest = held = 0
     for index in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
-        size = (len(pack) + 1) * longest
-        if pack and (size > PIECES_A_PACK or held + lengths[index] < (1 - MAX_PADDING) * size):
-            yield pack
-            pack = []
-        if not pack:
+        size = (len(batch) + 1) * longest
+        if batch and (size > PIECES_PER_BATCH or held + lengths[index] < (1 - MAX_PADDING) * size):
+            yield batch
+            batch = []
+        if not batch:
             longest, held = lengths[index], 0
-        pack.append(index)
+        batch.append(index)
         held += lengths[index]
-    if pack:
-        yield pack
+    if batch:
+        yield batch
 
 
-def joined(rows: Sequence[Ints], vocabulary: Vocabulary) -> Ints:
-    """Rows, padded to the longest and put one after the other: the ids of a pack."""
-    return padded(rows, padding=NOT_POOLED * vocabulary.size + vocabulary.pad_id).reshape(-1)
+def concatenated(rows: Sequence[Ints], vocabulary: Vocabulary) -> Ints:
+    """Rows, padded to the longest and put one after the other: the ids of a packed batch."""
+    return padded(rows, padding=OUTSIDE * vocabulary.size + vocabulary.pad_id).reshape(-1)
 
 
 def padded(rows: Sequence[Ints], *, padding: int) -> Ints:
@@ -89,6 +106,6 @@ def padded(rows: Sequence[Ints], *, padding: int) -> Ints:
     return ids
 
 
-def as_text(pack: Ints, *, words: pa.StringArray) -> str:
-    """A pack as the text that Spark NLP is given; `words` has the code of every marked id."""
-    return "".join(f" {word}" for word in words.take(pa.array(pack)).to_pylist())
+def as_text(batch: Ints, *, words: pa.StringArray) -> str:
+    """The ids of a packed batch as the text that Spark NLP is given; `words` has the code of every tagged id."""
+    return "".join(f" {word}" for word in words.take(pa.array(batch)).to_pylist())

@@ -1,230 +1,335 @@
-"""A partition's notes -> packs for a model that pools inside its graph -> a row a note with its vectors.
+"""A partition's notes -> packed batches -> a row per note with the outputs of its segments.
 
-Between the two is a Spark NLP stage, so a pack must bring along what its answer is read by: the column `spans` says for
-each of its spans which result of which note it is a part of. Notes are packed a chunk at a time; the last pack of a
-chunk has the chunk's notes in the column `notes`, and with it all their vectors have come.
+Between the two is a Spark NLP stage, so each packed batch has beside it what its outputs are read by:
+
+    batch      which one it is: partition, chunk, position in the chunk, and how many belong to the chunk
+    parts      of each segment part, in order: its note in the chunk, its segment in the note, its number of positions
+    notes      in the last batch of a chunk only: the chunk's notes, with their ranges of segments and numbers of parts
+
+Notes are packed a chunk at a time. When the last batch of a chunk has come back, so have all its outputs. Behind the
+last chunk comes one more row without windows, which closes the partition. Everything is checked on the way back: a
+batch that is missing, doubled, displaced, cut short or from elsewhere raises IncompleteError, so that an output can
+never land on another note.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import types as T
 
 from sparkclin.errors import IncompleteError
 from sparkclin.schema import N_PIECES, N_WINDOWS, STATUS, VECTORS
-from sparkclin.stages.tokenization import (
-    SharedTokenizer,
-    Tokenization,
-    TokenizedNote,
-    encoder_of,
+from sparkclin.text.pieces import Floats, Ints, PieceEncoder
+from sparkclin.text.pooling import PartOutput, SegmentVector
+from sparkclin.text.segments import SegmentPart, SegmentPlan
+from sparkclin.text.tokenization import TokenizedNote
+from sparkclin.text.windows import Range, WindowOptions
+from sparkclin.wire.annotations import DOCUMENT, code_words, document, no_document
+from sparkclin.wire.arrow import (
+    float_lists,
+    int_columns,
+    lists,
+    only_row,
     range_lists,
-    tokenized_batches,
+    struct,
+    to_range_lists,
 )
-from sparkclin.stages.vector_pooler import VECTORS_TYPE, Floats, Pooled, Span, merge_results, only_row, vectors_column
-from sparkclin.text.pieces import Ints
-from sparkclin.text.segments import NotePieces, Part, SpanPlan, plan_spans
-from sparkclin.text.windows import Range
-from sparkclin.wire.annotations import ANNOTATIONS, DOCUMENT, annotator_type, code_words, documents
-from sparkclin.wire.packed import Vocabulary, as_text, joined, marked, plan_packs
+from sparkclin.wire.batches import NoteColumns, tokenized_batches
+from sparkclin.wire.outputs import Outputs
+from sparkclin.wire.packed import as_text, concatenated, plan_batches, tagged
+from sparkclin.wire.pieces_column import RANGES
+from sparkclin.wire.tags import Vocabulary
 
-SPANS, NOTES, RESULTS = "spans", "notes", "results"
+BATCH, PARTS, NOTES, SEGMENTS, N_PARTS, BEGINS = "batch", "parts", "notes", "segments", "n_parts", "begins"
+BATCH_FIELDS = ("partition", "chunk", "position", "count")
+PART_FIELDS = ("note", "segment", "size")
 
-PIECES_A_CHUNK = 131_072
-NOTES_A_CHUNK = 8_192
-SPANS_A_CHUNK = 16_384
-"""Where a chunk ends: with enough rows that those of a pack are of about equal length, and little to hold in memory.
-Means and maxima of spans are held until the chunk's last pack has come: 100 MB at width 768."""
+Planner = Callable[[TokenizedNote], SegmentPlan]
+"""Which segments a note has; must be picklable."""
 
-_INT = T.IntegerType()
-_SPANS_TYPE = T.ArrayType(T.StructType([T.StructField(name, _INT) for name in ("note", "result", "size")]))
-_COUNTS = [
-    T.StructField(N_PIECES, _INT),
-    T.StructField(N_WINDOWS, _INT),
-    T.StructField(STATUS, T.StringType()),
-]
-_RESULTS_TYPE = T.ArrayType(T.StructType([T.StructField(name, _INT) for name in ("begin", "end")]))
+Merger = Callable[[Sequence[Range], Sequence[PartOutput]], list[SegmentVector]]
+"""A note's segments and the outputs of all its parts -> what each segment gets; must be picklable."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Packing:
-    """How notes become packs and packs results: what the tasks get.
+class ChunkLimits:
+    """Where a chunk ends: with enough rows that those of a batch are of about equal length, and little to hold in
+    memory. The outputs of parts are held until the chunk's last batch has come: 100 MB at width 768."""
 
-    `carried` are the columns that notes keep on the way.
-    """
+    pieces: int = 131_072
+    notes: int = 8_192
+    parts: int = 16_384
 
-    carried: tuple[str, ...]
-    tokenization: Tokenization
-    level: str
-    pooling: str
+
+@dataclass(frozen=True, kw_only=True)
+class PackingOptions:
+    """How notes become packed batches. `carried` are the columns that notes keep on the way, by name and type."""
+
+    carried: pa.Schema
+    columns: NoteColumns
+    windows: WindowOptions
+    plan: Planner
     vocabulary: Vocabulary
+    limits: ChunkLimits = field(default_factory=ChunkLimits)
 
 
-def packed_schema(carried: Sequence[T.StructField]) -> T.StructType:
-    """A row a pack."""
-    note = T.StructType([*carried, *_COUNTS, T.StructField(RESULTS, _RESULTS_TYPE)])
-    return T.StructType(
-        [
-            T.StructField(DOCUMENT, ANNOTATIONS, metadata=annotator_type(DOCUMENT)),
-            T.StructField(SPANS, _SPANS_TYPE),
-            T.StructField(NOTES, T.ArrayType(note)),
-        ]
-    )
+@dataclass(frozen=True, kw_only=True)
+class UnpackingOptions:
+    """How outputs are read. `wanted` are the names of those that `merge` takes, in its order."""
 
-
-def pooled_schema(carried: Sequence[T.StructField]) -> T.StructType:
-    """A row a note."""
-    return T.StructType([*carried, *_COUNTS, T.StructField(VECTORS, VECTORS_TYPE)])
+    outputs: Outputs
+    wanted: tuple[str, ...]
+    merge: Merger
 
 
 @dataclass(eq=False)
 class _Chunk:
-    """Notes that are packed together: their pieces, their plans, and the columns that they keep, a row each."""
+    """Notes that are packed together: their pieces, their plans, and the columns that they keep, one row each."""
 
     notes: list[TokenizedNote] = field(default_factory=list)
-    plans: list[SpanPlan] = field(default_factory=list)
+    plans: list[SegmentPlan] = field(default_factory=list)
     carried: list[pa.RecordBatch] = field(default_factory=list)
     n_pieces: int = 0
-    n_spans: int = 0
+    n_parts: int = 0
 
-    def add(self, note: TokenizedNote, plan: SpanPlan, carried: pa.RecordBatch) -> None:
+    def add(self, note: TokenizedNote, plan: SegmentPlan, carried: pa.RecordBatch) -> None:
         self.notes.append(note)
         self.plans.append(plan)
         self.carried.append(carried)
         self.n_pieces += len(note.pieces)
-        self.n_spans += len(plan.parts)
+        self.n_parts += len(plan.parts)
+
+    def is_full(self, limits: ChunkLimits) -> bool:
+        return self.n_pieces >= limits.pieces or len(self.notes) >= limits.notes or self.n_parts >= limits.parts
+
+
+@dataclass(frozen=True)
+class BatchId:
+    """Which packed batch it is: the number of its partition and of its chunk there, its position in the chunk and the
+    number of batches of the chunk. The row that closes a partition has the number of chunks, and a count of 0."""
+
+    partition: int
+    chunk: int
+    position: int
+    count: int
 
     @property
-    def is_full(self) -> bool:
-        return self.n_pieces >= PIECES_A_CHUNK or len(self.notes) >= NOTES_A_CHUNK or self.n_spans >= SPANS_A_CHUNK
+    def closes_partition(self) -> bool:
+        return self.count == 0
+
+    @property
+    def closes_chunk(self) -> bool:
+        return self.position == self.count - 1
+
+    def __str__(self) -> str:
+        if self.closes_partition:
+            return f"the end of partition {self.partition} after {self.chunk} chunks"
+        return f"packed batch {self.position + 1} of {self.count} of chunk {self.chunk} of partition {self.partition}"
 
 
 def pack_batches(
-    batches: Iterator[pa.RecordBatch], *, tokenizer: SharedTokenizer, how: Packing
+    batches: Iterator[pa.RecordBatch], *, encoder: PieceEncoder, options: PackingOptions, partition: int
 ) -> Iterator[pa.RecordBatch]:
-    """Arrow batches of notes -> a batch a pack, with the columns of packed_schema()."""
-    encoder = encoder_of(tokenizer)
-    words = code_words(how.vocabulary.n_marked)
+    """Arrow batches of a partition's notes -> a row per packed batch, each a batch of its own, and one that closes the
+    partition."""
+    words = code_words(options.vocabulary.n_tagged)
+    n_chunks = 0
+    for chunk in _chunks(batches, encoder, options):
+        yield from _packed(chunk, options, words, partition=partition, number=n_chunks)
+        n_chunks += 1
+    yield _row(BatchId(partition, n_chunks, 0, 0), None, [], pa.nulls(1, notes_type(options.carried)))
+
+
+def _chunks(batches: Iterator[pa.RecordBatch], encoder: PieceEncoder, options: PackingOptions) -> Iterator[_Chunk]:
     chunk = _Chunk()
-    for batch, notes in tokenized_batches(batches, encoder=encoder, how=how.tokenization):
-        carried = batch.select(how.carried)
+    for batch, notes in tokenized_batches(batches, encoder=encoder, columns=options.columns, options=options.windows):
+        carried = batch.select(options.carried.names)
         for index, note in enumerate(notes):
-            plan = plan_spans(_pieces(note), level=how.level, pooling=how.pooling)
-            chunk.add(note, plan, carried.slice(index, 1))
-            if chunk.is_full:
-                yield from _packed(chunk, how, words)
+            chunk.add(note, options.plan(note), carried.slice(index, 1))
+            if chunk.is_full(options.limits):
+                yield chunk
                 chunk = _Chunk()
     if chunk.notes:
-        yield from _packed(chunk, how, words)
+        yield chunk
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
-    """A window on its way into a pack: its marked ids, its note's place in the chunk, and what is pooled of it."""
+class _TaggedWindow:
+    """A window on its way into a packed batch: its row, its note's index in the chunk, and its segment parts."""
 
     ids: Ints
     note: int
-    parts: Sequence[Part]
+    parts: Sequence[SegmentPart]
 
 
-def _packed(chunk: _Chunk, how: Packing, words: pa.StringArray) -> Iterator[pa.RecordBatch]:
-    rows = [
-        row
+def _packed(
+    chunk: _Chunk, options: PackingOptions, words: pa.StringArray, *, partition: int, number: int
+) -> Iterator[pa.RecordBatch]:
+    windows = [
+        window
         for index, (note, plan) in enumerate(zip(chunk.notes, chunk.plans, strict=True))
-        for row in _rows(index, note, plan, how.vocabulary)
+        for window in _tagged_windows(index, note, plan, options.vocabulary)
     ]
-    packs = [[rows[index] for index in pack] for pack in plan_packs([len(row.ids) for row in rows])] or [[]]
-    notes = _notes_column(chunk, how.carried)
-    no_notes = pa.nulls(1, notes.type)
-    for number, pack in enumerate(packs, start=1):
-        texts = [as_text(joined([row.ids for row in pack], how.vocabulary), words=words)] if pack else []
-        columns = [documents(texts), _spans_column(pack), notes if number == len(packs) else no_notes]
-        yield pa.RecordBatch.from_arrays(columns, names=[DOCUMENT, SPANS, NOTES])
+    planned = list(plan_batches([len(window.ids) for window in windows])) or [[]]
+    notes = _notes_column(chunk, options.carried)
+    for position, indices in enumerate(planned):
+        held = [windows[index] for index in indices]
+        batch_id = BatchId(partition, number, position, len(planned))
+        text = as_text(concatenated([w.ids for w in held], options.vocabulary), words=words) if held else None
+        yield _row(batch_id, text, held, notes if batch_id.closes_chunk else pa.nulls(1, notes.type))
 
 
-def _pieces(note: TokenizedNote) -> NotePieces:
-    pieces = note.pieces
-    return NotePieces(
-        begins=pieces.begins, ends=pieces.ends, words=pieces.words, windows=note.windows, sentences=note.sentences
-    )
+def _row(batch_id: BatchId, text: str | None, windows: Sequence[_TaggedWindow], notes: pa.ListArray) -> pa.RecordBatch:
+    parts = [(window.note, part.segment, len(part)) for window in windows for part in window.parts]
+    columns = {
+        DOCUMENT: no_document() if text is None else document(text, begin=batch_id.position),
+        BATCH: int_columns([[getattr(batch_id, name) for name in BATCH_FIELDS]], BATCH_FIELDS),
+        PARTS: lists([len(parts)], int_columns(parts, PART_FIELDS)),
+        NOTES: notes,
+    }
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
-def _rows(index: int, note: TokenizedNote, plan: SpanPlan, vocabulary: Vocabulary) -> Iterator[_Row]:
-    """The windows that anything is pooled of."""
-    of_window: list[list[Part]] = [[] for _ in note.windows]
+def _tagged_windows(
+    index: int, note: TokenizedNote, plan: SegmentPlan, vocabulary: Vocabulary
+) -> Iterator[_TaggedWindow]:
+    """The windows that hold a part of a segment."""
+    of_window: list[list[SegmentPart]] = [[] for _ in note.windows]
     for part in plan.parts:
         of_window[part.window].append(part)
     for (begin, end), parts in zip(note.windows, of_window, strict=True):
         if parts:
-            yield _Row(marked(note.pieces.ids[begin:end], parts, vocabulary), index, parts)
+            yield _TaggedWindow(tagged(note.pieces.ids[begin:end], parts, vocabulary), index, parts)
 
 
-def _spans_column(pack: Sequence[_Row]) -> pa.ListArray:
-    values = np.array(
-        [(row.note, part.result, len(part)) for row in pack for part in row.parts], dtype=np.int32
-    ).reshape(-1, 3)
-    fields = [pa.array(np.ascontiguousarray(values[:, index])) for index in range(3)]
-    structs = pa.StructArray.from_arrays(fields, names=["note", "result", "size"])
-    return pa.ListArray.from_arrays(pa.array([0, len(structs)], pa.int32()), structs)
+def notes_type(carried: pa.Schema) -> pa.DataType:
+    """Of the column `notes`."""
+    own = {N_PIECES: pa.int32(), N_WINDOWS: pa.int32(), STATUS: pa.string(), SEGMENTS: RANGES, N_PARTS: pa.int32()}
+    return pa.list_(pa.struct([*carried, *(pa.field(name, kind) for name, kind in own.items())]))
 
 
-def _notes_column(chunk: _Chunk, carried: Sequence[str]) -> pa.ListArray:
+def _notes_column(chunk: _Chunk, carried: pa.Schema) -> pa.ListArray:
     """One row: the chunk's notes."""
     columns = {
-        **{name: pa.concat_arrays([batch.column(name) for batch in chunk.carried]) for name in carried},
+        **{name: pa.concat_arrays([batch.column(name) for batch in chunk.carried]) for name in carried.names},
         N_PIECES: pa.array([len(note.pieces) for note in chunk.notes], pa.int32()),
         N_WINDOWS: pa.array([len(note.windows) for note in chunk.notes], pa.int32()),
         STATUS: pa.array([note.status for note in chunk.notes], pa.string()),
-        RESULTS: range_lists([plan.results for plan in chunk.plans]),
+        SEGMENTS: range_lists([plan.segments for plan in chunk.plans]),
+        N_PARTS: pa.array([len(plan.parts) for plan in chunk.plans], pa.int32()),
     }
-    notes = pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
-    return pa.ListArray.from_arrays(pa.array([0, len(notes)], pa.int32()), notes)
+    return lists([len(chunk.notes)], struct(columns)).cast(notes_type(carried))
 
 
-def unpack_batches(batches: Iterator[pa.RecordBatch], *, pooling: str) -> Iterator[pa.RecordBatch]:
-    """Arrow batches of packs with their vectors (columns spans, notes, vectors) -> a batch a chunk, of pooled_schema().
+def unpack_batches(
+    batches: Iterator[pa.RecordBatch], *, options: UnpackingOptions, partition: int
+) -> Iterator[pa.RecordBatch]:
+    """Arrow batches of a partition's packed batches with their outputs -> a batch per chunk, a row per note.
 
-    Raises IncompleteError, with the counts, where a pack has not a vector for each of its spans.
+    They have the columns batch, parts, notes, begins (`begin` of each annotation that came back) and vectors.
+    Raises IncompleteError, with the counts, where anything is not as it was sent.
     """
-    arrived: dict[int, list[tuple[int, Pooled]]] = {}
+    expected = BatchId(partition, 0, 0, 0)
+    parts: dict[int, list[PartOutput]] = {}
+    closed = False
     for batch in batches:
         for index in range(batch.num_rows):
             row = batch.slice(index, 1)
-            for note, result, pooled in _answers(row):
-                arrived.setdefault(note, []).append((result, pooled))
-            if row.column(NOTES).null_count == 0:
-                yield _pooled(row.column(NOTES).flatten(), arrived, pooling)
-                arrived = {}
+            found = _batch_id(row)
+            _check_order(found, expected, closed=closed)
+            if found.closes_partition:
+                closed = True
+                continue
+            for note, part in _part_outputs(row, found, options):
+                parts.setdefault(note, []).append(part)
+            expected = BatchId(partition, found.chunk, found.position + 1, found.count)
+            if found.closes_chunk:
+                yield _merged(row.column(NOTES).flatten(), parts, found, options.merge)
+                parts = {}
+                expected = BatchId(partition, found.chunk + 1, 0, 0)
+    if not closed:
+        _incomplete(f"the partition ended before {_wanted(expected)}")
 
 
-def _answers(row: pa.RecordBatch) -> Iterator[tuple[int, int, Pooled]]:
-    spans = row.column(SPANS).flatten()
+def _batch_id(row: pa.RecordBatch) -> BatchId:
+    batch = row.column(BATCH)
+    return BatchId(*(batch.field(name)[0].as_py() for name in BATCH_FIELDS))
+
+
+def _check_order(found: BatchId, expected: BatchId, *, closed: bool) -> None:
+    """`expected` has a count of 0 where a chunk begins, since only its first batch says how many belong to it."""
+    begins_chunk = expected.count == 0
+    same = found.partition == expected.partition and found.chunk == expected.chunk
+    in_turn = found.position == expected.position and (begins_chunk or found.count == expected.count)
+    if closed or not (same and in_turn):
+        _incomplete(f"{found} came, where {'nothing more' if closed else _wanted(expected)} was expected")
+
+
+def _wanted(expected: BatchId) -> str:
+    if expected.count:
+        return str(expected)
+    return f"chunk {expected.chunk} or the end of partition {expected.partition}"
+
+
+def _part_outputs(
+    row: pa.RecordBatch, batch_id: BatchId, options: UnpackingOptions
+) -> Iterator[tuple[int, PartOutput]]:
+    """The outputs of each segment part, with the index of its note in the chunk."""
+    parts = row.column(PARTS).flatten()
     vectors: Floats = only_row(row.column(VECTORS))
-    if len(spans) and (vectors.size == 0 or vectors.size % (2 * len(spans))):
-        raise IncompleteError(
-            f"{len(spans)} spans went into the model in a pack, {vectors.size} numbers came out: not a mean and a "
-            "maximum of each. Check that the model is one that this version's `python -m export` made."
+    begins = row.column(BEGINS).flatten().to_pylist()
+    if begins != [batch_id.position] * bool(len(parts)):
+        _incomplete(f"{batch_id} came back with {len(begins)} annotations, which are not its own")
+    per_part = options.outputs.n_received(options.wanted)
+    if vectors.size != len(parts) * per_part:
+        _incomplete(
+            f"{batch_id} has {len(parts)} segment parts, and {per_part} numbers were expected of each; "
+            f"{vectors.size} came out"
         )
-    answers = vectors.reshape(len(spans), 2, -1) if len(spans) else np.empty((0, 2, 0), np.float32)
-    fields = (spans.field(name).to_pylist() for name in ("note", "result", "size"))
-    for note, result, size, (mean, largest) in zip(*fields, answers, strict=True):
-        yield note, result, Pooled(size, mean, largest)
+    numbers = vectors.reshape(len(parts), per_part)
+    chosen = np.concatenate([numbers[:, columns] for columns in options.outputs.columns(options.wanted)], axis=1)
+    fields = (parts.field(name).to_pylist() for name in PART_FIELDS)
+    for note, segment, size, of_part in zip(*fields, chosen, strict=True):
+        yield note, PartOutput(segment, size, of_part)
 
 
-def _pooled(notes: pa.StructArray, arrived: dict[int, list[tuple[int, Pooled]]], pooling: str) -> pa.RecordBatch:
-    ranges = _ranges(notes.field(RESULTS))
-    spans: list[list[Span]] = [
-        merge_results(results, arrived.get(index, []), pooling) for index, results in enumerate(ranges)
-    ]
-    names = [kept.name for kept in notes.type if kept.name != RESULTS]
-    columns = [*(notes.field(name) for name in names), vectors_column(spans)]
+def _merged(
+    notes: pa.StructArray, parts: dict[int, list[PartOutput]], batch_id: BatchId, merge: Merger
+) -> pa.RecordBatch:
+    ranges = to_range_lists(notes.field(SEGMENTS))
+    planned = notes.field(N_PARTS).to_pylist()
+    arrived = [len(parts.get(index, ())) for index in range(len(notes))]
+    if arrived != planned or sum(map(len, parts.values())) != sum(planned):
+        _incomplete(
+            f"chunk {batch_id.chunk} of partition {batch_id.partition} has {len(notes)} notes with {sum(planned)} "
+            f"segment parts; {sum(map(len, parts.values()))} came back"
+        )
+    merged = [merge(segments, parts.get(index, [])) for index, segments in enumerate(ranges)]
+    names = [kept.name for kept in notes.type if kept.name not in (SEGMENTS, N_PARTS)]
+    columns = [*(notes.field(name) for name in names), vectors_column(merged)]
     return pa.RecordBatch.from_arrays(columns, names=[*names, VECTORS])
 
 
-def _ranges(column: pa.ListArray) -> list[list[Range]]:
-    flat = column.flatten()
-    ranges = zip(flat.field("begin").to_pylist(), flat.field("end").to_pylist(), strict=True)
-    return [[next(ranges) for _ in range(size)] for size in column.value_lengths().to_pylist()]
+def vectors_column(notes: Sequence[Sequence[SegmentVector]]) -> pa.ListArray:
+    """The column `vectors`, a row per note: a list of structs of index, begin, end, vector."""
+    segments = [segment for note in notes for segment in note]
+    entries = struct(
+        {
+            "index": pa.array([index for note in notes for index in range(len(note))], pa.int32()),
+            "begin": pa.array([segment.begin for segment in segments], pa.int32()),
+            "end": pa.array([segment.end for segment in segments], pa.int32()),
+            "vector": float_lists([segment.vector for segment in segments]),
+        }
+    )
+    return lists([len(note) for note in notes], entries)
+
+
+def _incomplete(what: str) -> NoReturn:
+    raise IncompleteError(
+        f"{what}: outputs cannot be told apart any more. Nothing of it is used. Run again, and report this; check that "
+        "the model is one that this version's `python -m export` made."
+    )

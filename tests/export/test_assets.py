@@ -14,7 +14,7 @@ TOKENIZER = train_tokenizer(TEXTS)
 
 @pytest.fixture(scope="module")
 def built() -> assets.Assets:
-    return assets.build(TOKENIZER, vocab_size=450)
+    return assets.with_codes(assets.byte_level_bpe(TOKENIZER, vocab_size=450))
 
 
 def test_ordinary_pieces_keep_their_ids(built: assets.Assets) -> None:
@@ -44,16 +44,27 @@ def test_merges_across_code_letters_are_found() -> None:
     last_byte, first_byte = codes.in_bytes(codes.UPPER[0])[1], codes.in_bytes(codes.LOWER[5])[0]
     tokenizer["model"]["merges"].insert(0, [last_byte, first_byte])
     with pytest.raises(CheckpointError, match=r"tear .* transport codes apart"):
-        assets.build(json.dumps(tokenizer), vocab_size=450)
+        assets.with_codes(assets.byte_level_bpe(json.dumps(tokenizer), vocab_size=450))
 
 
 def test_an_id_beyond_the_model_is_refused() -> None:
     with pytest.raises(CheckpointError, match="does not fit a model of 300 ids"):
-        assets.build(TOKENIZER, vocab_size=300)
+        assets.byte_level_bpe(TOKENIZER, vocab_size=300)
 
 
 def test_another_kind_of_tokenizer_is_refused() -> None:
     tokenizer = json.loads(TOKENIZER)
     tokenizer["model"]["type"] = "WordPiece"
     with pytest.raises(CheckpointError, match="not a byte-level BPE"):
-        assets.build(json.dumps(tokenizer), vocab_size=450)
+        assets.byte_level_bpe(json.dumps(tokenizer), vocab_size=450)
+
+
+def test_a_tokenizer_that_spark_nlp_cannot_run_gets_codes_only() -> None:
+    ordinary = assets.no_ordinary_pieces(vocab_size=30, cls_id=7, sep_id=8, pad_id=0)
+    assert (ordinary.vocabulary[7], ordinary.vocabulary[8], ordinary.vocabulary[0]) == ("<s>", "</s>", "<pad>")
+    assert ordinary.merges == ()
+    built = assets.with_codes(ordinary)
+    ranks = {merge: rank for rank, merge in enumerate(built.merges)}
+    pieces = [assets.bpe(codes.in_bytes(codes.encode(index)), ranks) for index in range(30)]
+    assert built.vocabulary[30:] == tuple("Ġ" + piece for [piece] in pieces)
+    assert len(set(built.vocabulary)) == 60

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from export import convert
-from export.checkpoint import Checkpoint
 from export.convert import ExportOptions, VerifyOptions
-from export.engines import ENGINES
+from export.engines import EXPORTERS
 from export.errors import CheckpointError, ParityError
-from export.families import longformer
+from export.families import FAMILIES
+from export.families.longformer import LONGFORMER
 from export.graph.encoder import EncoderConfig, EncoderWeights
-from export.verify.parity import LENGTHS
+from export.graph.ops import Array
 from sparkclin.errors import OptionError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository
@@ -29,6 +30,7 @@ from testkit.material import roberta_tokenizer_json
 
 pytestmark = pytest.mark.slow
 NAME = "clinical_longformer"
+LENGTHS = LONGFORMER.lengths
 
 
 @pytest.fixture(scope="module")
@@ -83,15 +85,16 @@ def test_the_manifest_holds_the_whole_table(request: pytest.FixtureRequest, fixt
     bundle: Bundle = request.getfixturevalue(fixture)
     parity = bundle.manifest.parity
     assert parity["id_rows"] == parity["id_rows_identical"] > 10
-    compared = {(figure["route"], figure["length"]) for figure in parity["vectors"]}
+    compared = {(figure["path"], figure["length"]) for figure in parity["vectors"]}
     assert {("graph, ordinary ids", n) for n in LENGTHS} <= compared
     assert {("graph, codes", n) for n in LENGTHS} <= compared
     assert {("Spark NLP, codes", n) for n in LENGTHS if n > 2} <= compared
-    assert {("graph, pack", n) for n in LENGTHS if n > 2} <= compared
+    assert {("graph, packed batch", n) for n in LENGTHS if n > 2} <= compared
+    assert {(f"graph, packed batch, {name}", n) for name in ("mean", "max") for n in LENGTHS if n > 2} <= compared
     assert all(figure["max_abs_difference"] <= 1e-4 for figure in parity["vectors"])
     assert all(figure["min_cosine"] >= 0.999999 for figure in parity["vectors"])
-    assert [figure["length"] for figure in parity["packs"]["vectors"]] == [n for n in LENGTHS if n > 2]
-    assert all(figure["max_abs_difference"] <= 1e-5 for figure in parity["packs"]["vectors"])
+    assert {figure["length"] for figure in parity["packed"]["vectors"]} == {n for n in LENGTHS if n > 2}
+    assert all(figure["max_abs_difference"] <= 1e-5 for figure in parity["packed"]["vectors"])
     assert "precision" not in parity
     assert bundle.problems() == []
 
@@ -101,8 +104,8 @@ def test_the_manifest_of_int8_holds_what_quantization_changes(int8_bundle: Bundl
     assert parity["id_rows"] == parity["id_rows_identical"] > 10
     assert parity["limits"] is None
     assert max(figure["max_abs_difference"] for figure in parity["vectors"]) > 1e-4
-    assert all(figure["max_abs_difference"] <= 1e-5 for figure in parity["packs"]["vectors"])
-    assert {figure["route"] for figure in parity["routes"]["vectors"]} == {"graph, codes", "Spark NLP, codes"}
+    assert all(figure["max_abs_difference"] <= 1e-5 for figure in parity["packed"]["vectors"])
+    assert {figure["path"] for figure in parity["paths"]["vectors"]} == {"graph, codes", "Spark NLP, codes"}
     precision = parity["precision"]
     assert precision["notes"] == precision["documents"]["vectors"] == len(notes.read_text().splitlines())
     assert precision["pieces"]["vectors"] > 500
@@ -188,15 +191,14 @@ def test_a_wrong_graph_is_not_registered_even_by_force(
     factor: float,
 ) -> None:
     """One matrix of one layer is off."""
-    right = longformer.load
 
-    def wrong(source: Checkpoint, config: EncoderConfig) -> EncoderWeights:
-        weights = right(source, config)
+    def wrong(tensors: Mapping[str, Array], config: EncoderConfig) -> EncoderWeights:
+        weights = LONGFORMER.load(tensors, config)
         output = weights.layers[1].output
         layer = replace(weights.layers[1], output=replace(output, weight=output.weight * np.float32(factor)))
         return replace(weights, layers=(weights.layers[0], layer))
 
-    monkeypatch.setattr(longformer, "load", wrong)
+    monkeypatch.setitem(FAMILIES, LONGFORMER.model_type, replace(LONGFORMER, load=wrong))
     options = ExportOptions(
         checkpoint=str(checkpoint),
         name=NAME,
@@ -211,7 +213,7 @@ def test_a_wrong_graph_is_not_registered_even_by_force(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", EXPORTERS)
 def test_clinical_longformers_shape_and_vocabulary(spark: SparkSession, tmp_path: Path, engine: str) -> None:
     """Two random layers of the real width, with the real tokenizer: 50,265 ids."""
     folder = random_checkpoint(
@@ -258,7 +260,7 @@ def test_what_cannot_be_exported_is_said_at_once(settings: dict[str, Any], messa
 @pytest.mark.parametrize(("engine", "others"), [("tensorflow", {"onnx", "onnxruntime"}), ("onnx", {"tensorflow"})])
 def test_an_engine_needs_its_own_libraries_only(engine: str, others: set[str]) -> None:
     """In a process of its own, where nothing is imported yet."""
-    script = f"import sys; from export.engines import ENGINES; ENGINES['{engine}'].graphs(); print(*sys.modules)"
+    script = f"import sys; from export.engines import EXPORTERS; EXPORTERS['{engine}'].graphs(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     imported = set(done.stdout.split())
     assert imported & others == set()

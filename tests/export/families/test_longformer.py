@@ -7,6 +7,10 @@ from export import checkpoint
 from export.checkpoint import Checkpoint
 from export.errors import CheckpointError
 from export.families import longformer
+from export.families.longformer import LONGFORMER
+from export.graph.attention import SlidingWindow
+from export.graph.encoder import EncoderWeights
+from export.trained import TrainedModel
 from testkit.checkpoints import random_checkpoint
 
 
@@ -17,12 +21,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 
 def test_the_configuration_is_read(source: Checkpoint) -> None:
     config = longformer.parse_config(source.config)
-    assert (config.width, config.heads, config.reach) == (32, 4, (4, 10))
+    assert (config.width, config.heads, config.attention) == (32, 4, (SlidingWindow(4), SlidingWindow(10)))
     assert (config.max_row, config.max_pieces) == (198, 196)
 
 
 def test_one_window_stands_for_all_layers(source: Checkpoint) -> None:
-    assert longformer.parse_config({**source.config, "attention_window": 16}).reach == (8, 8)
+    assert longformer.parse_config({**source.config, "attention_window": 16}).attention == (SlidingWindow(8),) * 2
 
 
 @pytest.mark.parametrize(
@@ -45,24 +49,26 @@ def test_missing_settings_are_named() -> None:
         longformer.parse_config({"vocab_size": 5})
 
 
-@pytest.mark.parametrize("prefix", longformer.PREFIXES)
+def weights_of(source: Checkpoint) -> EncoderWeights:
+    trained = TrainedModel.of(source)
+    return trained.family.load(trained.tensors, trained.config)
+
+
+@pytest.mark.parametrize("prefix", LONGFORMER.prefixes)
 def test_all_prefixes_give_the_same_weights(source: Checkpoint, prefix: str) -> None:
-    config = longformer.parse_config(source.config)
     renamed = {name.replace("longformer.", prefix): array for name, array in source.tensors.items()}
-    found = longformer.load(replace(source, tensors=renamed), config)
-    expected = longformer.load(source, config)
+    found, expected = weights_of(replace(source, tensors=renamed)), weights_of(source)
     np.testing.assert_array_equal(found.layers[1].attention.query.weight, expected.layers[1].attention.query.weight)
     np.testing.assert_array_equal(found.pieces, expected.pieces)
 
 
 def test_every_tensor_that_does_not_fit_is_named_at_once(source: Checkpoint) -> None:
-    config = longformer.parse_config(source.config)
     tensors = dict(source.tensors)
     del tensors["longformer.encoder.layer.1.output.dense.bias"]
     tensors["longformer.encoder.layer.9.surprise"] = np.zeros((3,), np.float32)
     tensors["longformer.embeddings.LayerNorm.weight"] = np.zeros((5,), np.float32)
     with pytest.raises(CheckpointError) as caught:
-        longformer.load(replace(source, tensors=tensors), config)
+        TrainedModel.of(replace(source, tensors=tensors))
     message = str(caught.value)
     assert "missing longformer.encoder.layer.1.output.dense.bias (32,)" in message
     assert "unexpected encoder.layer.9.surprise (3,)" in message

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,22 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from export import checkpoint
-from export.checkpoint import Checkpoint
-from export.engines import ENGINES
-from export.families import longformer
-from export.graph.attention import block_sides, block_size, dense_limit
+from export.engines import EXPORTERS
+from export.graph.attention import SlidingWindow
 from export.graph.encoder import EncoderConfig
+from export.trained import TrainedModel
 from export.verify.quantization import cosines
-from export.verify.reference import reference_model
-from export.verify.samples import Batch, Pack
+from export.verify.samples import Batch, PackedSample
+from sparkclin.wire.outputs import Outputs
 from testkit.checkpoints import random_checkpoint
 from tests.export.graphs import open_graph
 
 Array = npt.NDArray[Any]
 Run = Callable[[Array, Array], Array]
 
-# Wide enough windows for every way through the attention, and two that differ; lengths on both sides of each limit.
-REACHES = (4, 10)
-LIMITS = sorted({limit for reach in REACHES for limit in (reach + 1, dense_limit(reach), block_size(reach))})
+# Wide enough windows for every path through the attention, and two that differ; lengths on both sides of each limit.
+WINDOWS = (SlidingWindow(4), SlidingWindow(10))
+LIMITS = sorted({limit for w in WINDOWS for limit in (w.one_sided + 1, w.dense_limit, w.block_size)})
 LENGTHS = [1, 2, *sorted({length for limit in LIMITS for length in (limit - 1, limit, limit + 1)}), 129, 198]
 MAX_ABS_DIFFERENCE = 1e-4
 MIN_INT8_COSINE = 0.99  # of random weights
@@ -36,22 +34,26 @@ MIN_INT8_COSINE = 0.99  # of random weights
 
 @dataclass(frozen=True)
 class Original:
-    """A checkpoint and its reference."""
+    """A trained model and its reference."""
 
-    source: Checkpoint
-    config: EncoderConfig
+    trained: TrainedModel
     reference: Run
 
     @classmethod
     def read(cls, folder: Path) -> Original:
-        source = checkpoint.read(str(folder))
-        config = longformer.parse_config(source.config)
-        return cls(source, config, reference_model(source, config))
+        trained = TrainedModel.read(str(folder))
+        return cls(trained, trained.reference())
+
+    @property
+    def config(self) -> EncoderConfig:
+        return self.trained.config
 
     def graph(self, folder: Path, *, engine: str, precision: str = "fp32") -> Run:
-        weights = longformer.load(self.source, self.config)
-        ENGINES[engine].graphs().write_encoder(folder, config=self.config, weights=weights, precision=precision)
+        EXPORTERS[engine].graphs().write(folder, self.trained.body(), precision=precision)
         return open_graph(folder, engine=engine)
+
+    def expected(self, sample: PackedSample, vectors: Array, wanted: Sequence[str] = ("mean", "max")) -> Array:
+        return sample.expected(vectors, self.trained.head, wanted=wanted)
 
     def batch(self, length: int) -> Batch:
         return Batch.random(np.random.default_rng(length), length=length, config=self.config)
@@ -62,7 +64,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Original:
     return Original.read(random_checkpoint(tmp_path_factory.mktemp("checkpoint")))
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=EXPORTERS)
 def run(request: pytest.FixtureRequest, original: Original, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The fp32 graph of each engine."""
     return original.graph(tmp_path_factory.mktemp("graph"), engine=request.param)
@@ -74,20 +76,20 @@ def int8(original: Original, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def assert_equal(batch: Batch, found: Array, expected: Array) -> None:
-    """At real places only."""
+    """At real positions only."""
     real = batch.mask.astype(bool)
     np.testing.assert_allclose(found[real], expected[real], atol=MAX_ABS_DIFFERENCE, rtol=0)
 
 
-def test_the_lengths_take_all_three_ways() -> None:
-    for reach in REACHES:
-        assert any(n <= reach + 1 for n in LENGTHS)
-        assert any(reach + 1 < n <= dense_limit(reach) for n in LENGTHS)
-        assert any(n > dense_limit(reach) for n in LENGTHS)
+def test_the_lengths_take_all_three_paths() -> None:
+    for window in WINDOWS:
+        assert any(n <= window.one_sided + 1 for n in LENGTHS)
+        assert any(window.one_sided + 1 < n <= window.dense_limit for n in LENGTHS)
+        assert any(n > window.dense_limit for n in LENGTHS)
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_both_feeds_give_the_reference_vectors(original: Original, run: Run, length: int) -> None:
+def test_ordinary_ids_and_codes_give_the_reference_vectors(original: Original, run: Run, length: int) -> None:
     batch = original.batch(length)
     expected = original.reference(batch.ids, batch.mask)
     assert_equal(batch, run(batch.ids, batch.mask), expected)
@@ -117,22 +119,33 @@ def test_rows_of_different_lengths_do_not_touch_each_other(original: Original, r
 
 
 @pytest.mark.parametrize("length", [4, 9, 12, 40, 129, 198])
-def test_a_packs_spans_are_pooled_from_the_reference_vectors(original: Original, run: Run, length: int) -> None:
+def test_segment_parts_are_pooled_from_the_reference_vectors(original: Original, run: Run, length: int) -> None:
     batch = original.batch(length)
-    pack = Pack.of(batch)
-    pooled = run(pack.ids, pack.mask)
-    expected: Array = pack.pool(original.reference(batch.ids, batch.mask))
+    sample = PackedSample.of(batch)
+    pooled = run(sample.ids, sample.mask)
+    expected = original.expected(sample, original.reference(batch.ids, batch.mask))
     assert pooled.shape == (1, 1, expected.size)
     np.testing.assert_allclose(pooled.reshape(expected.shape), expected, atol=MAX_ABS_DIFFERENCE, rtol=0)
 
 
-def test_a_pack_pools_what_its_spans_say_and_nothing_else(original: Original) -> None:
-    """One span is <s> alone, others are some of a row's pieces; <s> elsewhere, a piece and </s> are in none."""
-    pack = Pack.of(original.batch(40))
-    places = [(part.begin, part.end) for part in pack.spans[0]]
-    assert places == [(0, 1), (1, 14), (14, 26), (27, 39)]
-    assert all(part.begin > 0 for part in pack.spans[1])
-    assert len(pack.spans[1]) > 0
+@pytest.mark.parametrize("wanted", [["mean"], ["max"], ["mean", "max"]], ids=" ".join)
+def test_only_what_is_asked_for_comes_back(original: Original, run: Run, wanted: list[str]) -> None:
+    batch = original.batch(40)
+    outputs = Outputs(all=original.trained.head.outputs)
+    sample = PackedSample.of(batch, request=outputs.request(wanted))
+    found = run(sample.ids, sample.mask)
+    expected = original.expected(sample, original.reference(batch.ids, batch.mask), wanted)
+    assert found.size == expected.size == len(expected) * outputs.n_received(wanted)
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=MAX_ABS_DIFFERENCE, rtol=0)
+
+
+def test_a_sample_has_positions_that_are_in_no_segment(original: Original) -> None:
+    """One part is the first special piece alone, others are some of a row's pieces; a piece and the last special piece
+    are in none."""
+    sample = PackedSample.of(original.batch(40))
+    assert [(part.begin, part.end) for part in sample.parts[0]] == [(0, 1), (1, 14), (14, 26), (27, 39)]
+    assert all(part.begin > 0 for part in sample.parts[1])
+    assert len(sample.parts[1]) > 0
 
 
 @pytest.mark.parametrize("length", [1, 2, 12, 40, 198])
@@ -145,11 +158,11 @@ def test_int8_is_near_the_reference(original: Original, int8: Run, length: int) 
 
 
 @pytest.mark.parametrize("length", [12, 40, 198])
-def test_int8_packs_are_pooled_from_the_same_vectors(original: Original, int8: Run, length: int) -> None:
+def test_int8_segments_are_pooled_from_the_same_vectors(original: Original, int8: Run, length: int) -> None:
     batch = original.batch(length)
-    pack = Pack.of(batch)
-    expected: Array = pack.pool(int8(batch.ids, batch.mask))
-    pooled = int8(pack.ids, pack.mask).reshape(expected.shape)
+    sample = PackedSample.of(batch)
+    expected = original.expected(sample, int8(batch.ids, batch.mask))
+    pooled = int8(sample.ids, sample.mask).reshape(expected.shape)
     np.testing.assert_allclose(pooled, expected, atol=1e-5, rtol=0)
 
 
@@ -170,7 +183,7 @@ def test_an_int8_row_does_not_depend_on_the_others_of_its_batch(original: Origin
     ],
     ids=lambda settings: ",".join(f"{key}={value}" for key, value in settings.items()),
 )
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", EXPORTERS)
 def test_other_shapes(settings: dict[str, object], engine: str, tmp_path: Path) -> None:
     original = Original.read(random_checkpoint(tmp_path, **settings))  # type: ignore[arg-type]
     run = original.graph(tmp_path / "graph", engine=engine)
@@ -179,6 +192,7 @@ def test_other_shapes(settings: dict[str, object], engine: str, tmp_path: Path) 
         assert_equal(batch, run(batch.ids, batch.mask), original.reference(batch.ids, batch.mask))
 
 
-def test_blocks_hold_what_a_piece_reaches() -> None:
-    for reach in range(1, 600):
-        assert block_sides(reach) * block_size(reach) >= reach
+def test_blocks_hold_the_window_of_a_piece() -> None:
+    for one_sided in range(1, 600):
+        window = SlidingWindow(one_sided)
+        assert window.sides * window.block_size >= one_sided

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from export.graph.onnx import MODEL_FILE, OnnxGraph, OnnxOps, quantized, safe_scales, write_model
-from export.graph.ops import Tensor
+from export.graph.onnx import MODEL_FILE, OnnxGraph, quantized, safe_scales, write_model
+from export.graph.ops import Ops, Tensor
 
 Array = npt.NDArray[Any]
 GENERATOR = np.random.default_rng(0)
@@ -23,7 +23,7 @@ def weights(inputs: int, outputs: int) -> Array:
 def linear(folder: Path, x: Array, weight: Array, bias: Array) -> Array:
     """An int8 layer of its own; `x` are whole numbers, since ids are what a graph can be given."""
 
-    def body(ops: OnnxOps, ids: Tensor) -> Tensor:
+    def body(ops: Ops, ids: Tensor) -> Tensor:
         return ops.linear(ops.reshape(ops.to_float(ids), (1, -1, len(weight))), weight, bias)
 
     write_model(folder, body, precision="int8")

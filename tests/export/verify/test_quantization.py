@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from evaluation.notes import Note, packaged_notes
-from export import checkpoint
 from export.engines import Ids, Vectors
-from export.families import longformer
+from export.families.family import Reference
 from export.graph.encoder import EncoderConfig
+from export.trained import TrainedModel
 from export.verify.quantization import QuantizationReport, measure
-from export.verify.reference import Reference, reference_model
 from sparkclin.errors import InputError
 from sparkclin.text.pieces import PieceEncoder
 from testkit.checkpoints import TEXTS, random_checkpoint
@@ -53,9 +52,8 @@ class Original:
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Original:
-    source = checkpoint.read(str(random_checkpoint(tmp_path_factory.mktemp("checkpoint"))))
-    config = longformer.parse_config(source.config)
-    return Original(reference_model(source, config), config, source.tokenizer_json())
+    trained = TrainedModel.read(str(random_checkpoint(tmp_path_factory.mktemp("checkpoint"))))
+    return Original(trained.reference(), trained.config, trained.tokenizer_json)
 
 
 def test_every_piece_of_every_note_is_compared(original: Original) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sparkclin.errors import ModelError
 from sparkclin.models.bundle import MANIFEST_FILE, TOKENIZER_FILE, Bundle, Manifest
+from sparkclin.wire.outputs import Output, Outputs
 from testkit.bundles import CREATED_MS, manifest_of, stage
 
 
@@ -28,14 +30,43 @@ def test_created_is_the_number_in_the_folder_name(bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"format_revision": 99}, "99"),
-        ({"format_revision": None}, "None"),
+        ({"format_revision": 1}, "here has format_revision 1; this sparkclin reads 2 to 3"),
+        ({"format_revision": 4}, "here has format_revision 4; this sparkclin reads 2 to 3"),
+        ({"format_revision": None}, "here has format_revision None; .* export the model again"),
+        ({"format_revision": "3"}, "format_revision '3'"),
         ({"surprise": 1}, "surprise"),
     ],
 )
 def test_a_manifest_of_another_kind_is_refused(bundle: Bundle, change: dict[str, object], said: str) -> None:
     raw = json.loads(bundle.manifest.to_json()) | change
     with pytest.raises(ModelError, match=said):
+        Manifest.from_json(json.dumps(raw), where="here")
+
+
+def test_a_manifest_of_revision_2_is_read_with_what_it_took_for_granted(bundle: Bundle) -> None:
+    """Such a model gives mean and max of each segment part, always both, and knows segment tags only."""
+    since = ("task", "labels", "outputs", "selects_outputs", "n_fields")
+    raw = json.loads(bundle.manifest.to_json())
+    old = {name: value for name, value in raw.items() if name not in since} | {"format_revision": 2}
+    read = Manifest.from_json(json.dumps(old), where="here")
+    assert read == replace(bundle.manifest, selects_outputs=False)
+    assert (read.task, read.labels, read.selects_outputs, read.vocabulary.n_fields) == ("embed", (), False, 3)
+    assert read.segment_outputs == Outputs(all=(Output("mean", 2), Output("max", 2)), selectable=False)
+    assert read.format_revision == 3
+
+
+@pytest.mark.parametrize("field", ["outputs", "selects_outputs", "width"])
+def test_a_manifest_of_this_revision_says_all_itself(bundle: Bundle, field: str) -> None:
+    raw = json.loads(bundle.manifest.to_json())
+    del raw[field]
+    with pytest.raises(ModelError, match=f"lacks or adds the fields {field}"):
+        Manifest.from_json(json.dumps(raw), where="here")
+
+
+def test_a_manifest_of_revision_2_without_a_width_is_refused(bundle: Bundle) -> None:
+    raw = json.loads(bundle.manifest.to_json()) | {"format_revision": 2}
+    del raw["width"]
+    with pytest.raises(ModelError, match="lacks or adds the fields width"):
         Manifest.from_json(json.dumps(raw), where="here")
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -157,14 +158,14 @@ def test_our_pretrained_needs_a_session(echo_models: Path, monkeypatch: pytest.M
         sparkclin.pretrained(NAME)
 
 
-def test_an_annotator_of_a_later_version_is_refused(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("later", [{"engine": "openvino"}, {"annotator": "ModernBertEmbeddings"}])
+def test_an_engine_or_annotator_of_a_later_version_is_refused(
+    spark: SparkSession, tmp_path: Path, later: dict[str, str]
 ) -> None:
     staged = stage(tmp_path)
-    monkeypatch.setattr(models, "ANNOTATORS", ("SomethingElse",))
-    ModelRepository(tmp_path).register(staged, manifest_of(staged, name="tiny"))
+    ModelRepository(tmp_path).register(staged, replace(manifest_of(staged, name="tiny"), **later))  # type: ignore[arg-type]
     sparkclin.use_models(spark, tmp_path)
-    with pytest.raises(ModelError, match=r"LongformerEmbeddings.* loads SomethingElse"):
+    with pytest.raises(ModelError, match=rf"'{next(iter(later.values()))}'.* runs onnx \(RoBertaEmbeddings\), tens"):
         sparkclin.pretrained("tiny")
 
 

@@ -19,7 +19,7 @@ from sparkclin.models.repository import ModelRepository
 from sparkclin.stages.note_tokenizer import NoteTokenizer
 from sparkclin.text.pieces import PieceEncoder
 from testkit.echo import build_echo_bundle
-from tests.material import mtsamples, roberta_tokenizer_json
+from testkit.material import mtsamples, roberta_tokenizer_json
 
 HARD = [
     "He's had 120/80 </s><mask> <s>\r\n\r\n\te\u0301 😀👩🏽‍⚕️\u00a0 \u2028x\ufeff <pad>.",
@@ -146,8 +146,8 @@ def test_sentences_of_spark_nlp_are_handed_on_in_code_points(spark: SparkSession
     out = stages.transform(frame_of(spark, [*HARD, None, ""]))
     assert out.schema["sentence"].metadata["annotatorType"] == "document"
     for row in rows_of(out):
-        spans = [row.text[span.begin : span.end] for span in row.pieces.sentences]
-        assert spans == ([found.result for found in row.sentence] if row.text else [])
+        sentences = [row.text[found.begin : found.end] for found in row.pieces.sentences]
+        assert sentences == ([found.result for found in row.sentence] if row.text else [])
     assert out.where("size(pieces.windows) > 1").count() == 0
 
 
@@ -198,7 +198,7 @@ def test_columns_are_checked_at_once(spark: SparkSession, echo: Bundle) -> None:
         tokenizer_of(echo).setSentenceCol("sentence").transform(frame)
     message = str(raised.value)
     assert "there is no column sentence; the columns are id, Status, document, text" in message
-    assert "adds columns that are there already: document, status" in message
+    assert "columns that would be added are there already: document, status" in message
     assert "column text is int, expected string" in message
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -17,22 +18,24 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from sparkclin.errors import IncompleteError, InputError, OptionError, SetupError
-from sparkclin.stages.tokenization import PIECES_TYPE
-from sparkclin.stages.vector_pooler import Floats, Pooling, Span, VectorPooler, pool_batches, pool_note
-from sparkclin.text.segments import NotePieces
-from sparkclin.text.windows import Range, Window, cut, plan
+from sparkclin.stages.columns import PIECES_TYPE
+from sparkclin.stages.vector_pooler import PoolerOptions, VectorPooler, pool_batches
+from sparkclin.text.pieces import Floats, Pieces
+from sparkclin.text.pooling import SegmentVector, pool_note
+from sparkclin.text.tokenization import TokenizedNote
+from sparkclin.text.windows import Range, Window, cut, own
 
 WIDTH = 3
-CLS = -1  # in Case.fed: a window's first special piece
+CLS = -1  # in Case.sent: a window's first special piece
 
 
 @dataclass(frozen=True)
 class Case:
-    """A note and the vectors that a model gave for it; `fed` names the piece of each vector and its window."""
+    """A note and the vectors that a model gave for it; `sent` names the piece of each vector and its window."""
 
-    note: NotePieces
+    note: TokenizedNote
     rows: Floats
-    fed: list[tuple[int, int]]
+    sent: list[tuple[int, int]]
 
     def of_piece(self, piece: int) -> Floats:
         """The vector of a piece from the window that owns it."""
@@ -43,16 +46,21 @@ class Case:
         return self._row((CLS, window))
 
     def _row(self, key: tuple[int, int]) -> Floats:
-        row: Floats = self.rows[self.fed.index(key)]
+        row: Floats = self.rows[self.sent.index(key)]
         return row
 
 
-def own_by_definition(note: NotePieces) -> list[int]:
+def own_by_definition(note: TokenizedNote) -> list[int]:
     def edge_distance(piece: int, window: Range) -> int:
         return min(piece - window[0], window[1] - 1 - piece)
 
-    holders = [[i for i, w in enumerate(note.windows) if w[0] <= p < w[1]] for p in range(len(note))]
+    holders = [[i for i, w in enumerate(note.windows) if w[0] <= p < w[1]] for p in range(len(note.pieces))]
     return [max(held, key=lambda i: (edge_distance(p, note.windows[i]), -i)) for p, held in enumerate(holders)]
+
+
+def pieces_at(begins: npt.ArrayLike, ends: npt.ArrayLike, words: npt.ArrayLike) -> Pieces:
+    first, after, numbers = (np.asarray(values, dtype=np.int32) for values in (begins, ends, words))
+    return Pieces(ids=first, begins=first, ends=after, words=numbers)
 
 
 def make_case(words: Sequence[int], sentence_sizes: Sequence[int], windows: Sequence[Range], *, cls: bool) -> Case:
@@ -60,20 +68,18 @@ def make_case(words: Sequence[int], sentence_sizes: Sequence[int], windows: Sequ
     n_pieces = len(words)
     begins = np.arange(n_pieces, dtype=np.int32) * 2
     edges = np.cumsum([0, *sentence_sizes])
-    note = NotePieces(
-        begins=begins,
-        ends=begins + 1,
-        words=np.array(words, dtype=np.int32),
+    note = TokenizedNote(
+        pieces_at(begins, begins + 1, words),
         windows=windows,
         sentences=[(int(a) * 2, int(b) * 2 - 1) for a, b in pairwise(edges)],
     )
-    fed = [
+    sent = [
         (piece, index)
         for index, (begin, end) in enumerate(windows)
         for piece in ([CLS] if cls else []) + list(range(begin, end))
     ]
-    rows = np.random.default_rng(len(fed)).normal(size=(len(fed), WIDTH)).astype(np.float32)
-    return Case(note, rows, fed)
+    rows = np.random.default_rng(len(sent)).normal(size=(len(sent), WIDTH)).astype(np.float32)
+    return Case(note, rows, sent)
 
 
 @st.composite
@@ -95,8 +101,8 @@ def cases(draw: st.DrawFn, *, cls: bool, within_sentences: bool = False) -> Case
     return make_case(words[: sum(sizes)], sizes, windows, cls=cls)
 
 
-def pooled(case: Case, level: str, pooling: str, *, cls: bool = False) -> list[Span]:
-    return pool_note(case.rows, case.note, Pooling(level=level, pooling=pooling, brings_cls=cls))
+def pooled(case: Case, level: str, pooling: str, *, cls: bool = False) -> list[SegmentVector]:
+    return pool_note(case.rows, case.note, level=level, pooling=pooling, brings_cls=cls)
 
 
 def plain(vectors: Sequence[Floats], pooling: str) -> list[float]:
@@ -105,53 +111,53 @@ def plain(vectors: Sequence[Floats], pooling: str) -> list[float]:
     return {"mean": means, "max": largest, "mean_max": means + largest, "first": [c[0] for c in columns]}[pooling]
 
 
-def assert_vectors(spans: Sequence[Span], expected: Sequence[list[float]]) -> None:
-    assert len(spans) == len(expected)
-    for span, vector in zip(spans, expected, strict=True):
-        assert span.vector is not None
-        assert span.vector.dtype == np.float32
-        np.testing.assert_allclose(span.vector, vector, rtol=1e-6, atol=1e-7)
+def assert_vectors(segments: Sequence[SegmentVector], expected: Sequence[list[float]]) -> None:
+    assert len(segments) == len(expected)
+    for segment, vector in zip(segments, expected, strict=True):
+        assert segment.vector is not None
+        assert segment.vector.dtype == np.float32
+        np.testing.assert_allclose(segment.vector, vector, rtol=1e-6, atol=1e-7)
 
 
-span_poolings = st.sampled_from(["mean", "max", "mean_max"])
+segment_poolings = st.sampled_from(["mean", "max", "mean_max"])
 
 
-@given(st.booleans().flatmap(lambda cls: st.tuples(cases(cls=cls), st.just(cls))), span_poolings)
+@given(st.booleans().flatmap(lambda cls: st.tuples(cases(cls=cls), st.just(cls))), segment_poolings)
 def test_document_is_every_piece_once_from_its_own_window(drawn: tuple[Case, bool], pooling: str) -> None:
     case, cls = drawn
-    spans = pooled(case, "document", pooling, cls=cls)
-    assert_vectors(spans, [plain([case.of_piece(p) for p in range(len(case.note))], pooling)])
-    assert (spans[0].begin, spans[0].end) == (0, case.note.ends[-1])
+    segments = pooled(case, "document", pooling, cls=cls)
+    assert_vectors(segments, [plain([case.of_piece(p) for p in range(len(case.note.pieces))], pooling)])
+    assert (segments[0].begin, segments[0].end) == (0, case.note.pieces.ends[-1])
 
 
-@given(cases(cls=True), span_poolings)
+@given(cases(cls=True), segment_poolings)
 def test_window_is_all_of_its_own_pieces(case: Case, pooling: str) -> None:
-    spans = pooled(case, "window", pooling, cls=True)
+    segments = pooled(case, "window", pooling, cls=True)
     own = [
-        [row for row, (p, w) in zip(case.rows, case.fed, strict=True) if w == i and p != CLS]
+        [row for row, (p, w) in zip(case.rows, case.sent, strict=True) if w == i and p != CLS]
         for i in window_indices(case)
     ]
-    assert_vectors(spans, [plain(rows, pooling) for rows in own])
-    assert [(s.begin, s.end) for s in spans] == [(2 * b, 2 * e - 1) for b, e in case.note.windows]
+    assert_vectors(segments, [plain(rows, pooling) for rows in own])
+    assert [(s.begin, s.end) for s in segments] == [(2 * b, 2 * e - 1) for b, e in case.note.windows]
 
 
-@given(cases(cls=False), span_poolings)
+@given(cases(cls=False), segment_poolings)
 def test_sentence_is_the_pieces_that_begin_in_it(case: Case, pooling: str) -> None:
-    spans = pooled(case, "sentence", pooling)
-    pieces = [[p for p in range(len(case.note)) if begin <= 2 * p < end] for begin, end in case.note.sentences]
-    assert_vectors(spans, [plain([case.of_piece(p) for p in own], pooling) for own in pieces])
-    assert [(s.begin, s.end) for s in spans] == case.note.sentences
+    segments = pooled(case, "sentence", pooling)
+    pieces = [[p for p in range(len(case.note.pieces)) if begin <= 2 * p < end] for begin, end in case.note.sentences]
+    assert_vectors(segments, [plain([case.of_piece(p) for p in own], pooling) for own in pieces])
+    assert [(s.begin, s.end) for s in segments] == case.note.sentences
 
 
 @given(cases(cls=False), st.sampled_from(["mean", "first"]))
 def test_token_is_the_pieces_of_a_word(case: Case, pooling: str) -> None:
-    spans = pooled(case, "token", pooling)
+    segments = pooled(case, "token", pooling)
     words: dict[int, list[int]] = {}
-    for piece, word in enumerate(case.note.words.tolist()):
+    for piece, word in enumerate(case.note.pieces.words.tolist()):
         words.setdefault(word, []).append(piece)
     words.pop(-1, None)
-    assert_vectors(spans, [plain([case.of_piece(p) for p in own], pooling) for own in words.values()])
-    assert [(s.begin, s.end) for s in spans] == [(2 * own[0], 2 * own[-1] + 1) for own in words.values()]
+    assert_vectors(segments, [plain([case.of_piece(p) for p in own], pooling) for own in words.values()])
+    assert [(s.begin, s.end) for s in segments] == [(2 * own[0], 2 * own[-1] + 1) for own in words.values()]
 
 
 @given(cases(cls=True))
@@ -186,22 +192,20 @@ def test_means_are_summed_in_float64() -> None:
     rows[0] = 1e6
     exact = (1e6 + 4999 * float(np.float32(0.1))) / 5000
     for level in ("document", "window", "sentence", "token"):
-        [span] = pool_note(rows, case.note, Pooling(level=level, pooling="mean", brings_cls=False))
-        assert span.vector is not None
-        assert span.vector.tolist() == [np.float32(exact)] * WIDTH
+        [segment] = pool_note(rows, case.note, level=level, pooling="mean", brings_cls=False)
+        assert segment.vector is not None
+        assert segment.vector.tolist() == [np.float32(exact)] * WIDTH
 
 
 def test_a_sentence_without_pieces_of_its_own_has_no_vector() -> None:
-    note = NotePieces(
-        begins=np.array([0], np.int32),
-        ends=np.array([2], np.int32),
-        words=np.array([0], np.int32),
+    note = TokenizedNote(
+        pieces_at([0], [2], [0]),
         windows=[(0, 1)],
         sentences=[(0, 1), (1, 2)],
     )
     rows = np.ones((1, WIDTH), np.float32)
-    spans = pool_note(rows, note, Pooling(level="sentence", pooling="mean", brings_cls=False))
-    assert [span.vector is None for span in spans] == [False, True]
+    segments = pool_note(rows, note, level="sentence", pooling="mean", brings_cls=False)
+    assert [segment.vector is None for segment in segments] == [False, True]
 
 
 @pytest.mark.parametrize(("cls", "n_vectors"), [(False, 8), (False, 10), (True, 9), (True, 10)])
@@ -209,11 +213,7 @@ def test_vectors_that_do_not_account_for_all_pieces(cls: bool, n_vectors: int) -
     case = make_case([0] * 7, [7], [(0, 5), (3, 7)], cls=cls)
     expected = 9 + 2 * cls
     with pytest.raises(IncompleteError, match=f"{expected} pieces went into the model, {n_vectors} vectors came out"):
-        pool_note(
-            np.zeros((n_vectors, WIDTH), np.float32),
-            case.note,
-            Pooling(level="document", pooling="mean", brings_cls=cls),
-        )
+        pool_note(np.zeros((n_vectors, WIDTH), np.float32), case.note, level="document", pooling="mean", brings_cls=cls)
 
 
 @pytest.mark.parametrize(
@@ -229,20 +229,20 @@ def test_vectors_that_do_not_account_for_all_pieces(cls: bool, n_vectors: int) -
 )
 def test_poolings_that_a_level_has_not(level: str, pooling: str) -> None:
     with pytest.raises(OptionError, match=pooling):
-        Pooling(level=level, pooling=pooling, brings_cls=True)
+        PoolerOptions(level=level, pooling=pooling, brings_cls=True)
 
 
 def test_cls_without_the_vector_of_the_first_special_piece() -> None:
     with pytest.raises(OptionError, match="NoteTokenizer"):
-        Pooling(level="document", pooling="cls", brings_cls=False)
+        PoolerOptions(level="document", pooling="cls", brings_cls=False)
 
 
 def test_a_note_of_9000_pieces_counts_each_once() -> None:
-    windows = plan(9000, 4094, 512)
+    windows = own(cut(9000, 4094, 512))
     case = make_case(range(9000), [9000], [(w.begin, w.end) for w in windows], cls=False)
-    rows = np.array([[piece, window, 1] for piece, window in case.fed], np.float32)
-    spans = pool_note(rows, case.note, Pooling(level="token", pooling="mean", brings_cls=False))
-    found = np.stack([span.vector for span in spans if span.vector is not None])
+    rows = np.array([[piece, window, 1] for piece, window in case.sent], np.float32)
+    segments = pool_note(rows, case.note, level="token", pooling="mean", brings_cls=False)
+    found = np.stack([segment.vector for segment in segments if segment.vector is not None])
     assert found[:, 0].tolist() == list(range(9000))
     assert found[:, 1].tolist() == [index for index, w in enumerate(windows) for _ in range(*owned(w))]
 
@@ -256,9 +256,9 @@ def batch_of(case: Case, *, note_id: int) -> dict[str, Any]:
     return {
         "note_id": note_id,
         "pieces": {
-            "begin": note.begins.tolist(),
-            "end": note.ends.tolist(),
-            "word": note.words.tolist(),
+            "begin": note.pieces.begins.tolist(),
+            "end": note.pieces.ends.tolist(),
+            "word": note.pieces.words.tolist(),
             "windows": [{"begin": b, "end": e} for b, e in note.windows],
             "sentences": [{"begin": b, "end": e} for b, e in note.sentences],
         },
@@ -273,14 +273,16 @@ def test_batches_keep_their_notes_apart() -> None:
     many = [make_case(range(n), [n], cut(n, 4, 2), cls=False) for n in (5, 1, 9)]
     rows = [batch_of(case, note_id=index) for index, case in enumerate([many[0], EMPTY, *many[1:]])]
     batch = pa.RecordBatch.from_pylist(rows, schema=ARROW_ROWS)
-    how = Pooling(level="token", pooling="mean", brings_cls=False)
-    found = pa.Table.from_batches(list(pool_batches(iter([batch.slice(1), batch]), how=how, pieces_column="pieces")))
+    options = PoolerOptions(level="token", pooling="mean", brings_cls=False)
+    found = pa.Table.from_batches(
+        list(pool_batches(iter([batch.slice(1), batch]), options=options, pieces_column="pieces"))
+    )
     entries = dict(zip(found["note_id"].to_pylist(), found["vectors"].to_pylist(), strict=True))
     assert entries[1] == []
     for note_id, case in zip((0, 2, 3), many, strict=True):
-        assert [entry["index"] for entry in entries[note_id]] == list(range(len(case.note)))
+        assert [entry["index"] for entry in entries[note_id]] == list(range(len(case.note.pieces)))
         assert [entry["vector"] for entry in entries[note_id]] == [
-            case.of_piece(p).tolist() for p in range(len(case.note))
+            case.of_piece(p).tolist() for p in range(len(case.note.pieces))
         ]
 
 
@@ -327,13 +329,13 @@ def test_the_stage_pools_and_drops_what_is_large(spark: SparkSession) -> None:
 
 
 def test_the_stage_names_missing_columns(spark: SparkSession) -> None:
-    with pytest.raises(InputError, match="VectorPooler needs embeddings, pieces; the columns are id"):
+    with pytest.raises(InputError, match="VectorPooler: there is no column embeddings, pieces; the columns are id"):
         VectorPooler().transform(spark.range(1))
 
 
 def test_the_stage_overwrites_no_column(spark: SparkSession) -> None:
     frame = embedded(spark, EMPTY).withColumnRenamed("document", "Vectors")
-    with pytest.raises(InputError, match="adds a column that is there already: vectors"):
+    with pytest.raises(InputError, match="columns that would be added are there already: vectors"):
         VectorPooler().transform(frame)
 
 

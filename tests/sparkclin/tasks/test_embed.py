@@ -19,13 +19,14 @@ from sparkclin.models.bundle import Bundle
 from sparkclin.models.pretrained import load
 from sparkclin.models.repository import ModelRepository
 from sparkclin.runs.report import NoteCounts, count_columns
-from sparkclin.schema import LEVELS, output_schema
+from sparkclin.schema import LEVELS
 from sparkclin.stages.note_tokenizer import NoteTokenizer
-from sparkclin.stages.vector_pooler import Floats, VectorPooler
-from sparkclin.tasks.embed import EmbedOptions, embed
-from sparkclin.text.pieces import NO_WORD, PieceEncoder, Pieces
-from sparkclin.text.windows import plan
-from testkit.echo import build_echo_bundle, train_tokenizer
+from sparkclin.stages.vector_pooler import VectorPooler
+from sparkclin.tasks.embed import EmbedOptions, embed, output_schema
+from sparkclin.text.pieces import NO_WORD, Floats, PieceEncoder, Pieces
+from sparkclin.text.windows import Window, cut, own
+from testkit.echo import build_echo_bundle
+from testkit.tokenizers import train_tokenizer
 
 NOTES: dict[str, str | None] = {
     "long": "Fever and cough 😀. He denies chest pain; no dyspnoea.\r\n" * 8,
@@ -36,6 +37,10 @@ NOTES: dict[str, str | None] = {
     "null": None,
 }
 MAX_PIECES, STRIDE = 60, 25
+
+
+def windows_of(n_pieces: int) -> tuple[Window, ...]:
+    return own(cut(n_pieces, MAX_PIECES, STRIDE))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +73,7 @@ def pieces_of(bundle: Bundle, text: str) -> Pieces:
 def piece_vectors(bundle: Bundle, pieces: Pieces) -> Floats:
     """What the echo model says of each piece, in the window that owns it."""
     vectors = np.zeros((len(pieces), 2), np.float32)
-    for window in plan(len(pieces), MAX_PIECES, STRIDE):
+    for window in windows_of(len(pieces)):
         vectors[window.own_begin : window.own_end, 1] = window.end - window.begin + 2
     vectors[:, 0] = pieces.ids + bundle.manifest.vocab_size
     return vectors
@@ -100,7 +105,7 @@ def test_documents(notes: DataFrame, echo: Bundle) -> None:
         pieces = pieces_of(echo, NOTES[name] or "")
         [row] = rows[name]
         assert row.vector == mean_of(piece_vectors(echo, pieces))
-        assert (row.n_pieces, row.n_windows) == (len(pieces), len(plan(len(pieces), MAX_PIECES, STRIDE)))
+        assert (row.n_pieces, row.n_windows) == (len(pieces), len(windows_of(len(pieces))))
         assert (row.status, row.model, row.pooling) == ("ok", "clinical_longformer", "mean")
     assert rows["long"][0].n_windows > 3
     assert_no_vector(rows, ["vector"])
@@ -110,7 +115,7 @@ def test_windows(notes: DataFrame, echo: Bundle) -> None:
     rows = collected(embed(notes, bundle=echo, options=options("window", pooling="max")))
     for name in ("long", "emoji", "short"):
         pieces = pieces_of(echo, NOTES[name] or "")
-        windows = plan(len(pieces), MAX_PIECES, STRIDE)
+        windows = windows_of(len(pieces))
         assert [row.window for row in rows[name]] == list(range(len(windows)))
         assert [(row.begin, row.end) for row in rows[name]] == [
             (pieces.begins[w.begin], pieces.ends[w.end - 1]) for w in windows
@@ -207,7 +212,7 @@ def test_observation_counts_all_notes_in_the_same_pass(notes: DataFrame, echo: B
     counts = NoteCounts.from_metrics(observation.get)
     sizes = [len(pieces_of(echo, text)) if text and text.strip() else 0 for text in NOTES.values()]
     assert (counts.notes, counts.pieces) == (len(NOTES), sum(sizes))
-    assert counts.windows == sum(len(plan(size, MAX_PIECES, STRIDE)) for size in sizes)
+    assert counts.windows == sum(len(windows_of(size)) for size in sizes)
     assert counts.statuses == {"ok": 3, "empty": 2, "null": 1}
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from sparkclin.text.pieces import NO_WORD, PieceEncoder, Pieces, joined
-from testkit.echo import train_tokenizer
-from tests.material import mtsamples, roberta_tokenizer_json
+from sparkclin.text.pieces import NO_WORD, PieceEncoder, Pieces, combine
+from testkit.material import mtsamples, roberta_tokenizer_json
+from testkit.tokenizers import train_tokenizer
 
 HARD = "He's had 120/80 </s><mask> <s>\r\n\r\n\té e\u0301 😀👩🏽‍⚕️\u00a0 \u2028x\ufeff  <pad>."
 TRAINED = train_tokenizer([HARD, "The patient was seen. Fever and chills."] * 5)
@@ -67,22 +67,22 @@ def test_all_of_a_text_comes_back_and_offsets_point_to_it(encoder: PieceEncoder,
 @given(text=texts)
 def test_words_are_the_pre_tokens_that_have_more_than_white_space(encoder: PieceEncoder, text: str) -> None:
     [pieces] = encoder.encode([text])
-    spans: dict[int, list[int]] = {}
+    words: dict[int, list[int]] = {}
     for index, word in enumerate(pieces.words.tolist()):
-        spans.setdefault(word, []).append(index)
-    blank = spans.pop(NO_WORD, [])
+        words.setdefault(word, []).append(index)
+    blank = words.pop(NO_WORD, [])
     assert all(not text[pieces.begins[index] : pieces.ends[index]].strip() for index in blank)
-    assert list(spans) == list(range(len(spans)))
+    assert list(words) == list(range(len(words)))
     pre_tokens = TOKENIZER.pre_tokenizer.pre_tokenize_str(text)
     expected = [stripped for _, (begin, end) in pre_tokens if (stripped := text[begin:end].strip())]
-    assert [text[pieces.begins[own[0]] : pieces.ends[own[-1]]] for own in spans.values()] == expected
+    assert [text[pieces.begins[own[0]] : pieces.ends[own[-1]]] for own in words.values()] == expected
 
 
 @given(st.lists(texts, max_size=4))
-def test_joined_parts_keep_their_places_and_number_their_words_in_turn(parts: list[str]) -> None:
+def test_combined_parts_keep_their_positions_and_number_their_words_in_turn(parts: list[str]) -> None:
     offsets = list(accumulate(map(len, parts), initial=0))[:-1]
     encoded = ENCODER.encode(parts)
-    whole = joined(zip(offsets, encoded, strict=True))
+    whole = combine(zip(offsets, encoded, strict=True))
     assert whole.ids.tolist() == [piece for part in encoded for piece in part.ids.tolist()]
     text = "".join(parts)
     pairs = ((part, pieces) for part, pieces in zip(parts, encoded, strict=True))

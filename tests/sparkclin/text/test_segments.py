@@ -11,29 +11,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkclin.errors import OptionError
-from sparkclin.text.pieces import NO_WORD
-from sparkclin.text.segments import NotePieces, Part, plan_spans
-from sparkclin.text.windows import cut, plan
+from sparkclin.text.pieces import NO_WORD, Ints, Pieces
+from sparkclin.text.segments import SegmentPart, plan_segments
+from sparkclin.text.tokenization import TokenizedNote
+from sparkclin.text.windows import cut, own
 
 
 def note_of(
     n_pieces: int, *, max_pieces: int, stride: int, sentences: list[tuple[int, int]] | None = None
-) -> NotePieces:
+) -> TokenizedNote:
     """Pieces of one character with a space between: piece k is at 2 k … 2 k + 1."""
     begins = 2 * np.arange(n_pieces, dtype=np.int32)
-    return NotePieces(
-        begins=begins,
-        ends=begins + 1,
-        words=np.arange(n_pieces, dtype=np.int32),
+    return TokenizedNote(
+        Pieces(ids=begins, begins=begins, ends=begins + 1, words=np.arange(n_pieces, dtype=np.int32)),
         windows=cut(n_pieces, max_pieces, stride),
         sentences=sentences or [],
     )
 
 
-def pieces_of(part: Part, note: NotePieces) -> list[int]:
+def with_words(note: TokenizedNote, words: Ints) -> TokenizedNote:
+    return replace(note, pieces=replace(note.pieces, words=words))
+
+
+def pieces_of(part: SegmentPart, note: TokenizedNote) -> list[int]:
     """Indices of the note's pieces in a part."""
     begin = note.windows[part.window][0]
-    return [begin + place - 1 for place in range(part.begin, part.end)]
+    return [begin + position - 1 for position in range(part.begin, part.end)]
 
 
 sizes = st.tuples(st.integers(1, 60), st.integers(2, 12)).flatmap(
@@ -45,10 +48,10 @@ sizes = st.tuples(st.integers(1, 60), st.integers(2, 12)).flatmap(
 def test_a_document_has_every_piece_once_from_its_owner(size: tuple[int, int, int]) -> None:
     n_pieces, max_pieces, stride = size
     note = note_of(n_pieces, max_pieces=max_pieces, stride=stride)
-    made = plan_spans(note, level="document", pooling="mean")
-    assert made.results == [(0, 2 * n_pieces - 1)]
+    made = plan_segments(note, level="document", pooling="mean")
+    assert made.segments == [(0, 2 * n_pieces - 1)]
     assert [piece for part in made.parts for piece in pieces_of(part, note)] == list(range(n_pieces))
-    owners = plan(n_pieces, max_pieces, stride)
+    owners = own(cut(n_pieces, max_pieces, stride))
     assert all(
         owners[part.window].own_begin <= piece < owners[part.window].own_end
         for part in made.parts
@@ -62,10 +65,10 @@ def test_sentences_have_the_pieces_that_begin_in_them(size: tuple[int, int, int]
     edges = [0, *sorted(min(cut, 2 * n_pieces) for cut in cuts), 2 * n_pieces]
     sentences = list(pairwise(edges))
     note = note_of(n_pieces, max_pieces=max_pieces, stride=stride, sentences=sentences)
-    made = plan_spans(note, level="sentence", pooling="max")
+    made = plan_segments(note, level="sentence", pooling="max")
     found: list[list[int]] = [[] for _ in sentences]
     for part in made.parts:
-        found[part.result] += pieces_of(part, note)
+        found[part.segment] += pieces_of(part, note)
     assert found == [[k for k in range(n_pieces) if begin <= 2 * k < end] for begin, end in sentences]
     assert [(part.window, part.begin) for part in made.parts] == sorted((p.window, p.begin) for p in made.parts)
 
@@ -76,50 +79,62 @@ def test_tokens_have_the_pieces_of_their_words(size: tuple[int, int, int], data:
     note = note_of(n_pieces, max_pieces=max_pieces, stride=stride)
     steps = data.draw(st.lists(st.integers(0, 1), min_size=n_pieces, max_size=n_pieces))
     blank = np.array(data.draw(st.lists(st.booleans(), min_size=n_pieces, max_size=n_pieces)))
-    note = replace(note, words=np.where(blank, NO_WORD, np.cumsum(steps)).astype(np.int32))
+    note = with_words(note, np.where(blank, NO_WORD, np.cumsum(steps)).astype(np.int32))
     words: dict[int, list[int]] = {}
     for piece in np.flatnonzero(~blank).tolist():
-        words.setdefault(int(note.words[piece]), []).append(piece)
-    owners = plan(n_pieces, max_pieces, stride)
+        words.setdefault(int(note.pieces.words[piece]), []).append(piece)
+    owners = own(cut(n_pieces, max_pieces, stride))
     for pooling, expected in (("mean", list(words.values())), ("first", [pieces[:1] for pieces in words.values()])):
-        made = plan_spans(note, level="token", pooling=pooling)
-        assert made.results == [(2 * pieces[0], 2 * pieces[-1] + 1) for pieces in words.values()]
+        made = plan_segments(note, level="token", pooling=pooling)
+        assert made.segments == [(2 * pieces[0], 2 * pieces[-1] + 1) for pieces in words.values()]
         found: list[list[int]] = [[] for _ in expected]
         for part in made.parts:
             pieces = pieces_of(part, note)
             assert all(owners[part.window].own_begin <= piece < owners[part.window].own_end for piece in pieces)
-            found[part.result] += pieces
+            found[part.segment] += pieces
         assert found == expected
         assert [(part.window, part.begin) for part in made.parts] == sorted((p.window, p.begin) for p in made.parts)
 
 
 def test_a_word_is_one_part_unless_something_comes_between() -> None:
     note = note_of(8, max_pieces=6, stride=2)
-    note = replace(note, words=np.array([0, 0, NO_WORD, 0, 1, 1, 2, 2], np.int32))
-    made = plan_spans(note, level="token", pooling="mean")
-    assert made.results == [(0, 7), (8, 11), (12, 15)]
-    assert made.parts == [Part(0, 1, 3, 0), Part(0, 4, 5, 0), Part(0, 5, 6, 1), Part(1, 2, 3, 1), Part(1, 3, 5, 2)]
+    note = with_words(note, np.array([0, 0, NO_WORD, 0, 1, 1, 2, 2], np.int32))
+    made = plan_segments(note, level="token", pooling="mean")
+    assert made.segments == [(0, 7), (8, 11), (12, 15)]
+    assert made.parts == [
+        SegmentPart(0, 1, 3, 0),
+        SegmentPart(0, 4, 5, 0),
+        SegmentPart(0, 5, 6, 1),
+        SegmentPart(1, 2, 3, 1),
+        SegmentPart(1, 3, 5, 2),
+    ]
 
 
 def test_a_window_has_all_its_pieces_overlaps_included() -> None:
     note = note_of(10, max_pieces=6, stride=2)
-    made = plan_spans(note, level="window", pooling="mean")
-    assert made.results == [(0, 11), (8, 19)]
+    made = plan_segments(note, level="window", pooling="mean")
+    assert made.segments == [(0, 11), (8, 19)]
     assert [pieces_of(part, note) for part in made.parts] == [list(range(6)), list(range(4, 10))]
 
 
-def test_cls_is_place_0_of_each_window() -> None:
+def test_cls_is_position_0_of_each_window() -> None:
     note = note_of(10, max_pieces=6, stride=2)
-    assert plan_spans(note, level="document", pooling="cls").parts == [Part(0, 0, 1, 0), Part(1, 0, 1, 0)]
-    assert plan_spans(note, level="window", pooling="cls").parts == [Part(0, 0, 1, 0), Part(1, 0, 1, 1)]
+    assert plan_segments(note, level="document", pooling="cls").parts == [
+        SegmentPart(0, 0, 1, 0),
+        SegmentPart(1, 0, 1, 0),
+    ]
+    assert plan_segments(note, level="window", pooling="cls").parts == [
+        SegmentPart(0, 0, 1, 0),
+        SegmentPart(1, 0, 1, 1),
+    ]
 
 
 def test_cls_of_sentences_needs_windows_of_one_sentence_each() -> None:
     note = note_of(10, max_pieces=6, stride=2, sentences=[(0, 5), (5, 20)])
     with pytest.raises(OptionError, match="context sentence"):
-        plan_spans(note, level="sentence", pooling="cls")
+        plan_segments(note, level="sentence", pooling="cls")
 
 
-def test_no_pieces_no_results() -> None:
-    made = plan_spans(note_of(0, max_pieces=6, stride=2), level="document", pooling="mean")
-    assert (made.results, made.parts) == ((), ())
+def test_no_pieces_no_segments() -> None:
+    made = plan_segments(note_of(0, max_pieces=6, stride=2), level="document", pooling="mean")
+    assert (made.segments, made.parts) == ((), ())

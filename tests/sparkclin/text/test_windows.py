@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkclin.errors import OptionError
-from sparkclin.text.windows import Window, own, plan
+from sparkclin.text.windows import Window, cut, default_stride, own
 
 
 @st.composite
@@ -31,7 +31,7 @@ def owner_by_definition(piece: int, windows: tuple[Window, ...]) -> int:
 @given(options())
 def test_windows_begin_every_max_pieces_less_stride_and_end_with_the_note(case: tuple[int, int, int]) -> None:
     n_pieces, max_pieces, stride = case
-    windows = plan(*case)
+    windows = own(cut(*case))
     assert [w.begin for w in windows] == [i * (max_pieces - stride) for i in range(len(windows))]
     assert all(w.end == min(w.begin + max_pieces, n_pieces) for w in windows)
     assert [w.end == n_pieces for w in windows] == [False] * (len(windows) - 1) + [True] * bool(n_pieces)
@@ -39,19 +39,19 @@ def test_windows_begin_every_max_pieces_less_stride_and_end_with_the_note(case: 
 
 @given(options())
 def test_neighbours_share_exactly_stride_pieces(case: tuple[int, int, int]) -> None:
-    assert all(first.end - second.begin == case[2] for first, second in pairwise(plan(*case)))
+    assert all(first.end - second.begin == case[2] for first, second in pairwise(own(cut(*case))))
 
 
 @given(options())
 def test_every_piece_is_owned_once_by_the_window_where_it_is_farthest_from_an_edge(case: tuple[int, int, int]) -> None:
-    windows = plan(*case)
+    windows = own(cut(*case))
     owners = [index for index, window in enumerate(windows) for _ in range(window.own_begin, window.own_end)]
     assert owners == [owner_by_definition(piece, windows) for piece in range(case[0])]
     assert all(w.begin <= w.own_begin <= w.own_end <= w.end for w in windows)
 
 
 def test_a_note_of_9000_pieces() -> None:
-    assert plan(9000, 4094, 512) == (
+    assert own(cut(9000, 4094, 512)) == (
         Window(0, 4094, 0, 3838),
         Window(3582, 7676, 3838, 7420),
         Window(7164, 9000, 7420, 9000),
@@ -66,4 +66,10 @@ def test_windows_of_different_sentences_own_all_of_theirs() -> None:
 @pytest.mark.parametrize(("max_pieces", "stride"), [(0, 0), (-1, 0), (5, 5), (5, 6), (5, -1)])
 def test_options_that_cannot_be(max_pieces: int, stride: int) -> None:
     with pytest.raises(OptionError, match=f"max_pieces is {max_pieces} and stride {stride}"):
-        plan(10, max_pieces, stride)
+        cut(10, max_pieces, stride)
+
+
+@pytest.mark.parametrize(("max_pieces", "stride"), [(4094, 512), (8190, 512), (510, 64), (60, 8), (1, 0)])
+def test_windows_share_an_eighth_where_nobody_says_how_much(max_pieces: int, stride: int) -> None:
+    assert default_stride(max_pieces) == stride
+    cut(10, max_pieces, stride)

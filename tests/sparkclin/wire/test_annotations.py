@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
+from sparkclin.stages.columns import ANNOTATION
 from sparkclin.wire import codes
-from sparkclin.wire.annotations import ANNOTATION, code_words, feed
+from sparkclin.wire.annotations import annotation_columns, code_words
 
 WORDS = code_words(50)
 notes_of_windows = st.lists(st.lists(st.lists(st.integers(0, 49), min_size=1, max_size=6), max_size=4), max_size=5)
@@ -24,8 +25,8 @@ def test_the_struct_is_spark_nlps(spark: SparkSession) -> None:
 
 @given(notes_of_windows)
 def test_tokens_are_codes_counted_from_1_and_documents_span_them(notes: list[list[list[int]]]) -> None:
-    fed = feed([[np.array(window, np.int32) for window in note] for note in notes], code_words=WORDS)
-    for note, documents, tokens in zip(notes, fed.documents.to_pylist(), fed.tokens.to_pylist(), strict=True):
+    made = annotation_columns([[np.array(window, np.int32) for window in note] for note in notes], words=WORDS)
+    for note, documents, tokens in zip(notes, made.documents.to_pylist(), made.tokens.to_pylist(), strict=True):
         assert [codes.decode(token["result"]) for token in tokens] == [piece for window in note for piece in window]
         assert [token["begin"] for token in tokens] == list(range(1, len(tokens) + 1))
         assert all(token["end"] == token["begin"] for token in tokens)
@@ -41,10 +42,10 @@ def test_tokens_are_codes_counted_from_1_and_documents_span_them(notes: list[lis
 
 
 def test_no_notes_are_no_annotations() -> None:
-    fed = feed([], code_words=WORDS)
-    assert (len(fed.documents), len(fed.tokens)) == (0, 0)
+    made = annotation_columns([], words=WORDS)
+    assert (len(made.documents), len(made.tokens)) == (0, 0)
 
 
 def test_an_id_without_a_code_is_refused() -> None:
     with pytest.raises(IndexError):
-        feed([[np.array([50], np.int32)]], code_words=WORDS)
+        annotation_columns([[np.array([50], np.int32)]], words=WORDS)

@@ -1,61 +1,115 @@
-"""What a pack is: nothing lost, little padding, marks that say what is pooled."""
+"""What a packed batch is: nothing lost, little padding, fields that say what is in which segment."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkclin.text.segments import Part
+from sparkclin.errors import OptionError
+from sparkclin.text.segments import SegmentPart
 from sparkclin.wire import codes
 from sparkclin.wire.annotations import code_words
 from sparkclin.wire.packed import (
-    BEGINS_SPAN,
-    CONTINUES_SPAN,
     MAX_PADDING,
-    NOT_POOLED,
-    PIECES_A_PACK,
-    Vocabulary,
+    PIECES_PER_BATCH,
+    WindowContext,
     as_text,
-    joined,
-    marked,
-    plan_packs,
+    concatenated,
+    plan_batches,
+    tagged,
+)
+from sparkclin.wire.tags import (
+    BEGIN,
+    GLOBAL,
+    HOST_IDS,
+    INSIDE,
+    N_FIELDS,
+    OUTSIDE,
+    SEGMENT_TAGS,
+    TOKEN_TYPE,
+    Vocabulary,
 )
 
 VOCABULARY = Vocabulary(size=100, cls_id=0, sep_id=2, pad_id=1)
 
 
-@given(st.lists(st.integers(3, 2 * PIECES_A_PACK), max_size=200))
-def test_every_row_is_in_one_pack_and_padding_is_little(lengths: list[int]) -> None:
-    packs = list(plan_packs(lengths))
-    assert sorted(index for pack in packs for index in pack) == list(range(len(lengths)))
-    for pack in packs:
-        longest = max(lengths[index] for index in pack)
-        size = longest * len(pack)
-        assert len(pack) == 1 or size <= PIECES_A_PACK
-        assert sum(lengths[index] for index in pack) >= (1 - MAX_PADDING) * size
+@given(st.lists(st.integers(3, 2 * PIECES_PER_BATCH), max_size=200))
+def test_every_row_is_in_one_batch_and_padding_is_little(lengths: list[int]) -> None:
+    batches = list(plan_batches(lengths))
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[index] for index in batch)
+        size = longest * len(batch)
+        assert len(batch) == 1 or size <= PIECES_PER_BATCH
+        assert sum(lengths[index] for index in batch) >= (1 - MAX_PADDING) * size
 
 
-def test_rows_of_equal_length_fill_packs() -> None:
-    full = PIECES_A_PACK // 24
-    assert [len(pack) for pack in plan_packs([24] * (2 * full + 5))] == [full, full, 5]
+def test_rows_of_equal_length_fill_batches() -> None:
+    full = PIECES_PER_BATCH // 24
+    assert [len(batch) for batch in plan_batches([24] * (2 * full + 5))] == [full, full, 5]
 
 
-def test_marks_say_where_spans_begin_and_what_is_in_none() -> None:
-    row = marked(np.arange(10, 16, dtype=np.int32), [Part(0, 0, 1, 0), Part(0, 2, 4, 1), Part(0, 4, 5, 2)], VOCABULARY)
+def test_a_batch_of_exactly_the_budget_is_one() -> None:
+    assert [len(batch) for batch in plan_batches([PIECES_PER_BATCH // 8] * 8)] == [8]
+    assert [len(batch) for batch in plan_batches([PIECES_PER_BATCH // 8] * 9)] == [8, 1]
+
+
+def test_tags_say_where_segments_begin_and_what_is_in_none() -> None:
+    parts = [SegmentPart(0, 0, 1, 0), SegmentPart(0, 2, 4, 1), SegmentPart(0, 4, 5, 2)]
+    row = tagged(np.arange(10, 16, dtype=np.int32), parts, VOCABULARY)
     assert (row % VOCABULARY.size).tolist() == [0, 10, 11, 12, 13, 14, 15, 2]
-    expected = [BEGINS_SPAN, NOT_POOLED, BEGINS_SPAN, CONTINUES_SPAN, BEGINS_SPAN, NOT_POOLED, NOT_POOLED, NOT_POOLED]
+    expected = [BEGIN, OUTSIDE, BEGIN, INSIDE, BEGIN, OUTSIDE, OUTSIDE, OUTSIDE]
     assert (row // VOCABULARY.size).tolist() == expected
 
 
-def test_padding_is_in_no_span() -> None:
-    pack = joined([np.array([5, 6, 7]), np.array([8])], VOCABULARY)
-    padding = NOT_POOLED * VOCABULARY.size + VOCABULARY.pad_id
-    assert pack.tolist() == [5, 6, 7, 8, padding, padding]
+def test_the_example_in_the_docstring() -> None:
+    rows = [
+        tagged(np.array([7, 8, 9], np.int32), [SegmentPart(0, 1, 4, 0)], VOCABULARY),
+        tagged(np.array([5], np.int32), [SegmentPart(0, 1, 2, 0)], VOCABULARY),
+    ]
+    assert concatenated(rows, VOCABULARY).tolist() == [200, 107, 8, 9, 202, 200, 105, 202, 201, 201]
 
 
-def test_the_text_is_the_codes_of_marked_ids() -> None:
+def test_padding_is_in_no_segment() -> None:
+    batch = concatenated([np.array([5, 6, 7]), np.array([8])], VOCABULARY)
+    padding = OUTSIDE * VOCABULARY.size + VOCABULARY.pad_id
+    assert batch.tolist() == [5, 6, 7, 8, padding, padding]
+
+
+def test_the_text_is_the_codes_of_tagged_ids() -> None:
     ids = np.array([0, 299, 101, 7], dtype=np.int32)
-    text = as_text(ids, words=code_words(VOCABULARY.n_marked))
+    text = as_text(ids, words=code_words(VOCABULARY.n_tagged))
     assert [codes.decode(word) for word in text.split()] == ids.tolist()
     assert text.startswith(" ")  # which makes the first word's space a part of it, for a byte-level BPE
+
+
+def test_a_window_carries_a_prefix_and_flags_of_its_positions() -> None:
+    """A question with global attention before a window of token type 1: the parts move behind the prefix."""
+    vocabulary = Vocabulary(size=100, cls_id=0, sep_id=2, pad_id=1, n_fields=N_FIELDS[TOKEN_TYPE | GLOBAL])
+    context = WindowContext(
+        prefix=(50, 51, 2), prefix_flags=(GLOBAL, GLOBAL, 0), first_flags=GLOBAL, own_flags=TOKEN_TYPE
+    )
+    parts = [SegmentPart(0, 0, 1, 0), SegmentPart(0, 2, 4, 1)]
+    row = tagged(np.array([10, 11, 12], np.int32), parts, vocabulary, context=context)
+    fields = row // vocabulary.size
+    assert (row % vocabulary.size).tolist() == [0, 50, 51, 2, 10, 11, 12, 2]
+    assert (fields % SEGMENT_TAGS).tolist() == [BEGIN, OUTSIDE, OUTSIDE, OUTSIDE, OUTSIDE, BEGIN, INSIDE, OUTSIDE]
+    assert (fields & TOKEN_TYPE > 0).tolist() == [False] * 4 + [True] * 4
+    assert (fields & GLOBAL > 0).tolist() == [True] * 3 + [False] * 5
+
+
+def test_a_flag_that_the_model_does_not_read_is_refused() -> None:
+    with pytest.raises(OptionError, match="has the field 6; this model reads fields below 3"):
+        tagged(np.array([5], np.int32), [], VOCABULARY, context=WindowContext(own_flags=TOKEN_TYPE))
+
+
+@pytest.mark.parametrize("flags", N_FIELDS)
+def test_fields_have_room_among_the_codes_up_to_a_limit(flags: int) -> None:
+    n_fields = N_FIELDS[flags]
+    most = (codes.MAX_IDS - HOST_IDS) // n_fields
+    fits = Vocabulary(size=most, cls_id=0, sep_id=2, pad_id=1, n_fields=n_fields)
+    assert codes.decode(codes.encode(fits.n_tagged + HOST_IDS - 1)) == fits.n_tagged + HOST_IDS - 1
+    with pytest.raises(OptionError, match="transport codes can carry"):
+        Vocabulary(size=most + 1, cls_id=0, sep_id=2, pad_id=1, n_fields=n_fields)

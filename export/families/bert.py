@@ -1,0 +1,125 @@
+"""The tensors of the encoders that descend from BERT: their names in a checkpoint, and the weights made of them.
+
+RoBERTa, Longformer and BigBird share these names; what a family has beside them is in its own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from export.checkpoint import Shape
+from export.graph.encoder import (
+    ACTIVATIONS,
+    AttentionWeights,
+    EncoderConfig,
+    EncoderWeights,
+    LayerWeights,
+    Linear,
+    Norm,
+)
+from export.graph.ops import Array
+
+REQUIRED = (
+    "vocab_size",
+    "hidden_size",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "intermediate_size",
+    "max_position_embeddings",
+)
+
+
+def missing_settings(config: Mapping[str, Any], required: tuple[str, ...]) -> list[str]:
+    """A problem that names the settings that config.json lacks; none where it has them all."""
+    missing = [name for name in required if name not in config]
+    return [f"{', '.join(missing)} missing"] if missing else []
+
+
+def config_problems(config: Mapping[str, Any], *, default_activation: str) -> list[str]:
+    """What keeps a configuration with all REQUIRED settings from being exported: what was found, what is expected."""
+    width, heads = config["hidden_size"], config["num_attention_heads"]
+    activation = config.get("hidden_act", default_activation)
+    position_type = config.get("position_embedding_type", "absolute")
+    checks = {
+        f"hidden_size {width} is not a multiple of num_attention_heads {heads}": width % heads != 0,
+        f"hidden_act {activation!r} is not one of {', '.join(ACTIVATIONS)}": activation not in ACTIVATIONS,
+        f"position_embedding_type {position_type!r} is not 'absolute'": position_type != "absolute",
+    }
+    return [message for message, wrong in checks.items() if wrong]
+
+
+def encoder_shapes(config: EncoderConfig) -> dict[str, Shape]:
+    """Every tensor that the encoder is made of: name without prefix -> shape."""
+    width, inner = config.width, config.intermediate
+    shapes: dict[str, Shape] = {
+        "embeddings.word_embeddings.weight": (config.vocab_size, width),
+        "embeddings.position_embeddings.weight": (config.positions, width),
+        "embeddings.token_type_embeddings.weight": (config.types, width),
+        **norm_shapes("embeddings.LayerNorm", width),
+    }
+    for index in range(config.layers):
+        layer = f"encoder.layer.{index}"
+        for projection in ("query", "key", "value"):
+            shapes |= linear_shapes(f"{layer}.attention.self.{projection}", width, width)
+        shapes |= linear_shapes(f"{layer}.attention.output.dense", width, width)
+        shapes |= norm_shapes(f"{layer}.attention.output.LayerNorm", width)
+        shapes |= linear_shapes(f"{layer}.intermediate.dense", width, inner)
+        shapes |= linear_shapes(f"{layer}.output.dense", inner, width)
+        shapes |= norm_shapes(f"{layer}.output.LayerNorm", width)
+    return shapes
+
+
+def linear_shapes(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def norm_shapes(name: str, width: int) -> dict[str, Shape]:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
+def load(tensors: Mapping[str, Array], config: EncoderConfig) -> EncoderWeights:
+    """The encoder's weights from its tensors, which encoder_shapes() names."""
+    return Loader(tensors, config).encoder()
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Tensors by name -> weights, transposed and joined as the graph wants them."""
+
+    tensors: Mapping[str, Array]
+    config: EncoderConfig
+
+    def encoder(self) -> EncoderWeights:
+        return EncoderWeights(
+            pieces=self.tensors["embeddings.word_embeddings.weight"],
+            positions=self.tensors["embeddings.position_embeddings.weight"],
+            types=self.tensors["embeddings.token_type_embeddings.weight"],
+            embeddings_norm=self.norm("embeddings.LayerNorm"),
+            layers=tuple(self.layer(index) for index in range(self.config.layers)),
+        )
+
+    def layer(self, index: int) -> LayerWeights:
+        name = f"encoder.layer.{index}"
+        return LayerWeights(
+            attention=AttentionWeights.fold(
+                query=self.linear(f"{name}.attention.self.query"),
+                key=self.linear(f"{name}.attention.self.key"),
+                value=self.linear(f"{name}.attention.self.value"),
+                output=self.linear(f"{name}.attention.output.dense"),
+                heads=self.config.heads,
+            ),
+            attention_norm=self.norm(f"{name}.attention.output.LayerNorm"),
+            intermediate=self.linear(f"{name}.intermediate.dense"),
+            output=self.linear(f"{name}.output.dense"),
+            output_norm=self.norm(f"{name}.output.LayerNorm"),
+        )
+
+    def linear(self, name: str) -> Linear:
+        return Linear(weight=np.ascontiguousarray(self.tensors[f"{name}.weight"].T), bias=self.tensors[f"{name}.bias"])
+
+    def norm(self, name: str) -> Norm:
+        return Norm(scale=self.tensors[f"{name}.weight"], shift=self.tensors[f"{name}.bias"])

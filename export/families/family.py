@@ -1,0 +1,39 @@
+"""What a family of encoders is: everything that an export needs to know of it, and nothing else knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from export.assets import OrdinaryAssets
+from export.checkpoint import Shape
+from export.engines import Ids, Vectors
+from export.graph.encoder import EncoderConfig, EncoderWeights
+from export.graph.ops import Array
+
+Reference = Callable[[Ids, Ids], Vectors]
+"""ids, mask (R, P) -> vectors (R, P, W), as transformers makes them in fp32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A family, by the `model_type` of config.json.
+
+    `parse_config` makes the encoder's shape of config.json; it raises CheckpointError that lists everything that cannot
+    be exported. `prefixes` are what may stand before the names of its tensors; `shapes` are the tensors that the
+    encoder is made of, `unused_shapes` those that a checkpoint may have beside them, both by name without prefix.
+    `load` makes weights of them. `ordinary_assets` makes the vocabulary of ordinary ids of tokenizer.json and the
+    encoder's shape. `reference` makes what vectors are held to, of config.json and the encoder's tensors. `lengths` are
+    the rows to compare, in ids: around every length at which the graph takes another path.
+    """
+
+    model_type: str
+    parse_config: Callable[[Mapping[str, Any]], EncoderConfig]
+    prefixes: tuple[str, ...]
+    shapes: Callable[[EncoderConfig], dict[str, Shape]]
+    unused_shapes: Callable[[EncoderConfig], dict[str, Shape]]
+    load: Callable[[Mapping[str, Array], EncoderConfig], EncoderWeights]
+    ordinary_assets: Callable[[str, EncoderConfig], OrdinaryAssets]
+    reference: Callable[[Mapping[str, Any], Mapping[str, Array], EncoderConfig], Reference]
+    lengths: tuple[int, ...]

@@ -1,0 +1,65 @@
+"""A checkpoint, understood: its family, the encoder's shape, its head and all its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from export import checkpoint
+from export.checkpoint import Checkpoint
+from export.families import family_of
+from export.families.family import Family, Reference
+from export.graph import encoder
+from export.graph.encoder import EncoderConfig
+from export.graph.ops import Array, Body
+from export.heads import head_of
+from export.heads.head import Head
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """`tensors` are the encoder's, by name without prefix; `head` has its own."""
+
+    source: Checkpoint
+    family: Family
+    config: EncoderConfig
+    tensors: Mapping[str, Array]
+    head: Head
+    tokenizer_json: str
+
+    @classmethod
+    def read(cls, source: str) -> TrainedModel:
+        """A checkpoint's folder or hub id; raises CheckpointError where it cannot be exported."""
+        return cls.of(checkpoint.read(source))
+
+    @classmethod
+    def of(cls, source: Checkpoint) -> TrainedModel:
+        """Raises CheckpointError for a family or head that is not known, and that names every tensor that does not
+        fit."""
+        family = family_of(source.config, source=source.source)
+        config = family.parse_config(source.config)
+        spec = head_of(source.config, source=source.source)
+        of_encoder, of_head = family.shapes(config), spec.shapes(config, source.config)
+        tensors = checkpoint.account_for(
+            source,
+            needed={**of_encoder, **of_head},
+            unused=family.unused_shapes(config),
+            prefixes=family.prefixes,
+        )
+        return cls(
+            source=source,
+            family=family,
+            config=config,
+            tensors={name: tensors[name] for name in of_encoder},
+            head=spec.build({name: tensors[name] for name in of_head}, config, source.config),
+            tokenizer_json=source.tokenizer_json(),
+        )
+
+    def body(self) -> Body:
+        """The graph to build."""
+        weights = self.family.load(self.tensors, self.config)
+        return lambda ops, ids: encoder.model(ops, ids, config=self.config, weights=weights, head=self.head)
+
+    def reference(self) -> Reference:
+        """What the graph's vectors are held to."""
+        return self.family.reference(self.source.config, self.tensors, self.config)

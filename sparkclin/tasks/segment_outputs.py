@@ -1,0 +1,132 @@
+"""Notes -> what the model's head gives of their segments: the path that every task takes, by packed batches.
+
+A task says which segments a note has, which outputs it wants of them and how those of a segment's parts are merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pyspark import TaskContext
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+from pyspark.sql.pandas.types import from_arrow_type, to_arrow_schema
+
+from sparkclin.models.bundle import Bundle
+from sparkclin.models.hosts import load_host
+from sparkclin.schema import EMBEDDINGS, N_PIECES, N_WINDOWS, STATUS, VECTORS
+from sparkclin.spark.session import check_batch_setting
+from sparkclin.stages.columns import ANNOTATIONS, VECTORS_TYPE
+from sparkclin.text.windows import WindowOptions
+from sparkclin.wire.annotations import DOCUMENT, annotator_type
+from sparkclin.wire.batches import NoteColumns, SharedTokenizer, encoder_of, shared
+from sparkclin.wire.packing import (
+    BATCH,
+    BATCH_FIELDS,
+    BEGINS,
+    NOTES,
+    PART_FIELDS,
+    PARTS,
+    Merger,
+    PackingOptions,
+    Planner,
+    UnpackingOptions,
+    notes_type,
+    pack_batches,
+    unpack_batches,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentTask:
+    """What is asked of a model. `columns` say where text and sentences are, `carried` which columns notes keep.
+
+    `plan` and `merge` run in the workers, so they must be picklable. `wanted` are the outputs that `merge` takes.
+    """
+
+    columns: NoteColumns
+    carried: tuple[str, ...]
+    windows: WindowOptions
+    plan: Planner
+    wanted: tuple[str, ...]
+    merge: Merger
+
+
+def segment_outputs(notes: DataFrame, *, bundle: Bundle, task: SegmentTask) -> DataFrame:
+    """A row per note: the carried columns, n_pieces, n_windows, status, and `vectors`, an entry per segment.
+
+    Raises ModelError for an output that the model does not have, and SetupError for a session whose Arrow batches would
+    not fit a Python worker.
+    """
+    spark = notes.sparkSession
+    check_batch_setting(spark)
+    carried = T.StructType([notes.schema[name] for name in task.carried])
+    packing = PackingOptions(
+        carried=to_arrow_schema(carried),
+        columns=task.columns,
+        windows=task.windows,
+        plan=task.plan,
+        vocabulary=bundle.manifest.vocabulary,
+    )
+    outputs = bundle.manifest.segment_outputs
+    unpacking = UnpackingOptions(outputs=outputs, wanted=task.wanted, merge=task.merge)
+    pack = partial(_pack, tokenizer=shared(spark, bundle.tokenizer_json()), options=packing)
+    # Spark drops a column's metadata, by which Spark NLP knows annotations, where Python hands it back.
+    packed = notes.mapInArrow(pack, packed_schema(packing)).withMetadata(DOCUMENT, annotator_type(DOCUMENT))
+    host = load_host(spark, bundle, request=outputs.request(task.wanted), output_col=EMBEDDINGS)
+    came_back = host.transform(packed).select(
+        BATCH,
+        PARTS,
+        NOTES,
+        F.col(f"{EMBEDDINGS}.begin").alias(BEGINS),
+        F.col(f"{EMBEDDINGS}.embeddings").alias(VECTORS),
+    )
+    unpacked: DataFrame = came_back.mapInArrow(partial(_unpack, options=unpacking), unpacked_schema(carried))
+    return unpacked
+
+
+def _pack(
+    batches: Iterator[pa.RecordBatch], *, tokenizer: SharedTokenizer, options: PackingOptions
+) -> Iterator[pa.RecordBatch]:
+    return pack_batches(batches, encoder=encoder_of(tokenizer), options=options, partition=_partition())
+
+
+def _unpack(batches: Iterator[pa.RecordBatch], *, options: UnpackingOptions) -> Iterator[pa.RecordBatch]:
+    return unpack_batches(batches, options=options, partition=_partition())
+
+
+def _partition() -> int:
+    context = TaskContext.get()
+    assert context is not None  # this runs in a task
+    return context.partitionId()
+
+
+def packed_schema(options: PackingOptions) -> T.StructType:
+    """A row per packed batch."""
+
+    def ints(names: tuple[str, ...]) -> T.StructType:
+        return T.StructType([T.StructField(name, T.IntegerType()) for name in names])
+
+    return T.StructType(
+        [
+            T.StructField(DOCUMENT, ANNOTATIONS, metadata=annotator_type(DOCUMENT)),
+            T.StructField(BATCH, ints(BATCH_FIELDS)),
+            T.StructField(PARTS, T.ArrayType(ints(PART_FIELDS))),
+            T.StructField(NOTES, from_arrow_type(notes_type(options.carried))),
+        ]
+    )
+
+
+def unpacked_schema(carried: T.StructType) -> T.StructType:
+    """A row per note."""
+    counts = [T.StructField(N_PIECES, T.IntegerType()), T.StructField(N_WINDOWS, T.IntegerType())]
+    return T.StructType(
+        [*carried, *counts, T.StructField(STATUS, T.StringType()), T.StructField(VECTORS, VECTORS_TYPE)]
+    )

@@ -1,0 +1,61 @@
+"""What a model's head gives per part of a segment, by name, and how the ones that are wanted are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sparkclin.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of a head: `size` numbers per segment part."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What a head gives, in the order in which it is sent, such as mean with 768 numbers, then max with 768.
+
+    `selectable` heads send only what is asked for; others always send all.
+    """
+
+    all: tuple[Output, ...]
+    selectable: bool = True
+
+    def request(self, wanted: Sequence[str]) -> int:
+        """What the graph is told: a bit per output, the first output's being 1; 0 asks for all.
+
+        Raises ModelError for an output that the model does not have.
+        """
+        self._check(wanted)
+        if not self.selectable:
+            return 0
+        return sum(1 << index for index, output in enumerate(self.all) if output.name in wanted)
+
+    def n_received(self, wanted: Sequence[str]) -> int:
+        """How many numbers come back per part."""
+        return sum(output.size for output in self._received(wanted))
+
+    def columns(self, wanted: Sequence[str]) -> list[slice]:
+        """Where the wanted outputs are among the numbers that come back, in the order of `wanted`."""
+        begin, found = 0, {}
+        for output in self._received(wanted):
+            found[output.name] = slice(begin, begin + output.size)
+            begin += output.size
+        return [found[name] for name in wanted]
+
+    def _received(self, wanted: Sequence[str]) -> list[Output]:
+        self._check(wanted)
+        return [output for output in self.all if output.name in wanted or not self.selectable]
+
+    def _check(self, wanted: Sequence[str]) -> None:
+        there = [output.name for output in self.all]
+        if missing := [name for name in wanted if name not in there]:
+            raise ModelError(
+                f"the model gives {', '.join(there) or 'nothing'} per segment, not {', '.join(missing)}. "
+                "Use a model that was exported for this task."
+            )

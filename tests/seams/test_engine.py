@@ -1,0 +1,50 @@
+"""An engine is added from outside: it is exported for, found in its place of preference, and embeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+import sparkclin
+from export.convert import ExportOptions, convert
+from export.engines import EXPORTERS
+from sparkclin.engines import ENGINES, ONNX
+from sparkclin.errors import ModelError
+from sparkclin.models.repository import ModelRepository
+from testkit.checkpoints import TEXTS, random_checkpoint
+
+pytestmark = pytest.mark.slow
+TOY = replace(ONNX, name="toy")
+
+
+@pytest.fixture(autouse=True)
+def _toy_is_an_engine() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENGINES, TOY.name, TOY)
+        patch.setitem(EXPORTERS, TOY.name, replace(EXPORTERS[ONNX.name], engine=TOY))
+        yield
+
+
+def test_it_exports_and_embeds(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint, models = str(random_checkpoint(tmp_path / "checkpoint")), tmp_path / "models"
+    for engine in (TOY.name, ONNX.name):
+        convert(ExportOptions(checkpoint=checkpoint, name="tiny", models=models, engine=engine), spark=spark)
+    repository = ModelRepository(models)
+    assert repository.find("tiny").manifest.engine == ONNX.name  # the table's order is the order of preference
+    notes = spark.createDataFrame(list(enumerate(TEXTS)), "note_id int, text string")
+    vectors = {}
+    for engine in (TOY.name, ONNX.name):
+        bundle = repository.find("tiny", engine=engine)
+        rows = sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions(pooling="max")).collect()
+        vectors[engine] = {row.note_id: row.vector for row in rows}
+    for note_id in range(len(TEXTS)):
+        np.testing.assert_array_equal(vectors[TOY.name][note_id], vectors[ONNX.name][note_id])
+
+    monkeypatch.delitem(ENGINES, TOY.name)
+    with pytest.raises(ModelError, match=r"engine 'toy' .* this sparkclin runs onnx"):
+        sparkclin.embed(notes, bundle=repository.find("tiny", engine="toy"), options=sparkclin.EmbedOptions()).collect()

@@ -1,0 +1,101 @@
+"""A family is added from outside: it exports, verifies and embeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pyspark.sql import SparkSession
+
+import sparkclin
+from export.convert import ExportOptions, convert
+from export.engines import EXPORTERS
+from export.families import FAMILIES
+from export.trained import TrainedModel
+from sparkclin.text.pieces import PieceEncoder
+from sparkclin.text.segments import SegmentPart
+from sparkclin.text.windows import cut
+from sparkclin.wire.packed import WindowContext, concatenated, tagged
+from sparkclin.wire.tags import TOKEN_TYPE
+from testkit.checkpoints import TEXTS
+from tests.export.graphs import open_graph
+from tests.seams.toy_family import TOY, bert, bert_vectors, toy_checkpoint, toy_name, toy_tokenizer
+
+NOTES = [*TEXTS, "He's well.\n\nBP 120/80 🩺 [SEP] is text", " ".join(TEXTS) * 8, "", None]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _toy_is_a_family() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FAMILIES, TOY.model_type, TOY)
+        yield
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("toy")
+    return toy_checkpoint(folder, tokenizer_json=toy_tokenizer([text for text in NOTES if text], vocab_size=150))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", EXPORTERS)
+def test_it_exports_verifies_and_embeds(spark: SparkSession, checkpoint: Path, tmp_path: Path, engine: str) -> None:
+    options = ExportOptions(checkpoint=str(checkpoint), name="toy", models=tmp_path / "models", engine=engine)
+    bundle = convert(options, spark=spark)
+    assert bundle.manifest.family == "toy"
+    assert bundle.manifest.parity["id_rows"] == bundle.manifest.parity["id_rows_identical"] > 10
+    notes = spark.createDataFrame(list(enumerate(NOTES)), "note_id int, text string")
+    rows = sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions()).collect()
+    found = {row.note_id: row.vector for row in rows}
+    assert set(found) == set(range(len(NOTES)))
+    trained = TrainedModel.read(str(checkpoint))
+    for note_id, text in enumerate(NOTES):
+        if not text:
+            assert found[note_id] is None
+        else:
+            np.testing.assert_allclose(found[note_id], document_vector(trained, text), atol=1e-4, rtol=0)
+
+
+def document_vector(trained: TrainedModel, text: str) -> np.typing.NDArray[np.float64]:
+    """The mean of all pieces, by BERT; of a note of one window, or of the windows' owned pieces."""
+    [pieces] = PieceEncoder(trained.tokenizer_json).encode([text])
+    config, reference = trained.config, trained.reference()
+    stride = min(512, round(config.max_pieces / 8))
+    owned = []
+    ranges = cut(len(pieces), config.max_pieces, stride)
+    for index, (begin, end) in enumerate(ranges):
+        row = np.array([[config.cls_id, *pieces.ids[begin:end], config.sep_id]], np.int32)
+        vectors = reference(row, np.ones_like(row))[0, 1:-1].astype(np.float64)
+        before = (ranges[index - 1][1] + begin + 1) // 2 if index else 0
+        after = (end + ranges[index + 1][0] + 1) // 2 if index + 1 < len(ranges) else end
+        owned.append(vectors[before - begin : after - begin])
+    mean: np.typing.NDArray[np.float64] = np.concatenate(owned).mean(axis=0)
+    return mean
+
+
+@pytest.mark.parametrize("engine", EXPORTERS)
+def test_a_prefix_with_token_types_is_what_bert_reads(checkpoint: Path, tmp_path: Path, engine: str) -> None:
+    """`[CLS] question [SEP] window [SEP]`, the window and its `[SEP]` of type 1."""
+    trained = TrainedModel.read(str(checkpoint))
+    EXPORTERS[engine].graphs().write(tmp_path, trained.body(), precision="fp32")
+    run = open_graph(tmp_path, engine=engine)
+    vocabulary, sep_id = trained.config.vocabulary, trained.config.sep_id
+    question, window = [10, 11, 12], np.array([20, 21, 22, 23, 24], np.int32)
+    context = WindowContext(prefix=(*question, sep_id), prefix_flags=(0,) * 4, own_flags=TOKEN_TYPE)
+    parts = [SegmentPart(0, 0, 1, 0), SegmentPart(0, 1, 4, 1), SegmentPart(0, 4, 6, 2)]
+    sent = concatenated([tagged(window, parts, vocabulary, context=context)], vocabulary)
+    packed = np.array([[vocabulary.n_tagged, *sent, vocabulary.n_tagged + 1]], np.int32)
+    found = run(packed, np.ones_like(packed)).reshape(len(parts), -1)
+
+    row = np.array([[trained.config.cls_id, *question, sep_id, *window, sep_id]], np.int32)
+    types = np.array([[0] * 5 + [1] * 6], np.int32)
+    model = bert(trained.source.config)
+    state = {name: torch.from_numpy(trained.tensors[toy_name(name)]) for name in model.state_dict()}
+    model.load_state_dict(state)
+    vectors = bert_vectors(model, row, types=types)[0]
+    for numbers, states in zip(found, (vectors[:1], vectors[5:8], vectors[8:10]), strict=True):
+        expected = np.concatenate([states.mean(axis=0), states.max(axis=0)])
+        np.testing.assert_allclose(numbers, expected, atol=1e-4, rtol=0)
