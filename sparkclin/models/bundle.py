@@ -130,7 +130,18 @@ def _with_defaults(raw: dict[str, Any]) -> dict[str, Any]:
         return raw
     width = raw.get("width", 0)
     both = {"outputs": [{"name": name, "size": width} for name in (MEAN, MAX)], "selects_outputs": False}
-    return {"task": EMBED, "labels": (), "n_fields": N_FIELDS[0], **both, **raw}
+    parity = {"parity": _with_new_words(raw["parity"])} if "parity" in raw else {}
+    return {"task": EMBED, "labels": (), "n_fields": N_FIELDS[0], **both, **raw, **parity}
+
+
+def _with_new_words(parity: Any) -> Any:
+    """Parity figures of revision 2 with the words that are used now."""
+    words = {"route": "path", "routes": "paths", "packs": "packed", "graph, pack": "graph, packed batch"}
+    if isinstance(parity, dict):
+        return {words.get(key, key): _with_new_words(value) for key, value in parity.items()}
+    if isinstance(parity, list):
+        return [_with_new_words(value) for value in parity]
+    return words.get(parity, parity) if isinstance(parity, str) else parity
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,7 @@ from sparkclin.spark import storage
 
 # The tables of `parity` in a manifest, after the one against the checkpoint.
 _TITLES = {
-    "packs": "Packed batches against the graph's own vectors",
-    "routes": "Each path against the graph's own vectors",
+    "packed": "Packed batches against the graph's own vectors",
     "paths": "Each path against the graph's own vectors",
 }
 
@@ -85,15 +84,10 @@ def _figures(figures: Mapping[str, Any]) -> str:
 
 
 def _worst_by_path(vectors: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
-    for name in dict.fromkeys(map(_path_of, vectors)):
-        of_path = [row for row in vectors if _path_of(row) == name]
+    for name in dict.fromkeys(row["path"] for row in vectors):
+        of_path = [row for row in vectors if row["path"] == name]
         difference = max(row["max_abs_difference"] for row in of_path)
         yield name, f"{difference:.1e}", f"{min(row['min_cosine'] for row in of_path):.13f}"
-
-
-def _path_of(row: Mapping[str, Any]) -> str:
-    """How ids got into the graph; manifests of revision 2 call it a route."""
-    return str(row.get("path", row.get("route")))
 
 
 def _is_measured(bundle: Bundle) -> bool:

@@ -55,6 +55,19 @@ def test_a_manifest_of_revision_2_is_read_with_what_it_took_for_granted(bundle: 
     assert read.format_revision == 3
 
 
+def test_parity_figures_of_revision_2_have_the_words_of_today(bundle: Bundle) -> None:
+    figure = {"route": "graph, pack", "length": 512}
+    parity = {"id_rows": 18, "vectors": [figure], "packs": {"vectors": [figure]}, "routes": {"vectors": []}}
+    old = json.loads(bundle.manifest.to_json()) | {"format_revision": 2, "parity": parity}
+    of_today = {"path": "graph, packed batch", "length": 512}
+    assert Manifest.from_json(json.dumps(old), where="here").parity == {
+        "id_rows": 18,
+        "vectors": [of_today],
+        "packed": {"vectors": [of_today]},
+        "paths": {"vectors": []},
+    }
+
+
 @pytest.mark.parametrize("field", ["outputs", "selects_outputs", "width"])
 def test_a_manifest_of_this_revision_says_all_itself(bundle: Bundle, field: str) -> None:
     raw = json.loads(bundle.manifest.to_json())

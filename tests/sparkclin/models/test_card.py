@@ -23,7 +23,7 @@ PARITY = {
     "id_rows_identical": 17,
     "vectors": VECTORS,
     "limits": {"max_abs_difference": 1e-4, "min_cosine": 0.999999},
-    "packs": {"vectors": VECTORS[:1], "limits": {"max_abs_difference": None, "min_cosine": 0.99}},
+    "packed": {"vectors": VECTORS[:1], "limits": {"max_abs_difference": None, "min_cosine": 0.99}},
 }
 COST = {
     "notes": 60,
