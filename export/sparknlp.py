@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from sparkclin.spark.storage import as_url
 from sparkclin.wire import codes
@@ -83,6 +84,16 @@ def run_windows(spark: SparkSession, annotator: Any, windows: Sequence[Sequence[
         frame = frame.withMetadata(column, {"annotatorType": column})
     # Not on a copy: Spark NLP's copies lose the vocabulary.
     annotator.setBatchSize(len(windows)).setInputCols(["document", "token"]).setOutputCol("embeddings")
-    rows = annotator.transform(frame).select(F.col("embeddings.embeddings").alias("vectors")).collect()
-    vectors = np.asarray(rows[0].vectors, dtype=np.float32)
-    return np.split(vectors, np.cumsum([len(window) for window in windows])[:-1])
+    vectors = annotator.transform(frame).select(F.flatten("embeddings.embeddings").alias("vectors"))
+    # As bytes: millions of numbers one by one would take longer than computing them.
+    [row] = vectors.mapInArrow(_as_bytes, "vectors binary").collect()
+    sent = [len(window) for window in windows]
+    flat = np.frombuffer(row.vectors, np.float32)
+    return np.split(flat.reshape(-1, annotator.getDimension()), np.cumsum(sent)[:-1])
+
+
+def _as_bytes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """array<float> -> the same numbers as bytes."""
+    for batch in batches:
+        rows = [row.values.to_numpy().astype(np.float32).tobytes() for row in batch.column(0)]
+        yield pa.RecordBatch.from_arrays([pa.array(rows, pa.binary())], names=["vectors"])

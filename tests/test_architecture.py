@@ -210,6 +210,31 @@ def test_no_way_of_importing_is_missed(source: str) -> None:
     assert "torch" in imported(source)
 
 
+def test_no_test_module_imports_from_another() -> None:
+    """What tests share is in testkit, in a conftest, or in a module that is no test."""
+    wrong = [
+        f"{module.relative_to(ROOT)} imports {name}"
+        for module in modules_of("tests")
+        for name in sorted(imported_tests(module.read_text(encoding="utf-8")))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("source", ["import tests.test_a", "from tests.test_a import f", "from tests import test_a"])
+def test_an_import_of_a_test_module_is_recognised(source: str) -> None:
+    assert imported_tests(source) == {"tests.test_a"}
+
+
+def imported_tests(source: str) -> set[str]:
+    """The test modules that a module imports, or imports from."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        names |= set(names_imported_by(node))
+        if isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {found[0] for name in names if (found := re.match(r"tests\.(?:\w+\.)*?test_\w+", name))}
+
+
 def imported(source: str) -> set[str]:
     """The top-level packages that a module imports, wherever in the file."""
     return {name.split(".")[0] for node in ast.walk(ast.parse(source)) for name in names_imported_by(node)}

@@ -260,13 +260,18 @@ def compare_paths(
     # One more than the row: with the code of the first special piece in front, Spark NLP's own comes on top.
     annotator._set(maxSentenceLength=config.max_row + 1)
     generator = np.random.default_rng(SEED)
-    for length in lengths_of(candidate.trained):
+    every = [output.name for output in candidate.outputs.all]
+    lengths = lengths_of(candidate.trained)
+    shortest_packed = min((length for length in lengths if length > SHORTEST_WINDOW), default=None)
+    for length in lengths:
         batch = Batch.random(generator, length=length, config=config)
         expected, own = reference(batch.ids, batch.mask), graph.run(batch.ids, batch.mask)
         outputs = [PathOutput(ORDINARY_IDS, batch.real(own), batch.real), by_codes(graph, batch)]
         if length > SHORTEST_WINDOW:
             outputs.append(PathOutput(SPARK_NLP, run_windows(spark, annotator, batch.windows()), batch.real))
-            outputs += by_packed_batches(candidate, graph, batch)
+            outputs.append(by_packed_batch(candidate, graph, batch, wanted=every, path=PACKED))
+        if length == shortest_packed:  # which outputs are chosen does not depend on the length
+            outputs += each_output_alone(candidate, graph, batch)
         for output in outputs:
             yield PathFigures(
                 path=output.path,
@@ -290,13 +295,11 @@ def by_codes(graph: Graph, batch: Batch) -> PathOutput:
     return PathOutput(CODES, batch.real(graph.run(batch.codes(), batch.mask)), batch.real)
 
 
-def by_packed_batches(candidate: Candidate, graph: Graph, batch: Batch) -> Iterator[PathOutput]:
-    """All outputs together and, where the graph can give them so, each by itself."""
+def each_output_alone(candidate: Candidate, graph: Graph, batch: Batch) -> Iterator[PathOutput]:
+    """Of a graph that can give one of several outputs without the others."""
     names = [output.name for output in candidate.outputs.all]
-    yield by_packed_batch(candidate, graph, batch, wanted=names, path=PACKED)
-    if candidate.outputs.selectable and len(names) > 1:
-        for name in names:
-            yield by_packed_batch(candidate, graph, batch, wanted=[name], path=f"{PACKED}, {name}")
+    for name in names if candidate.outputs.selectable and len(names) > 1 else []:
+        yield by_packed_batch(candidate, graph, batch, wanted=[name], path=f"{PACKED}, {name}")
 
 
 def by_packed_batch(candidate: Candidate, graph: Graph, batch: Batch, *, wanted: list[str], path: str) -> PathOutput:

@@ -12,7 +12,7 @@ from export.engines import Ids, Vectors
 from export.families.family import Reference
 from export.graph.encoder import EncoderConfig
 from export.trained import TrainedModel
-from export.verify.quantization import QuantizationReport, measure
+from export.verify.quantization import Agreement, QuantizationReport, measure
 from sparkclin.errors import InputError
 from sparkclin.text.pieces import PieceEncoder
 from testkit.checkpoints import TEXTS, random_checkpoint
@@ -98,3 +98,18 @@ def test_the_packaged_notes_have_specialties() -> None:
     notes = packaged_notes()
     assert len(notes) == 60
     assert all(note.specialties for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("mean", "worst", "passed"),
+    [(0.999, 0.995, True), (0.99899, 0.995, False), (0.999, 0.99499, False), (0.99899, 0.99499, False)],
+)
+def test_int8_has_limits_for_the_mean_and_the_worst(mean: float, worst: float, *, passed: bool) -> None:
+    assert Agreement(vectors=9, mean_cosine=mean, worst_cosine=worst).passed is passed
+
+
+@pytest.mark.parametrize(("documents", "pieces"), [(1.0, 0.5), (0.5, 1.0), (0.5, 0.5), (1.0, 1.0)])
+def test_documents_and_pieces_must_pass_both(documents: float, pieces: float) -> None:
+    of_documents, of_pieces = (Agreement(vectors=9, mean_cosine=c, worst_cosine=c) for c in (documents, pieces))
+    report = QuantizationReport(notes=3, documents=of_documents, pieces=of_pieces, specialty=None)
+    assert report.passed is (documents == pieces == 1.0)

@@ -85,6 +85,25 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_whole(tmp_path: Path) 
     assert names_in(tmp_path) == ["file"]
 
 
+def test_a_file_of_a_url_that_cannot_be_written_leaves_the_old_one_whole(mounted: str, tmp_path: Path) -> None:
+    """A write that ends half-way: permissions that there are not, which are set before there is any content."""
+    storage.write_text(f"{mounted}/file", "old")
+    with pytest.raises(OSError, match="file"):
+        storage.write_text(f"{mounted}/file", "new", mode=-1)
+    assert (tmp_path / "file").read_text() == "old"
+    assert names_in(tmp_path) == ["file"]
+
+
+def test_what_cannot_be_replaced_stays_and_nothing_else_is_left(folder: str, tmp_path: Path) -> None:
+    """Where a folder is, no file can be; that is found when all of the text is written."""
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "inside").write_text("old")
+    with pytest.raises(OSError, match="taken"):
+        storage.write_text(f"{folder}/taken", "new")
+    assert names_in(tmp_path) == ["taken"]
+    assert (tmp_path / "taken" / "inside").read_text() == "old"
+
+
 def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
     """One who opened the old file goes on reading the old one: the new one is another file under its name."""
     file = tmp_path / "file"

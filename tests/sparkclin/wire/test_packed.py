@@ -56,6 +56,12 @@ def test_a_batch_of_exactly_the_budget_is_one() -> None:
     assert [len(batch) for batch in plan_batches([PIECES_PER_BATCH // 8] * 9)] == [8, 1]
 
 
+def test_a_batch_of_exactly_the_padding_is_one() -> None:
+    """A tenth of two rows of 20 pieces is 4."""
+    assert [len(batch) for batch in plan_batches([20, 16])] == [2]
+    assert [len(batch) for batch in plan_batches([20, 15])] == [1, 1]
+
+
 def test_tags_say_where_segments_begin_and_what_is_in_none() -> None:
     parts = [SegmentPart(0, 0, 1, 0), SegmentPart(0, 2, 4, 1), SegmentPart(0, 4, 5, 2)]
     row = tagged(np.arange(10, 16, dtype=np.int32), parts, VOCABULARY)

@@ -244,6 +244,15 @@ def test_parts_of_another_note_are_counted() -> None:
         unpacked([row, *ROWS[1:]], unpacking())
 
 
+def test_parts_of_a_note_that_is_not_in_the_chunk_are_counted() -> None:
+    """A part more, with its numbers: every note of the chunk has its own all the same."""
+    [parts] = ROWS[0].column(PARTS).to_pylist()
+    more = [*parts, {"note": 99, "segment": 0, "size": 1}]
+    row = altered(with_numbers(ROWS[0], extra=WIDTH), parts=pa.array([more], ROWS[0].schema.field(PARTS).type))
+    with pytest.raises(IncompleteError, match="segment parts"):
+        unpacked([row, *ROWS[1:]], unpacking())
+
+
 FOREIGN = run_model(packed(TEXTS, packing(), partition=1))
 """The same packed batches, as those of another partition."""
 
