@@ -12,7 +12,7 @@ from export.errors import CheckpointError
 from export.graph.ops import Array
 from sparkclin.models.bundle import sha256_of
 
-Shape = tuple[int, ...]
+TensorShape = tuple[int, ...]
 
 # What an export reads; nothing else is fetched from a hub.
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin")
@@ -128,7 +128,11 @@ def canonical(name: str) -> str:
 
 
 def account_for(
-    checkpoint: Checkpoint, *, needed: Mapping[str, Shape], unused: Mapping[str, Shape], prefixes: Sequence[str]
+    checkpoint: Checkpoint,
+    *,
+    needed: Mapping[str, TensorShape],
+    unused: Mapping[str, TensorShape],
+    prefixes: Sequence[str],
 ) -> dict[str, Array]:
     """The `needed` tensors by name without prefix, after every tensor of the checkpoint was accounted for.
 

@@ -224,7 +224,8 @@ class Workspace:
 
     def absolute(self, word: str, *, after: str) -> str:
         """A path below the folder in full: Spark's JVM was started elsewhere."""
-        is_path = after in ("--models", "--output", "--work") or (self.folder / word).exists()
+        is_there = after != "sparkclin" and (self.folder / word).exists()  # `models` after it is what it is to do
+        is_path = after in ("--models", "--output", "--work") or is_there
         return str(self.folder / word) if is_path else word
 
 

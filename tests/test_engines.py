@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,7 @@ from sparkclin.engines import ENGINES
 from sparkclin.models.pretrained import DEMO_MODELS, load
 from sparkclin.schema import VECTORS
 from sparkclin.tasks.embed import INDEX_COLUMNS
-from testkit.cluster import StandaloneCluster
-from testkit.demo import DEMO_NOTES, MODEL, SCRIPT, SHORT
+from testkit.demo import DEMO_NOTES, MODEL, SHORT
 
 pytestmark = pytest.mark.slow
 
@@ -124,17 +122,3 @@ def test_int8_is_close(notes: DataFrame) -> None:
     assert len(pairs) == 8
     assert min(float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)) for a, b in pairs) >= 0.995
     assert all((a != b).any() for a, b in pairs)  # it is another model
-
-
-@pytest.mark.cluster
-def test_an_executor_loads_a_model_once_for_all_its_tasks(cluster: StandaloneCluster, tmp_path: Path) -> None:
-    work = cluster.folder / "work"
-    before = set(work.iterdir())
-    cluster.submit(
-        SCRIPT,
-        "--input", str(DEMO_NOTES), "--input-format", "jsonl", "--output", str(tmp_path / "out"), "--partitions", "8",
-    )  # fmt: skip
-    (application,) = set(work.iterdir()) - before
-    # Spark NLP prints a line for every session of ONNX Runtime that it makes.
-    sessions = [log.read_text(encoding="utf-8").count("Using CPUs") for log in application.glob("*/stdout")]
-    assert sessions == [1, 1]

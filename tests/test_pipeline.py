@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -81,15 +82,28 @@ def local(spark: SparkSession, notes_file: Path) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def run_script(*arguments: str, spark_options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def run_script(
+    *arguments: str, script: Path = SCRIPT, spark_options: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     launcher = Path(sys.executable).parent / "spark-submit"
     return subprocess.run(
-        [launcher, *spark_options, SCRIPT, *arguments],
+        [launcher, *spark_options, script, *arguments],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
         check=False,
     )
+
+
+@pytest.fixture
+def several_runs(tmp_path: Path) -> Path:
+    """A driver that makes the runs whose arguments it is given, as JSON, in one session."""
+    script = tmp_path / "several_runs.py"
+    script.write_text(
+        "import json, sys\nfrom pipelines.embed_notes import main\n"
+        "sys.exit(max(main(arguments) for arguments in json.loads(sys.argv[1])))\n"
+    )
+    return script
 
 
 def read_output(folder: Path) -> pd.DataFrame:
@@ -133,38 +147,55 @@ def test_offsets_point_to_the_text(
             assert row["token"] == part
 
 
-def test_the_script_gives_the_same_and_a_report(
-    local: dict[str, pd.DataFrame], notes_file: Path, tmp_path: Path
-) -> None:
-    output = tmp_path / "out"
-    done = run_script("--input", str(notes_file), "--input-format", "jsonl", "--output", str(output))
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = read_output(output).sort_values("note_id").reset_index(drop=True)
-    assert_same(found, local["document"])
-    report = json.loads((output / "_report.json").read_text())
-    assert report["counts"]["notes"] == 6
-    assert report["counts"]["statuses"] == {"ok": 3, "empty": 2, "null": 1}
-    assert report["counts"]["pieces"] == local["document"]["n_pieces"].sum()
-    assert sum(report["counts"]["lengths"].values()) == 6
-    assert report["rows"] == 6
-    assert {name: report["settings"][name] for name in ("level", "max_pieces", "stride", "precision")} == {
-        "level": "document", "max_pieces": 4094, "stride": 512, "precision": "fp32",
-    }  # fmt: skip
-    summary = (output / "_report.md").read_text().split("\n\n")[1]
-    assert summary.startswith("- notes: 6, all accounted for (without a vector: 2 empty, 1 null)\n- pieces: ")
-    assert summary in done.stdout
+@dataclass(frozen=True)
+class ScriptRun:
+    """A run of the script at level token, where the note's text travels along, and the folder that Java had for
+    temporary files."""
+
+    output: Path
+    printed: str
+    temporary: Path
 
 
-def test_nothing_stays_in_the_temporary_folder(short_notes_file: Path, tmp_path: Path) -> None:
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
+@pytest.fixture(scope="session")
+def script_run(short_notes_file: Path, tmp_path_factory: pytest.TempPathFactory) -> ScriptRun:
+    output, temporary = tmp_path_factory.mktemp("run") / "out", tmp_path_factory.mktemp("temporary")
     done = run_script(
-        *("--input", str(short_notes_file), "--input-format", "jsonl", "--output", str(tmp_path / "out")),
-        *("--engine", "onnx"),
+        "--input", str(short_notes_file), "--input-format", "jsonl", "--output", str(output), "--level", "token",
         spark_options=("--driver-java-options", f"-Djava.io.tmpdir={temporary}"),
-    )
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert [path for path in temporary.rglob("*") if path.is_file()] == []
+    return ScriptRun(output, done.stdout + done.stderr, temporary)
+
+
+def test_the_script_gives_the_same_and_a_report(
+    spark: SparkSession, script_run: ScriptRun, short_notes_file: Path
+) -> None:
+    bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL)
+    notes = read_notes(spark, NoteSource(path=str(short_notes_file), format="jsonl")).repartition(2)
+    words, documents = (
+        sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions(level=level)).toPandas()
+        for level in ("token", "document")
+    )
+    order = ["note_id", "token_index"]
+    found = read_output(script_run.output).sort_values(order).reset_index(drop=True)
+    assert_same(found, words.sort_values(order).reset_index(drop=True))
+    report = json.loads((script_run.output / "_report.json").read_text())
+    assert report["counts"]["notes"] == 4
+    assert report["counts"]["statuses"] == {"ok": 2, "empty": 1, "null": 1}
+    assert report["counts"]["pieces"] == documents["n_pieces"].sum()
+    assert sum(report["counts"]["lengths"].values()) == 4
+    assert report["rows"] == len(words)
+    assert {name: report["settings"][name] for name in ("level", "max_pieces", "stride", "engine", "precision")} == {
+        "level": "token", "max_pieces": 4094, "stride": 512, "engine": "onnx", "precision": "fp32",
+    }  # fmt: skip
+    summary = (script_run.output / "_report.md").read_text().split("\n\n")[1]
+    assert summary.startswith("- notes: 4, all accounted for (without a vector: 1 empty, 1 null)\n- pieces: ")
+    assert summary in script_run.printed
+
+
+def test_nothing_stays_in_the_temporary_folder(script_run: ScriptRun) -> None:
+    assert [path for path in script_run.temporary.rglob("*") if path.is_file()] == []
 
 
 DELTA = (
@@ -175,21 +206,17 @@ DELTA = (
 
 
 @pytest.mark.slow
-def test_delta_in_and_out(local: dict[str, pd.DataFrame], notes_file: Path, tmp_path: Path) -> None:
-    """Document vectors to a Delta table; then a Delta table, with their ids as its text, as the notes."""
+def test_delta_in_and_out(local: dict[str, pd.DataFrame], notes_file: Path, tmp_path: Path, several_runs: Path) -> None:
+    """Document vectors to a Delta table; then a Delta table, with their statuses as its text, as the notes."""
     first, second = tmp_path / "first", tmp_path / "second"
-    written = run_script(
-        "--input", str(notes_file), "--input-format", "jsonl", "--output", str(first), "--output-format", "delta",
-        spark_options=DELTA,
-    )  # fmt: skip
-    assert written.returncode == 0, written.stdout[-3000:]
+    runs = [
+        ["--input", str(notes_file), "--input-format", "jsonl", "--output", str(first), "--output-format", "delta"],
+        ["--input", str(first), "--input-format", "delta", "--text-column", "status", "--output", str(second)],
+    ]
+    done = run_script(json.dumps(runs), script=several_runs, spark_options=DELTA)
+    assert done.returncode == 0, done.stdout[-3000:]
     assert (first / "_delta_log").is_dir()
     assert_same(read_output(first).sort_values("note_id").reset_index(drop=True), local["document"])
-    read = run_script(
-        "--input", str(first), "--input-format", "delta", "--text-column", "status", "--output", str(second),
-        spark_options=DELTA,
-    )  # fmt: skip
-    assert read.returncode == 0, read.stdout[-3000:]
     assert len(read_output(second)) == 6
 
 
@@ -199,19 +226,17 @@ def test_delta_that_is_not_there(notes_file: Path, tmp_path: Path, capsys: pytes
     assert "Delta Lake is not part of this Spark session" in capsys.readouterr().err
 
 
-def test_no_note_text_in_what_is_printed_or_reported(short_notes_file: Path, tmp_path: Path) -> None:
+def test_no_note_text_in_what_is_printed_or_reported(
+    script_run: ScriptRun, short_notes_file: Path, tmp_path: Path
+) -> None:
     """Neither of a run that works nor of one that fails; words that help texts may share are left out."""
-    output = tmp_path / "out"
-    arguments = ("--input", str(short_notes_file), "--input-format", "jsonl", "--output", str(output))
-    done = run_script(*arguments, "--level", "token")
-    assert done.returncode == 0, done.stderr[-3000:]
     broken = tmp_path / "broken.jsonl"
     broken.write_text(short_notes_file.read_text() + '\n{"note_id": "x", "text": "Zebulon Quackenbush has fever\n')
     failed = run_script("--input", str(broken), "--input-format", "jsonl", "--output", str(tmp_path / "none"))
     assert failed.returncode == 1
     assert "1 lines of" in failed.stdout  # where spark-submit shows all that a Python program prints
-    printed = done.stdout + done.stderr + failed.stdout + failed.stderr
-    printed += "".join(path.read_text() for path in output.glob("_report.*"))
+    printed = script_run.printed + failed.stdout + failed.stderr
+    printed += "".join(path.read_text() for path in script_run.output.glob("_report.*"))
     assert "Quackenbush" not in printed
     words = {word for text in texts_of(short_notes_file).values() if text for word in text.split() if len(word) > 9}
     assert words
@@ -219,16 +244,22 @@ def test_no_note_text_in_what_is_printed_or_reported(short_notes_file: Path, tmp
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_cluster_gives_what_one_machine_gives(
-    cluster: StandaloneCluster, local: dict[str, pd.DataFrame], notes_file: Path, tmp_path: Path, level: str
+def test_a_cluster_gives_what_one_machine_gives_and_loads_a_model_once(
+    cluster: StandaloneCluster, local: dict[str, pd.DataFrame], notes_file: Path, tmp_path: Path, several_runs: Path
 ) -> None:
-    output = tmp_path / level
-    cluster.submit(
-        SCRIPT,
-        "--input", str(notes_file), "--input-format", "jsonl", "--output", str(output), "--level", level,
-    )  # fmt: skip
-    assert_same(read_output(output).sort_values(["note_id", *KEYS[level]]).reset_index(drop=True), local[level])
+    """At all levels, one run after the other; an executor has the model once, whatever its tasks and runs."""
+    work = cluster.folder / "work"
+    before = set(work.iterdir())
+    arguments = ["--input", str(notes_file), "--input-format", "jsonl"]
+    runs = [[*arguments, "--output", str(tmp_path / level), "--level", level] for level in LEVELS]
+    cluster.submit(several_runs, json.dumps(runs))
+    for level in LEVELS:
+        found = read_output(tmp_path / level).sort_values(["note_id", *KEYS[level]])
+        assert_same(found.reset_index(drop=True), local[level])
+    (application,) = set(work.iterdir()) - before
+    # Spark NLP prints a line for every session of ONNX Runtime that it makes.
+    sessions = [log.read_text(encoding="utf-8").count("Using CPUs") for log in application.glob("*/stdout")]
+    assert sessions == [1, 1]
 
 
 def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:

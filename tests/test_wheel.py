@@ -115,7 +115,7 @@ def test_what_a_package_imports_is_declared(folder: str, extras: tuple[str, ...]
 
     imported = third_party_imports(ROOT / folder) - {*PACKAGES, *OPTIONAL}
     providers = packages_distributions()
-    assert imported
+    assert imported or folder == "pipelines"  # which are parsers, and all of the rest is the package's
     assert [
         name for name in imported if not declared & {PINNED_BY.get(name), *map(normal, providers.get(name, []))}
     ] == []

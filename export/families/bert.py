@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from export.checkpoint import Shape
+from export.checkpoint import TensorShape
 from export.graph.encoder import (
     ACTIVATIONS,
     AttentionWeights,
@@ -52,10 +52,10 @@ def config_problems(config: Mapping[str, Any], *, default_activation: str) -> li
     return [message for message, wrong in checks.items() if wrong]
 
 
-def encoder_shapes(config: EncoderConfig) -> dict[str, Shape]:
+def encoder_shapes(config: EncoderConfig) -> dict[str, TensorShape]:
     """Every tensor that the encoder is made of: name without prefix -> shape."""
     width, inner = config.width, config.intermediate
-    shapes: dict[str, Shape] = {
+    shapes: dict[str, TensorShape] = {
         "embeddings.word_embeddings.weight": (config.vocab_size, width),
         "embeddings.position_embeddings.weight": (config.positions, width),
         "embeddings.token_type_embeddings.weight": (config.types, width),
@@ -73,11 +73,11 @@ def encoder_shapes(config: EncoderConfig) -> dict[str, Shape]:
     return shapes
 
 
-def linear_shapes(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
+def linear_shapes(name: str, inputs: int, outputs: int) -> dict[str, TensorShape]:
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
 
 
-def norm_shapes(name: str, width: int) -> dict[str, Shape]:
+def norm_shapes(name: str, width: int) -> dict[str, TensorShape]:
     return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.assets import OrdinaryAssets
-from export.checkpoint import Shape
+from export.checkpoint import TensorShape
 from export.engines import Ids, Vectors
 from export.graph.encoder import EncoderConfig, EncoderWeights
 from export.graph.ops import Array
@@ -31,8 +31,8 @@ class Family:
     model_type: str
     parse_config: Callable[[Mapping[str, Any]], EncoderConfig]
     prefixes: tuple[str, ...]
-    shapes: Callable[[EncoderConfig], dict[str, Shape]]
-    unused_shapes: Callable[[EncoderConfig], dict[str, Shape]]
+    shapes: Callable[[EncoderConfig], dict[str, TensorShape]]
+    unused_shapes: Callable[[EncoderConfig], dict[str, TensorShape]]
     load: Callable[[Mapping[str, Array], EncoderConfig], EncoderWeights]
     ordinary_assets: Callable[[str, EncoderConfig], OrdinaryAssets]
     reference: Callable[[Mapping[str, Any], Mapping[str, Array], EncoderConfig], Reference]

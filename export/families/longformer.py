@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from export.assets import OrdinaryAssets, byte_level_bpe
-from export.checkpoint import Shape
+from export.checkpoint import TensorShape
 from export.engines import Ids, Vectors
 from export.errors import CheckpointError, ParityError
 from export.families import bert
@@ -68,10 +68,10 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
     return own + bert.config_problems(config, default_activation="gelu")
 
 
-def unused_shapes(config: EncoderConfig) -> dict[str, Shape]:
+def unused_shapes(config: EncoderConfig) -> dict[str, TensorShape]:
     """Tensors that a checkpoint may have and vectors do not need: global attention, pooler, language model's head."""
     width = config.width
-    shapes: dict[str, Shape] = {
+    shapes: dict[str, TensorShape] = {
         **bert.linear_shapes("pooler.dense", width, width),
         "embeddings.position_ids": (1, config.positions),
         **bert.linear_shapes("lm_head.dense", width, width),

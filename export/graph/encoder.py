@@ -151,7 +151,7 @@ def encode(ops: Ops, arrived: Arrived, *, config: EncoderConfig, weights: Encode
     with ops.scope("input"):
         padded = pad_rows(ops, arrived.ids, attention=config.attention, padding=config.pad_id)
         model_input = read_input(ops, replace(arrived, ids=padded), config=config)
-    states = embed(ops, model_input, config=config, weights=weights)
+    states = embed_input(ops, model_input, config=config, weights=weights)
     # In order of first use: a set's order is not the same in every process, and a graph should be.
     plans = {attention: attention.plan(ops, model_input) for attention in dict.fromkeys(config.attention)}
     for index, (attention, layer) in enumerate(zip(config.attention, weights.layers, strict=True)):
@@ -160,7 +160,7 @@ def encode(ops: Ops, arrived: Arrived, *, config: EncoderConfig, weights: Encode
     return ops.slice(states, axis=1, begin=0, end=pieces)
 
 
-def embed(ops: Ops, model_input: ModelInput, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
+def embed_input(ops: Ops, model_input: ModelInput, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
     """(R, P) -> (R, P, W)"""
     with ops.scope("embeddings"):
         pieces = ops.embedding(weights.pieces, model_input.ids, name="pieces")

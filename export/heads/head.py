@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from export.checkpoint import Shape
+from export.checkpoint import TensorShape
 from export.graph.encoder import EncoderConfig
 from export.graph.ops import Array
 from export.graph.packed import Outputting
@@ -42,5 +42,5 @@ class HeadSpec:
 
     task: str
     architectures: tuple[str, ...]
-    shapes: Callable[[EncoderConfig, Mapping[str, Any]], dict[str, Shape]]
+    shapes: Callable[[EncoderConfig, Mapping[str, Any]], dict[str, TensorShape]]
     build: Callable[[Mapping[str, Array], EncoderConfig, Mapping[str, Any]], Head]

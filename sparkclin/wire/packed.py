@@ -14,13 +14,12 @@ For example, V = 100, `<s>` 0, `<pad>` 1, `</s>` 2, and the windows [7, 8, 9] an
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from sparkclin.text.pieces import Ints
-from sparkclin.text.segments import SegmentPart
+from sparkclin.text.segments import NO_CONTEXT, SegmentPart, WindowContext
 from sparkclin.wire.tags import BEGIN, INSIDE, OUTSIDE, Vocabulary, fields_of
 
 PIECES_PER_BATCH = 512
@@ -29,24 +28,6 @@ rows of about equal length to be found in small partitions."""
 
 MAX_PADDING = 0.1
 """The most that padding may be of a packed batch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WindowContext:
-    """What a window carries beside its own pieces: a prefix (a question, a premise) and flags of positions.
-
-    `prefix` are piece ids that stand behind the first special piece, with the separators that the model wants behind
-    them; `prefix_flags` has the flags of each, of `sparkclin.wire.tags`. `first_flags` are those of the first special
-    piece, `own_flags` those of the window's own pieces and its last special piece.
-    """
-
-    prefix: tuple[int, ...] = ()
-    prefix_flags: tuple[int, ...] = ()
-    first_flags: int = 0
-    own_flags: int = 0
-
-
-NO_CONTEXT = WindowContext()
 
 
 def tagged(

@@ -203,7 +203,8 @@ def _tagged_windows(
         of_window[part.window].append(part)
     for (begin, end), parts in zip(note.windows, of_window, strict=True):
         if parts:
-            yield _TaggedWindow(tagged(note.pieces.ids[begin:end], parts, vocabulary), index, parts)
+            ids = tagged(note.pieces.ids[begin:end], parts, vocabulary, context=plan.context)
+            yield _TaggedWindow(ids, index, parts)
 
 
 def notes_type(carried: pa.Schema) -> pa.DataType:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,18 @@ from pyspark.sql import SparkSession
 
 import sparkclin
 from export.convert import ExportOptions, convert
-from export.engines import EXPORTERS
+from export.engines import EXPORTERS, Vectors
 from export.families import FAMILIES
 from export.trained import TrainedModel
-from sparkclin.text.pieces import PieceEncoder
-from sparkclin.text.segments import SegmentPart
+from sparkclin.models.bundle import Bundle
+from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
+from sparkclin.text.pieces import Ints, PieceEncoder
+from sparkclin.text.pooling import OUTPUTS_OF_POOLING, merge_note
+from sparkclin.text.segments import SegmentPart, SegmentPlan, WindowContext, plan_segments
+from sparkclin.text.tokenization import TokenizedNote
 from sparkclin.text.windows import cut
-from sparkclin.wire.packed import WindowContext, concatenated, tagged
+from sparkclin.wire.batches import NoteColumns
+from sparkclin.wire.packed import concatenated, tagged
 from sparkclin.wire.tags import TOKEN_TYPE
 from testkit.checkpoints import TEXTS
 from tests.export.graphs import open_graph
@@ -40,13 +47,26 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy_checkpoint(folder, tokenizer_json=toy_tokenizer([text for text in NOTES if text], vocab_size=150))
 
 
+@pytest.fixture(scope="module", params=EXPORTERS)
+def bundle(
+    request: pytest.FixtureRequest, spark: SparkSession, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    """The toy in Spark NLP, verified."""
+    models = tmp_path_factory.mktemp("models")
+    options = ExportOptions(checkpoint=str(checkpoint), name="toy", models=models, engine=request.param)
+    return convert(options, spark=spark)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", EXPORTERS)
-def test_it_exports_verifies_and_embeds(spark: SparkSession, checkpoint: Path, tmp_path: Path, engine: str) -> None:
-    options = ExportOptions(checkpoint=str(checkpoint), name="toy", models=tmp_path / "models", engine=engine)
-    bundle = convert(options, spark=spark)
-    assert bundle.manifest.family == "toy"
-    assert bundle.manifest.parity["id_rows"] == bundle.manifest.parity["id_rows_identical"] > 10
+def test_it_is_verified(bundle: Bundle) -> None:
+    assert bundle.manifest.family == TOY.model_type
+    parity = bundle.manifest.parity
+    assert parity["id_rows"] == parity["id_rows_identical"] > 10
+    assert {figure["length"] for figure in parity["vectors"]} == {*TOY.lengths, 130}
+
+
+@pytest.mark.slow
+def test_it_embeds(spark: SparkSession, checkpoint: Path, bundle: Bundle) -> None:
     notes = spark.createDataFrame(list(enumerate(NOTES)), "note_id int, text string")
     rows = sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions()).collect()
     found = {row.note_id: row.vector for row in rows}
@@ -76,26 +96,64 @@ def document_vector(trained: TrainedModel, text: str) -> np.typing.NDArray[np.fl
     return mean
 
 
+QUESTION = (10, 11, 12)
+
+
 @pytest.mark.parametrize("engine", EXPORTERS)
 def test_a_prefix_with_token_types_is_what_bert_reads(checkpoint: Path, tmp_path: Path, engine: str) -> None:
     """`[CLS] question [SEP] window [SEP]`, the window and its `[SEP]` of type 1."""
     trained = TrainedModel.read(str(checkpoint))
     EXPORTERS[engine].graphs().write(tmp_path, trained.body(), precision="fp32")
     run = open_graph(tmp_path, engine=engine)
-    vocabulary, sep_id = trained.config.vocabulary, trained.config.sep_id
-    question, window = [10, 11, 12], np.array([20, 21, 22, 23, 24], np.int32)
-    context = WindowContext(prefix=(*question, sep_id), prefix_flags=(0,) * 4, own_flags=TOKEN_TYPE)
+    vocabulary, window = trained.config.vocabulary, np.array([20, 21, 22, 23, 24], np.int32)
     parts = [SegmentPart(0, 0, 1, 0), SegmentPart(0, 1, 4, 1), SegmentPart(0, 4, 6, 2)]
-    sent = concatenated([tagged(window, parts, vocabulary, context=context)], vocabulary)
+    sent = concatenated([tagged(window, parts, vocabulary, context=after_question(vocabulary.sep_id))], vocabulary)
     packed = np.array([[vocabulary.n_tagged, *sent, vocabulary.n_tagged + 1]], np.int32)
     found = run(packed, np.ones_like(packed)).reshape(len(parts), -1)
 
-    row = np.array([[trained.config.cls_id, *question, sep_id, *window, sep_id]], np.int32)
-    types = np.array([[0] * 5 + [1] * 6], np.int32)
-    model = bert(trained.source.config)
-    state = {name: torch.from_numpy(trained.tensors[toy_name(name)]) for name in model.state_dict()}
-    model.load_state_dict(state)
-    vectors = bert_vectors(model, row, types=types)[0]
+    vectors = vectors_after_question(trained, window)
     for numbers, states in zip(found, (vectors[:1], vectors[5:8], vectors[8:10]), strict=True):
         expected = np.concatenate([states.mean(axis=0), states.max(axis=0)])
         np.testing.assert_allclose(numbers, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.slow
+def test_notes_are_read_after_a_question(spark: SparkSession, checkpoint: Path, bundle: Bundle) -> None:
+    """The same through Spark: a task's plan gives the prefix."""
+    task = SegmentTask(
+        columns=NoteColumns(text="text", sentences=None),
+        carried=("note_id",),
+        windows=bundle.manifest.windows(max_pieces=bundle.manifest.max_pieces - len(QUESTION) - 1),
+        plan=partial(plan_after_question, sep_id=bundle.manifest.sep_id),
+        wanted=OUTPUTS_OF_POOLING["mean"],
+        merge=partial(merge_note, pooling="mean"),
+    )
+    notes = spark.createDataFrame(list(enumerate(TEXTS)), "note_id int, text string")
+    rows = segment_outputs(notes, bundle=bundle, task=task).collect()
+    found = {row.note_id: row.vectors[0].vector for row in rows}
+    trained = TrainedModel.read(str(checkpoint))
+    for note_id, pieces in enumerate(PieceEncoder(trained.tokenizer_json).encode(TEXTS)):
+        own = vectors_after_question(trained, pieces.ids)[len(QUESTION) + 2 : -1]
+        np.testing.assert_allclose(found[note_id], own.mean(axis=0), atol=1e-4, rtol=0)
+
+
+def plan_after_question(note: TokenizedNote, *, sep_id: int) -> SegmentPlan:
+    plan = plan_segments(note, level="document", pooling="mean")
+    return replace(plan, context=after_question(sep_id))
+
+
+def after_question(sep_id: int) -> WindowContext:
+    return WindowContext(prefix=(*QUESTION, sep_id), prefix_flags=(0,) * (len(QUESTION) + 1), own_flags=TOKEN_TYPE)
+
+
+def vectors_after_question(trained: TrainedModel, window: Ints) -> Vectors:
+    """Of all positions of the row, by BERT: (positions, W)"""
+    config = trained.config
+    first = [config.cls_id, *QUESTION, config.sep_id]
+    row = np.array([[*first, *window, config.sep_id]], np.int32)
+    types = np.array([[0] * len(first) + [1] * (len(window) + 1)], np.int32)
+    model = bert(trained.source.config)
+    state = {name: torch.from_numpy(trained.tensors[toy_name(name)]) for name in model.state_dict()}
+    model.load_state_dict(state)
+    vectors: Vectors = bert_vectors(model, row, types=types)[0]
+    return vectors

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from export.assets import OrdinaryAssets, no_ordinary_pieces
-from export.checkpoint import Shape
+from export.checkpoint import TensorShape
 from export.engines import Ids, Vectors
 from export.families.family import Family, Reference
 from export.graph.attention import MASKED, Projections, by_head, from_heads, weigh
@@ -108,9 +108,9 @@ def toy_name(name: str) -> str:
     return name
 
 
-def shapes(config: EncoderConfig) -> dict[str, Shape]:
+def shapes(config: EncoderConfig) -> dict[str, TensorShape]:
     width, inner = config.width, config.intermediate
-    found: dict[str, Shape] = {
+    found: dict[str, TensorShape] = {
         "pieces.weight": (config.vocab_size, width),
         "positions.weight": (config.positions, width),
         "types.weight": (config.types, width),

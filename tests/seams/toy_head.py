@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from export.checkpoint import Shape
+from export.checkpoint import TensorShape
 from export.graph.encoder import EncoderConfig, Linear, linear
 from export.graph.ops import Array, Ops, Tensor
 from export.graph.packed import Segments
@@ -37,7 +37,7 @@ class ToyHead:
         return {LOGITS: states.mean(axis=0) @ self.scores.weight + self.scores.bias}
 
 
-def shapes(config: EncoderConfig, raw: Mapping[str, Any]) -> dict[str, Shape]:
+def shapes(config: EncoderConfig, raw: Mapping[str, Any]) -> dict[str, TensorShape]:
     labels = len(raw["id2label"])
     return {"scorer.weight": (labels, config.width), "scorer.bias": (labels,)}
 

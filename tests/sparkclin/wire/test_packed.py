@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkclin.errors import OptionError
-from sparkclin.text.segments import SegmentPart
+from sparkclin.text.segments import SegmentPart, WindowContext
 from sparkclin.wire import codes
 from sparkclin.wire.annotations import code_words
 from sparkclin.wire.packed import (
     MAX_PADDING,
     PIECES_PER_BATCH,
-    WindowContext,
     as_text,
     concatenated,
     plan_batches,
