@@ -1,8 +1,7 @@
 """Packed batches in the graph: many windows in one row. `sparkclin.wire.packed` says what a packed batch is.
 
-Spark NLP puts its own first special piece before a packed batch and its own last one behind it. The id of the first
-says that the row is a packed batch, and which outputs are wanted: it is n_tagged + request
-(`sparkclin.wire.outputs.Outputs.request`).
+The host annotator puts its own first special piece before a packed batch and its own last one behind it. By the id of
+the first, n_tagged, the graph knows a packed batch. The second id is the request: which outputs are wanted.
 """
 
 from __future__ import annotations
@@ -18,12 +17,10 @@ from sparkclin.wire.tags import BEGIN, OUTSIDE, SEGMENT_TAGS, Vocabulary
 
 @dataclass(frozen=True, kw_only=True)
 class Arrived:
-    """The rows to encode: `ids` int (R, P), with the fields of a packed batch or as codes. `is_packed` and `request`
-    are scalars."""
+    """The rows to encode: `ids` int (R, P), with the fields of a packed batch or as codes. `is_packed` is a scalar."""
 
     ids: Tensor
     is_packed: Tensor
-    request: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,28 +57,37 @@ def outputs_or_states(
     `encode` makes the states of rows.
     """
     with ops.scope("packed"):
-        arrived = unpack(ops, input_ids, vocabulary=vocabulary, n_outputs=len(head.outputs))
+        arrived = unpack(ops, input_ids, vocabulary=vocabulary)
     states = encode(arrived)
+
+    def of_segments() -> Tensor:
+        segments = find_segments(ops, states, arrived, vocabulary=vocabulary)
+        return wanted_outputs(ops, segments, read_request(ops, input_ids, vocabulary=vocabulary), head)
+
     with ops.scope("head"):
-        return ops.cond(
-            arrived.is_packed,
-            lambda: wanted_outputs(ops, find_segments(ops, states, arrived, vocabulary=vocabulary), arrived, head),
-            lambda: states,
-        )
+        return ops.cond(arrived.is_packed, of_segments, lambda: states)
 
 
-def unpack(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary, n_outputs: int) -> Arrived:
-    """(1, 1 + R · P + 1) -> (R, P), without the host's own first and last id; every row has one first special piece.
-    Other rows as they are."""
-    first = ops.slice(ops.reshape(input_ids, (-1,)), axis=0, begin=0, end=1)
-    request = ops.reshape(first, ()) - vocabulary.n_tagged
-    is_packed = ops.logical_and(ops.less_equal(0, request), ops.less(request, 1 << n_outputs))
-    outer = ops.where(is_packed, 1, 0)
-    inner = ops.slice(input_ids, axis=1, begin=outer, end=ops.size(input_ids, axis=1) - outer)
+def unpack(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Arrived:
+    """(1, 2 + R · P + 1) -> (R, P), without the request and the host's own first and last id; every row has one first
+    special piece. Other rows as they are."""
+    is_packed = ops.equal(id_at(ops, input_ids, 0), vocabulary.n_tagged)
+    begin, after = ops.where(is_packed, 2, 0), ops.where(is_packed, 1, 0)
+    inner = ops.slice(input_ids, axis=1, begin=begin, end=ops.size(input_ids, axis=1) - after)
     is_cls = ops.to_int(ops.equal(ops.mod(inner, vocabulary.size), vocabulary.cls_id))
     packed_rows = ops.reshape(ops.sum(ops.sum(is_cls, axis=1), axis=0), ())
     rows = ops.where(is_packed, packed_rows, ops.size(input_ids, axis=0))
-    return Arrived(ids=ops.reshape(inner, (rows, -1)), is_packed=is_packed, request=request)
+    return Arrived(ids=ops.reshape(inner, (rows, -1)), is_packed=is_packed)
+
+
+def read_request(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Tensor:
+    """Of a packed batch: a scalar."""
+    return id_at(ops, input_ids, 1) - vocabulary.first_request
+
+
+def id_at(ops: Ops, input_ids: Tensor, index: int) -> Tensor:
+    """An id of the first row, a scalar."""
+    return ops.reshape(ops.slice(ops.reshape(input_ids, (-1,)), axis=0, begin=index, end=index + 1), ())
 
 
 def find_segments(ops: Ops, states: Tensor, arrived: Arrived, *, vocabulary: Vocabulary) -> Segments:
@@ -97,12 +103,12 @@ def find_segments(ops: Ops, states: Tensor, arrived: Arrived, *, vocabulary: Voc
     )
 
 
-def wanted_outputs(ops: Ops, segments: Segments, arrived: Arrived, head: Outputting) -> Tensor:
+def wanted_outputs(ops: Ops, segments: Segments, request: Tensor, head: Outputting) -> Tensor:
     """-> (1, 1, numbers): of each segment part its wanted outputs, one after the other. What is not wanted is not
     computed."""
     nothing = ops.slice(ops.reshape(ops.to_float(ops.range(segments.count)), (-1, 1)), axis=1, begin=0, end=0)
     computed = [
-        ops.cond(is_wanted(ops, arrived.request, number), compute, lambda: nothing)
+        ops.cond(is_wanted(ops, request, number), compute, lambda: nothing)
         for number, compute in enumerate(head.compute(ops, segments))
     ]
     return ops.reshape(ops.concat(computed, axis=1), (1, 1, -1))

@@ -55,7 +55,8 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class PackedSample:
-    """The rows of a batch as one packed batch, (1, 1 + R · P + 1), with the host's own first and last id around them.
+    """The rows of a batch as one packed batch, (1, 2 + R · P + 1): the host's own first id, the request, the rows, the
+    host's own last id.
 
     `parts` are the segment parts of each row.
     """
@@ -65,13 +66,14 @@ class PackedSample:
     parts: tuple[tuple[SegmentPart, ...], ...]
 
     @classmethod
-    def of(cls, batch: Batch, *, request: int = 0) -> PackedSample:
-        """Every row needs its two special pieces. `request` says which outputs are wanted; 0 is for all."""
+    def of(cls, batch: Batch, *, request: int | None = 0) -> PackedSample:
+        """Every row needs its two special pieces. `request` says which outputs are wanted; 0 is for all, None for
+        a graph that is not told."""
         vocabulary = batch.config.vocabulary
         parts = tuple(some_parts(len(row), with_cls=index == 0) for index, row in enumerate(batch.rows()))
         rows = [tagged(row[1:-1], of_row, vocabulary) for row, of_row in zip(batch.rows(), parts, strict=True)]
-        edges = np.array([vocabulary.n_tagged + request, vocabulary.n_tagged + request + 1], np.int32)
-        ids = np.concatenate([edges[:1], concatenated(rows, vocabulary), edges[1:]])[None]
+        edges = np.array([vocabulary.n_tagged, vocabulary.n_tagged + 1], np.int32)
+        ids = np.concatenate([edges[:1], concatenated(rows, vocabulary, request=request), edges[1:]])[None]
         return cls(ids=ids, mask=np.ones_like(ids), parts=parts)
 
     def expected(self, vectors: Vectors, head: Head, *, wanted: Sequence[str]) -> npt.NDArray[np.float64]:

@@ -18,6 +18,7 @@ from sparkclin.models.pretrained import engine_of, load
 from sparkclin.spark.session import scala_object
 from sparkclin.wire import codes
 from sparkclin.wire.annotations import DOCUMENT
+from sparkclin.wire.tags import HOST_SPECIALS, Vocabulary
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -31,91 +32,73 @@ WORDPIECE_SPECIALS = ("[CLS]", "[SEP]", "[UNK]")
 
 @dataclass(frozen=True)
 class _Hosted:
-    """Which host annotator was made: for which Spark application, bundle and request, and the column it writes."""
+    """Which host annotator was made: for which Spark application and bundle, and the column that it writes."""
 
     application: str
     location: str
-    request: int
     output_col: str
 
 
 _loaded: dict[_Hosted, Any] = {}
-_models: dict[tuple[str, str], Any] = {}
 
 
-def load_host(spark: SparkSession, bundle: Bundle, *, request: int, output_col: str) -> Any:
+def load_host(spark: SparkSession, bundle: Bundle, *, output_col: str) -> Any:
     """A bundle as an annotator that reads packed batches, one per row, from the column `document`.
 
-    `request` says which outputs the graph gives (`Outputs.request`): the id of the host's first special piece, which
-    begins every packed batch, is n_tagged + request. The annotator is the same one for the same bundle and request as
-    long as the Spark application runs: each loading of a model hands another copy of it to the application, and takes
-    seconds. Raises ModelError for an engine that is not in the table.
+    It is the same one for the same bundle as long as the Spark application runs: each loading of a model hands another
+    copy of it to the application, and takes seconds. Raises ModelError for an engine that is not in the table.
     """
-    key = _Hosted(str(spark.sparkContext.applicationId), bundle.location, request, output_col)
+    key = _Hosted(str(spark.sparkContext.applicationId), bundle.location, output_col)
     if key not in _loaded:
         for stale in [other for other in _loaded if other.application != key.application]:
             del _loaded[stale]
-        words = HostWords(n_tagged=bundle.manifest.vocabulary.n_tagged, request=request)
-        host = _HOSTS[engine_of(bundle).host_annotator](spark, _model(key, bundle), words)
+        host = _HOSTS[engine_of(bundle).host_annotator](spark, load(bundle), bundle.manifest.vocabulary)
         host.setInputCols([DOCUMENT]).setOutputCol(output_col).setCaseSensitive(True).setBatchSize(1)
         _loaded[key] = host._set(maxSentenceLength=NO_LIMIT)  # the setters refuse more than 512
     return _loaded[key]
 
 
-def _model(key: _Hosted, bundle: Bundle) -> Any:
-    """The bundle's own annotator, loaded once for all requests of an application."""
-    for stale in [other for other in _models if other[0] != key.application]:
-        del _models[stale]
-    if (key.application, key.location) not in _models:
-        _models[key.application, key.location] = load(bundle)
-    return _models[key.application, key.location]
+def host_vocabulary(vocabulary: Vocabulary, specials: Sequence[str], *, written: Callable[[str], str]) -> list[str]:
+    """A host's words in id order: the codes of positions' ids, its own special pieces, the codes of requests.
+
+    `written` is how the host's tokenizer writes a code.
+    """
+    unused = [f"[unused{index}]" for index in range(HOST_SPECIALS - len(specials))]
+    code_words = [written(codes.encode(index)) for index in range(vocabulary.n_codes)]
+    return [*code_words[: vocabulary.n_tagged], *specials, *unused, *code_words[vocabulary.first_request :]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class HostWords:
-    """A host's vocabulary in id order: the codes of all positions' ids, then, behind `request` unused ids, its own
-    special pieces."""
-
-    n_tagged: int
-    request: int
-
-    def codes(self) -> list[str]:
-        return [codes.encode(index) for index in range(self.n_tagged)]
-
-    def specials(self, own: Sequence[str]) -> list[str]:
-        return [*(f"[unused{index}]" for index in range(self.request)), *own]
-
-
-def _uae(spark: SparkSession, loaded: Any, words: HostWords) -> Any:
+def _uae(spark: SparkSession, loaded: Any, vocabulary: Vocabulary) -> Any:
     from sparknlp.annotator import UAEEmbeddings
 
     jvm: Any = spark._jvm
     model = loaded._java_obj.getModelIfNotSet().onnxWrapper()
     host = jvm.com.johnsnowlabs.nlp.embeddings.UAEEmbeddings()
-    host.setVocabulary(_to_ids(jvm, _scala_seq(jvm, [*words.codes(), *words.specials(WORDPIECE_SPECIALS)])))
+    words = host_vocabulary(vocabulary, WORDPIECE_SPECIALS, written=str)
+    host.setVocabulary(_to_ids(jvm, _scala_seq(jvm, words)))
     host.setModelIfNotSet(spark._jsparkSession, _nothing(jvm), model, _nothing(jvm))
     return UAEEmbeddings(java_model=host).setPoolingStrategy("cls")
 
 
-def _roberta_sentences(spark: SparkSession, loaded: Any, words: HostWords) -> Any:
+def _roberta_sentences(spark: SparkSession, loaded: Any, vocabulary: Vocabulary) -> Any:
     from sparknlp.annotator import RoBertaSentenceEmbeddings
 
     jvm: Any = spark._jvm
-    in_bpe = [codes.in_bytes(code) for code in words.codes()]
-    vocabulary = [*(codes.SPACE + code for code in in_bpe), *words.specials(codes.SPECIAL_PIECES)]
+    words = host_vocabulary(vocabulary, codes.SPECIAL_PIECES, written=lambda code: codes.SPACE + codes.in_bytes(code))
     # In running text, unlike in a token of its own, a word's space is a part of it.
-    merges = [*codes.merges(words.n_tagged), *((codes.SPACE, code) for code in in_bpe)]
+    joined_spaces = ((codes.SPACE, codes.in_bytes(codes.encode(index))) for index in range(vocabulary.n_codes))
+    merges = [*codes.merges(vocabulary.n_codes), *joined_spaces]
     firsts, seconds = (_scala_seq(jvm, part) for part in zip(*merges, strict=True))
     model = loaded._java_obj.getModelIfNotSet().tensorflowWrapper()
     host = jvm.com.johnsnowlabs.nlp.embeddings.RoBertaSentenceEmbeddings()
-    host.setVocabulary(_to_ids(jvm, _scala_seq(jvm, vocabulary)))
+    host.setVocabulary(_to_ids(jvm, _scala_seq(jvm, words)))
     host.setMerges(_to_ids(jvm, firsts.zip(seconds, _can_build_seq(jvm))))
     host.setSignatures(loaded._java_obj.getSignatures().get())
     host.setModelIfNotSet(spark._jsparkSession, model, _nothing(jvm), _nothing(jvm))
     return RoBertaSentenceEmbeddings(java_model=host)
 
 
-_HOSTS: dict[str, Callable[[SparkSession, Any, HostWords], Any]] = {
+_HOSTS: dict[str, Callable[[SparkSession, Any, Vocabulary], Any]] = {
     "UAEEmbeddings": _uae,
     "RoBertaSentenceEmbeddings": _roberta_sentences,
 }

@@ -68,19 +68,20 @@ def segment_outputs(notes: DataFrame, *, bundle: Bundle, task: SegmentTask) -> D
     spark = notes.sparkSession
     check_batch_setting(spark)
     carried = T.StructType([notes.schema[name] for name in task.carried])
+    outputs = bundle.manifest.segment_outputs
     packing = PackingOptions(
         carried=to_arrow_schema(carried),
         columns=task.columns,
         windows=task.windows,
         plan=task.plan,
         vocabulary=bundle.manifest.vocabulary,
+        request=outputs.request(task.wanted),
     )
-    outputs = bundle.manifest.segment_outputs
     unpacking = UnpackingOptions(outputs=outputs, wanted=task.wanted, merge=task.merge)
     pack = partial(_pack, tokenizer=shared(spark, bundle.tokenizer_json()), options=packing)
     # Spark drops a column's metadata, by which Spark NLP knows annotations, where Python hands it back.
     packed = notes.mapInArrow(pack, packed_schema(packing)).withMetadata(DOCUMENT, annotator_type(DOCUMENT))
-    host = load_host(spark, bundle, request=outputs.request(task.wanted), output_col=EMBEDDINGS)
+    host = load_host(spark, bundle, output_col=EMBEDDINGS)
     came_back = host.transform(packed).select(
         BATCH,
         PARTS,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparkclin.errors import ModelError
+from sparkclin.wire.tags import REQUESTS
 
 
 @dataclass(frozen=True)
@@ -20,20 +21,25 @@ class Output:
 class Outputs:
     """What a head gives, in the order in which it is sent, such as mean with 768 numbers, then max with 768.
 
-    `selectable` heads send only what is asked for; others always send all.
+    `selectable` heads send only what is asked for; others always send all. Raises ModelError for more outputs than
+    requests can tell apart.
     """
 
     all: tuple[Output, ...]
     selectable: bool = True
 
-    def request(self, wanted: Sequence[str]) -> int:
-        """What the graph is told: a bit per output, the first output's being 1; 0 asks for all.
+    def __post_init__(self) -> None:
+        if self.selectable and 1 << len(self.all) > REQUESTS:
+            raise ModelError(f"a head has {len(self.all)} outputs; it can have {REQUESTS.bit_length() - 1} at most.")
+
+    def request(self, wanted: Sequence[str]) -> int | None:
+        """What the graph is told: a bit per output, the first output's being 1; None where it cannot be told.
 
         Raises ModelError for an output that the model does not have.
         """
         self._check(wanted)
         if not self.selectable:
-            return 0
+            return None
         return sum(1 << index for index, output in enumerate(self.all) if output.name in wanted)
 
     def n_received(self, wanted: Sequence[str]) -> int:

@@ -9,6 +9,9 @@ For example, V = 100, `<s>` 0, `<pad>` 1, `</s>` 2, and the windows [7, 8, 9] an
     ids of the rows       0    7    8    9    2        0    5    2    1    1
     segment tags          OUT  BEG  INS  INS  OUT      OUT  BEG  OUT  OUT  OUT
     sent                  200  107  8    9    202      200  105  202  201  201
+
+Before them stands the request: which outputs are wanted. Its ids follow those of positions and of the host annotator's
+special pieces, so that request 1 is sent as 300 + 8 + 1 = 309.
 """
 
 from __future__ import annotations
@@ -74,9 +77,14 @@ def plan_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield batch
 
 
-def concatenated(rows: Sequence[Ints], vocabulary: Vocabulary) -> Ints:
-    """Rows, padded to the longest and put one after the other: the ids of a packed batch."""
-    return padded(rows, padding=OUTSIDE * vocabulary.size + vocabulary.pad_id).reshape(-1)
+def concatenated(rows: Sequence[Ints], vocabulary: Vocabulary, *, request: int | None) -> Ints:
+    """Rows, padded to the longest and put one after the other behind the request: the ids of a packed batch.
+
+    `request` is None for a graph that always gives all outputs, and is not told.
+    """
+    told = [] if request is None else [vocabulary.first_request + request]
+    rows_in_one = padded(rows, padding=OUTSIDE * vocabulary.size + vocabulary.pad_id).reshape(-1)
+    return np.concatenate([told, rows_in_one]).astype(np.int32)
 
 
 def padded(rows: Sequence[Ints], *, padding: int) -> Ints:
@@ -88,5 +96,5 @@ def padded(rows: Sequence[Ints], *, padding: int) -> Ints:
 
 
 def as_text(batch: Ints, *, words: pa.StringArray) -> str:
-    """The ids of a packed batch as the text that Spark NLP is given; `words` has the code of every tagged id."""
+    """The ids of a packed batch as the text that Spark NLP is given; `words` has the code of every id."""
     return "".join(f" {word}" for word in words.take(pa.array(batch)).to_pylist())

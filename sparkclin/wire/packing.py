@@ -67,13 +67,15 @@ class ChunkLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class PackingOptions:
-    """How notes become packed batches. `carried` are the columns that notes keep on the way, by name and type."""
+    """How notes become packed batches. `carried` are the columns that notes keep on the way, by name and type;
+    `request` says which outputs the graph is to give (`Outputs.request`)."""
 
     carried: pa.Schema
     columns: NoteColumns
     windows: WindowOptions
     plan: Planner
     vocabulary: Vocabulary
+    request: int | None
     limits: ChunkLimits = field(default_factory=ChunkLimits)
 
 
@@ -136,7 +138,7 @@ def pack_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Arrow batches of a partition's notes -> a row per packed batch, each a batch of its own, and one that closes the
     partition."""
-    words = code_words(options.vocabulary.n_tagged)
+    words = code_words(options.vocabulary.n_codes)
     n_chunks = 0
     for chunk in _chunks(batches, encoder, options):
         yield from _packed(chunk, options, words, partition=partition, number=n_chunks)
@@ -179,8 +181,12 @@ def _packed(
     for position, indices in enumerate(planned):
         held = [windows[index] for index in indices]
         batch_id = BatchId(partition, number, position, len(planned))
-        text = as_text(concatenated([w.ids for w in held], options.vocabulary), words=words) if held else None
+        text = _text([window.ids for window in held], options, words) if held else None
         yield _row(batch_id, text, held, notes if batch_id.closes_chunk else pa.nulls(1, notes.type))
+
+
+def _text(rows: Sequence[Ints], options: PackingOptions, words: pa.StringArray) -> str:
+    return as_text(concatenated(rows, options.vocabulary, request=options.request), words=words)
 
 
 def _row(batch_id: BatchId, text: str | None, windows: Sequence[_TaggedWindow], notes: pa.ListArray) -> pa.RecordBatch:

@@ -33,8 +33,10 @@ TOKEN_TYPE, GLOBAL = 4, 8
 N_FIELDS = {0: 3, TOKEN_TYPE: 8, GLOBAL: 16, TOKEN_TYPE | GLOBAL: 16}
 """How many fields a model reads that knows these flags."""
 
-HOST_IDS = 64
-"""Ids kept free behind those of positions, for the host annotator's own special pieces and the request."""
+HOST_SPECIALS, REQUESTS = 8, 32
+"""Ids behind those of positions: for the host annotator's own special pieces, and for requests."""
+
+HOST_IDS = HOST_SPECIALS + REQUESTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,16 @@ class Vocabulary:
         """Ids 0…n_tagged − 1 are those of positions. The host annotator's own special pieces follow; the first of them
         begins every packed batch, and by that the graph knows one."""
         return self.n_fields * self.size
+
+    @property
+    def first_request(self) -> int:
+        """The id of request 0 (`sparkclin.wire.outputs`); a packed batch's request stands before its positions."""
+        return self.n_tagged + HOST_SPECIALS
+
+    @property
+    def n_codes(self) -> int:
+        """Ids below this may be sent as codes."""
+        return self.first_request + REQUESTS
 
     def check_fields(self, fields: Ints) -> None:
         """Raises OptionError for a flag that the model does not read."""

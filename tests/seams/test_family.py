@@ -107,7 +107,9 @@ def test_a_prefix_with_token_types_is_what_bert_reads(checkpoint: Path, tmp_path
     run = open_graph(tmp_path, engine=engine)
     vocabulary, window = trained.config.vocabulary, np.array([20, 21, 22, 23, 24], np.int32)
     parts = [SegmentPart(0, 0, 1, 0), SegmentPart(0, 1, 4, 1), SegmentPart(0, 4, 6, 2)]
-    sent = concatenated([tagged(window, parts, vocabulary, context=after_question(vocabulary.sep_id))], vocabulary)
+    sent = concatenated(
+        [tagged(window, parts, vocabulary, context=after_question(vocabulary.sep_id))], vocabulary, request=0
+    )
     packed = np.array([[vocabulary.n_tagged, *sent, vocabulary.n_tagged + 1]], np.int32)
     found = run(packed, np.ones_like(packed)).reshape(len(parts), -1)
 

@@ -6,6 +6,7 @@ import pytest
 
 from sparkclin.errors import ModelError
 from sparkclin.wire.outputs import Output, Outputs
+from sparkclin.wire.tags import REQUESTS
 
 ALL = (Output("mean", 4), Output("max", 4), Output("logits", 3))
 
@@ -31,7 +32,7 @@ def test_only_what_is_asked_for_comes_back(
 
 def test_a_model_that_always_sends_all() -> None:
     outputs = Outputs(all=ALL, selectable=False)
-    assert outputs.request(("max",)) == 0
+    assert outputs.request(("max",)) is None
     assert outputs.n_received(("max",)) == 11
     assert outputs.columns(("max",)) == [slice(4, 8)]
 
@@ -39,3 +40,11 @@ def test_a_model_that_always_sends_all() -> None:
 def test_an_output_that_the_model_does_not_have() -> None:
     with pytest.raises(ModelError, match="gives mean, max, logits per segment, not answers"):
         Outputs(all=ALL).request(("mean", "answers"))
+
+
+def test_more_outputs_than_requests_can_tell_apart() -> None:
+    outputs = tuple(Output(f"output {number}", 1) for number in range(6))
+    assert Outputs(all=outputs[:5]).request([output.name for output in outputs[:5]]) == REQUESTS - 1
+    with pytest.raises(ModelError, match="6 outputs; it can have 5 at most"):
+        Outputs(all=outputs)
+    assert Outputs(all=outputs, selectable=False).n_received(["output 0"]) == 6

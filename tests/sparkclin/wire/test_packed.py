@@ -74,11 +74,13 @@ def test_the_example_in_the_docstring() -> None:
         tagged(np.array([7, 8, 9], np.int32), [SegmentPart(0, 1, 4, 0)], VOCABULARY),
         tagged(np.array([5], np.int32), [SegmentPart(0, 1, 2, 0)], VOCABULARY),
     ]
-    assert concatenated(rows, VOCABULARY).tolist() == [200, 107, 8, 9, 202, 200, 105, 202, 201, 201]
+    sent = [200, 107, 8, 9, 202, 200, 105, 202, 201, 201]
+    assert concatenated(rows, VOCABULARY, request=1).tolist() == [309, *sent]
+    assert concatenated(rows, VOCABULARY, request=None).tolist() == sent
 
 
 def test_padding_is_in_no_segment() -> None:
-    batch = concatenated([np.array([5, 6, 7]), np.array([8])], VOCABULARY)
+    batch = concatenated([np.array([5, 6, 7]), np.array([8])], VOCABULARY, request=None)
     padding = OUTSIDE * VOCABULARY.size + VOCABULARY.pad_id
     assert batch.tolist() == [5, 6, 7, 8, padding, padding]
 

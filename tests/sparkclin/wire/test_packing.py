@@ -7,6 +7,7 @@ that each number tells which pieces it is made of.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -62,6 +63,7 @@ def packing(*, level: str = "token", pooling: str = "mean", limits: ChunkLimits 
         windows=WindowOptions(max_pieces=12, stride=4),
         plan=partial(plan_segments, level=level, pooling=pooling),
         vocabulary=VOCABULARY,
+        request=None,
         limits=limits,
     )
 
@@ -307,3 +309,10 @@ def test_whatever_happens_on_the_way_the_result_is_exact_or_an_error(rows: list[
         assert rows != ROWS
     else:
         assert found == exact()
+
+
+def test_every_packed_batch_says_what_is_wanted() -> None:
+    rows = packed(TEXTS, replace(packing(), request=2))
+    texts = [document["result"] for row in rows for document in row.column(DOCUMENT).to_pylist()[0]]
+    assert len(texts) > 2
+    assert {codes.decode(text.split()[0]) for text in texts} == {VOCABULARY.first_request + 2}
