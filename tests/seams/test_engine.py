@@ -15,6 +15,7 @@ from export.convert import ExportOptions, convert
 from export.engines import EXPORTERS
 from sparkclin.engines import ENGINES, ONNX
 from sparkclin.errors import ModelError
+from sparkclin.models.pretrained import load
 from sparkclin.models.repository import ModelRepository
 from testkit.checkpoints import TEXTS, random_checkpoint
 
@@ -47,4 +48,4 @@ def test_it_exports_and_embeds(spark: SparkSession, tmp_path: Path, monkeypatch:
 
     monkeypatch.delitem(ENGINES, TOY.name)
     with pytest.raises(ModelError, match=r"engine 'toy' .* this sparkclin runs onnx"):
-        sparkclin.embed(notes, bundle=repository.find("tiny", engine="toy"), options=sparkclin.EmbedOptions()).collect()
+        load(repository.find("tiny", engine="toy"))
