@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOT_SOURCE = (".git", ".venv", "build", "dist", "out", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
-OURS = ("MAKE", "MFLAGS", "PYTHON", "PYSPARK", "SPARK", "TF_", "VIRTUAL_ENV")
+OURS = ("ARGS", "MAKE", "MFLAGS", "PYTHON", "PYSPARK", "SPARK", "TF_", "VIRTUAL_ENV")
 """Variables of this test run's own make, Python and Spark begin with one of these."""
 
 
