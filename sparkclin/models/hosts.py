@@ -4,7 +4,8 @@ whatever the graph gives for it comes out as one vector.
 Stock annotators of tokens give a vector per word. Two annotators of sentences return the graph's output for a row
 unchanged, whatever its length: `RoBertaSentenceEmbeddings` with TensorFlow, and `UAEEmbeddings` with ONNX Runtime (by
 cls pooling, where the graph gives one position per row). They are made here around the model that the bundle's own
-annotator has loaded, so that it is in memory once. They get a vocabulary of their own: the codes of all positions' ids.
+annotator has loaded, so that it is in memory once. They get a vocabulary of their own: the codes of positions and
+requests.
 """
 
 from __future__ import annotations
@@ -58,13 +59,12 @@ def load_host(spark: SparkSession, bundle: Bundle, *, output_col: str) -> Any:
     return _loaded[key]
 
 
-def host_vocabulary(vocabulary: Vocabulary, specials: Sequence[str], *, written: Callable[[str], str]) -> list[str]:
+def host_vocabulary(vocabulary: Vocabulary, specials: Sequence[str], *, code_words: Sequence[str]) -> list[str]:
     """A host's words in id order: the codes of positions' ids, its own special pieces, the codes of requests.
 
-    `written` is how the host's tokenizer writes a code.
+    `code_words` has the code of every id below n_codes, as the host's tokenizer writes it.
     """
     unused = [f"[unused{index}]" for index in range(HOST_SPECIALS - len(specials))]
-    code_words = [written(codes.encode(index)) for index in range(vocabulary.n_codes)]
     return [*code_words[: vocabulary.n_tagged], *specials, *unused, *code_words[vocabulary.first_request :]]
 
 
@@ -74,7 +74,8 @@ def _uae(spark: SparkSession, loaded: Any, vocabulary: Vocabulary) -> Any:
     jvm: Any = spark._jvm
     model = loaded._java_obj.getModelIfNotSet().onnxWrapper()
     host = jvm.com.johnsnowlabs.nlp.embeddings.UAEEmbeddings()
-    words = host_vocabulary(vocabulary, WORDPIECE_SPECIALS, written=str)
+    code_words = [codes.encode(index) for index in range(vocabulary.n_codes)]
+    words = host_vocabulary(vocabulary, WORDPIECE_SPECIALS, code_words=code_words)
     host.setVocabulary(_to_ids(jvm, _scala_seq(jvm, words)))
     host.setModelIfNotSet(spark._jsparkSession, _nothing(jvm), model, _nothing(jvm))
     return UAEEmbeddings(java_model=host).setPoolingStrategy("cls")
@@ -84,10 +85,10 @@ def _roberta_sentences(spark: SparkSession, loaded: Any, vocabulary: Vocabulary)
     from sparknlp.annotator import RoBertaSentenceEmbeddings
 
     jvm: Any = spark._jvm
-    words = host_vocabulary(vocabulary, codes.SPECIAL_PIECES, written=lambda code: codes.SPACE + codes.in_bytes(code))
+    in_bpe = [codes.in_bytes(codes.encode(index)) for index in range(vocabulary.n_codes)]
+    words = host_vocabulary(vocabulary, codes.SPECIAL_PIECES, code_words=[codes.SPACE + code for code in in_bpe])
     # In running text, unlike in a token of its own, a word's space is a part of it.
-    joined_spaces = ((codes.SPACE, codes.in_bytes(codes.encode(index))) for index in range(vocabulary.n_codes))
-    merges = [*codes.merges(vocabulary.n_codes), *joined_spaces]
+    merges = [*codes.merges(vocabulary.n_codes), *((codes.SPACE, code) for code in in_bpe)]
     firsts, seconds = (_scala_seq(jvm, part) for part in zip(*merges, strict=True))
     model = loaded._java_obj.getModelIfNotSet().tensorflowWrapper()
     host = jvm.com.johnsnowlabs.nlp.embeddings.RoBertaSentenceEmbeddings()

@@ -15,7 +15,8 @@ VOCABULARY = Vocabulary(size=100, cls_id=0, sep_id=2, pad_id=1)
 def test_codes_have_their_ids_and_special_pieces_follow_those_of_positions(
     specials: tuple[str, ...],
 ) -> None:
-    words = host_vocabulary(VOCABULARY, specials, written=str)
+    code_words = [codes.encode(index) for index in range(VOCABULARY.n_codes)]
+    words = host_vocabulary(VOCABULARY, specials, code_words=code_words)
     assert len(words) == len(set(words)) == VOCABULARY.n_codes == 300 + HOST_IDS
     sent = [*range(VOCABULARY.n_tagged), *range(VOCABULARY.first_request, VOCABULARY.n_codes)]
     assert [words[index] for index in sent] == [codes.encode(index) for index in sent]
