@@ -20,9 +20,10 @@ demo: $(STAMPS)/setup
 	$(BIN)/spark-submit pipelines/embed_notes.py \
 	  --input sparkclin/demo/notes.jsonl --input-format jsonl --output $(DEMO_OUTPUT)
 
-# make test ARGS="-k windows" runs some of the tests.
+# make test ARGS="-k windows" runs some of the tests. In two processes, because much of a test is waiting for the start
+# of another one; each holds a Spark session of up to 6 GB. ARGS="-n 0" is for a debugger.
 test: $(STAMPS)/dev $(STAMPS)/setup
-	$(BIN)/python -m pytest -m "" $(ARGS)
+	$(BIN)/python -m pytest -m "" -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .

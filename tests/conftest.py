@@ -22,6 +22,22 @@ hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
 
 
+DEAR = ("cluster", "demo")
+"""Fixtures that start a cluster or install an environment."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says which tests one process of pytest-xdist runs: those of a file, and of all files that share a dear fixture,
+    which is made once. These begin, so that the processes end together."""
+    groups: dict[Path, str] = {}
+    for item in items:
+        groups.update((item.path, name) for name in DEAR if name in getattr(item, "fixturenames", ()))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, item.path.stem)))
+    items.sort(key=lambda item: item.path not in groups)
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The one session, as a user gets it, with what only tests need on top."""

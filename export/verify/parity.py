@@ -221,7 +221,8 @@ def sparknlp_ids(spark: SparkSession, candidate: Candidate, texts: Sequence[str]
         tokenizer=candidate.tokenizer_json, maxPieces=config.max_pieces, stride=0, clsId=config.cls_id
     )
     echo = load_annotator(candidate.echo_folder, annotator=candidate.exporter.engine.annotator)
-    echo.setInputCols(["document", "token"]).setOutputCol("embeddings")
+    # Spark NLP makes its tokenizer anew for every batch, which takes a second for a vocabulary of 100,000.
+    echo.setInputCols(["document", "token"]).setOutputCol("embeddings").setBatchSize(len(texts))
     frame = spark.createDataFrame(list(enumerate(texts)), "position int, text string")
     vectors = F.col("embeddings.embeddings").alias("vectors")
     rows = PipelineModel([tokenizer, echo]).transform(frame).select("position", vectors).orderBy("position").collect()
