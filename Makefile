@@ -23,7 +23,7 @@ demo: $(STAMPS)/setup
 # make test ARGS="-k windows" runs some of the tests. In two processes, because much of a test is waiting for the start
 # of another one; each holds a Spark session of up to 6 GB. ARGS="-n 0" is for a debugger.
 test: $(STAMPS)/dev $(STAMPS)/setup
-	$(BIN)/python -m pytest -m "" -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -m "" -n 2 --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .

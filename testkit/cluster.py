@@ -95,6 +95,7 @@ class StandaloneCluster:
             "spark.driver.memory": "3g",
             "spark.executor.memory": "3g",
             "spark.ui.enabled": "false",
+            "spark.executor.extraJavaOptions": os.environ.get("SPARK_SUBMIT_OPTS", ""),  # as drivers have them
         }
 
     def state(self) -> dict[str, object]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 from pyspark.sql import SparkSession
+from xdist.scheduler import LoadScopeScheduling
 
 import sparkclin
 from sparkclin.models import pretrained
@@ -17,25 +19,40 @@ from testkit.tokenizers import train_tokenizer
 
 pytest_plugins = ["tests.cluster", "tests.installation"]
 
+# A JVM of a test lives for seconds: what the optimizing compiler and parallel garbage collection cost never comes back.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+for variable in ("SPARK_SUBMIT_OPTS", "SPARK_DAEMON_JAVA_OPTS"):
+    os.environ.setdefault(variable, SHORT_LIVED)
+
 # A pause of a busy machine is no failure.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
 
 
-DEAR = ("cluster", "demo")
-"""Fixtures that start a cluster or install an environment."""
+SHARE = {
+    "tests/test_cluster.py": "cluster",
+    "tests/test_pipeline.py": "cluster",
+    "tests/test_demo.py": "installation",
+    "tests/test_wheel.py": "installation",
+}
+"""Files that share a fixture which is dear to make, such as a cluster."""
 
 
-@pytest.hookimpl(tryfirst=True)
+class BySharedFixtures(LoadScopeScheduling):  # type: ignore[misc]
+    """With pytest-xdist one process runs the tests of a file, and of all files that SHARE names together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return SHARE.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> BySharedFixtures:
+    return BySharedFixtures(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says which tests one process of pytest-xdist runs: those of a file, and of all files that share a dear fixture,
-    which is made once. These begin, so that the processes end together."""
-    groups: dict[Path, str] = {}
-    for item in items:
-        groups.update((item.path, name) for name in DEAR if name in getattr(item, "fixturenames", ()))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, item.path.stem)))
-    items.sort(key=lambda item: item.path not in groups)
+    """The long ones begin, so that two processes end at about the same time."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in SHARE)
 
 
 @pytest.fixture(scope="session")

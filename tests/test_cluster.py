@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +42,7 @@ def test_a_driver_runs_on_both_workers_with_jars_and_environment(cluster: Standa
     script = tmp_path / "driver.py"
     script.write_text(DRIVER, encoding="utf-8")
 
-    seen = json.loads(cluster.submit(script).stdout.splitlines()[-1])
+    seen = printed(cluster.submit(script))
 
     folders = {Path(task["folder"]) for task in seen["tasks"]}
     assert seen["master"] == cluster.url
@@ -64,11 +66,17 @@ def test_with_the_files_of_setup_executors_copy_the_jars(cluster: StandaloneClus
         ["--master", cluster.url, *(f"--conf={setting}" for setting in small), str(script)], conf_folder=conf
     )
 
-    seen = json.loads(driver.stdout.splitlines()[-1])
+    seen = printed(driver)
     assert seen["documents"] == ["one", "two"]
     copies = [{jar.name for jar in Path(task["folder"]).glob("*.jar")} for task in seen["tasks"]]
     assert copies == [{jar.name for jar in jar_paths(environment_jars())}] * 2
     assert not (tmp_path / "ivy").exists()
+
+
+def printed(driver: subprocess.CompletedProcess[str]) -> Any:
+    """What DRIVER printed; Spark may say something about its end behind it."""
+    [line] = (line for line in driver.stdout.splitlines() if line.startswith('{"tasks"'))
+    return json.loads(line)
 
 
 def test_a_failing_driver_is_an_error_with_its_last_words(cluster: StandaloneCluster, tmp_path: Path) -> None:

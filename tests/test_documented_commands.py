@@ -187,7 +187,7 @@ def test_what_make_would_run_is_right(command: str) -> None:
     recipe = subprocess.run(dry, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=True).stdout
     words = shlex.split(recipe.strip().splitlines()[-1])
     if target == "test":
-        assert words == [".venv/bin/python", "-m", "pytest", "-m", ""]
+        assert words[:5] == [".venv/bin/python", "-m", "pytest", "-m", ""]
         return
     assert words[:3] == [".venv/bin/python", "-m", "benchmarks"]
     benchmarks = import_module("benchmarks.__main__")

@@ -86,13 +86,14 @@ def int8_bundle(spark: SparkSession, checkpoint: Path, models: Path, notes: Path
 def real_bundle(
     request: pytest.FixtureRequest, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
 ) -> Bundle:
-    """Two random layers of Clinical-Longformer's width, with the real tokenizer: 50,265 ids. A row for each path through
-    its attention; all lengths are compared with a small model."""
+    """A random layer of Clinical-Longformer's width, with the real tokenizer: 50,265 ids. A row for each path
+    through its attention; all lengths are compared with a small model."""
     folder = random_checkpoint(
         tmp_path_factory.mktemp("checkpoint"),
         tokenizer_json=roberta_tokenizer_json(),
         vocab_size=50_265,
         positions=1030,
+        num_hidden_layers=1,
         hidden_size=768,
         num_attention_heads=12,
         intermediate_size=3072,
