@@ -85,8 +85,8 @@ def test_export_without_its_extra_says_what_to_install(installed: Installed) -> 
 @pytest.mark.slow
 @pytest.mark.export
 def test_the_wheels_exporter_exports(installed: Installed, tmp_path: Path) -> None:
-    """With the libraries of the extra from here: installing their six gigabytes again would show nothing more. ONNX's are
-    the quicker ones to start."""
+    """With the libraries of the extra from here: installing their six gigabytes again would show nothing more. ONNX's
+    are the quicker ones to start."""
     checkpoints = pytest.importorskip("testkit.checkpoints", reason="the export extra is not installed")
     checkpoint = checkpoints.random_checkpoint(tmp_path / "checkpoint")
     borrowed = tmp_path / "borrowed"
