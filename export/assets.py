@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from export.errors import CheckpointError
 from sparkclin.wire import codes
 
@@ -42,6 +44,25 @@ class Assets:
         lines = {VOCABULARY_FILE: self.vocabulary, MERGES_FILE: ("#version: 0.2", *map(" ".join, self.merges))}
         for name, content in lines.items():
             (folder / name).write_text("\n".join(content) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowEnds:
+    """The special pieces that begin and end a row."""
+
+    cls_id: int
+    sep_id: int
+
+    @classmethod
+    def of(cls, tokenizer_json: str) -> RowEnds:
+        """What the tokenizer puts around a text; raises CheckpointError where that is not one piece on each side."""
+        ids = Tokenizer.from_str(tokenizer_json).encode("", add_special_tokens=True).ids
+        if len(ids) != 2:
+            raise CheckpointError(
+                f"The tokenizer puts {len(ids)} special pieces around a text, expected one before it and one after it. "
+                "Check the post_processor of tokenizer.json."
+            )
+        return cls(cls_id=ids[0], sep_id=ids[1])
 
 
 def with_codes(ordinary: OrdinaryAssets) -> Assets:

@@ -12,13 +12,14 @@ from tokenizers import Tokenizer
 from evaluation.notes import Note, packaged_notes, read_notes
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
-from testkit.tokenizers import read_roberta_tokenizer
+from testkit.tokenizers import read_bigbird_tokenizer, read_roberta_tokenizer
 
 CHECKOUT = Path(__file__).parents[1]
 SHARED = CHECKOUT.parent / "shared"
 
 MTSAMPLES = Path("data", "mtsamples", "notes.jsonl")
 ROBERTA_TOKENIZER = Path("data", "roberta-tokenizer")
+BIGBIRD_TOKENIZER = Path("data", "bigbird-spm", "spiece.model")
 """Below SHARED."""
 
 
@@ -57,6 +58,12 @@ def demo_tokenizer() -> str:
 def roberta_tokenizer_json() -> str:
     """RoBERTa's tokenizer.json. Skips the test that asks for it where it is absent."""
     return read_roberta_tokenizer(needed(ROBERTA_TOKENIZER))
+
+
+@cache
+def bigbird_tokenizer_json() -> str:
+    """BigBird's tokenizer.json. Skips the test that asks for it where it is absent."""
+    return read_bigbird_tokenizer(needed(BIGBIRD_TOKENIZER))
 
 
 @cache

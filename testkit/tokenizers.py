@@ -1,18 +1,45 @@
-"""Byte-level BPE tokenizers of RoBERTa's kind: small ones trained in a moment, and RoBERTa's own from its two files."""
+"""Tokenizers of both families' kinds, small ones trained in a moment and the real ones from their files.
+
+Longformer has RoBERTa's byte-level BPE, BigBird a unigram model of SentencePiece.
+"""
 
 from __future__ import annotations
 
+import json
+import shutil
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 ROBERTA_SPECIAL_PIECES = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 """The first four have the ids 0 to 3. `<mask>` has 4 in a tokenizer of train_tokenizer(), and RoBERTa's highest."""
+
+
+ROBERTA_ROLES = {
+    "bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "pad_token": "<pad>",
+    "unk_token": "<unk>", "mask_token": "<mask>",
+}  # fmt: skip
+BIGBIRD_ROLES = {
+    "pad_token": "<pad>", "eos_token": "</s>", "bos_token": "<s>", "unk_token": "<unk>", "cls_token": "[CLS]",
+    "sep_token": "[SEP]", "mask_token": "[MASK]",
+}  # fmt: skip
+"""What a special piece is for -> its name. In train_unigram()'s tokenizers they have the ids 0 to 6, in this order."""
 
 
 def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 400) -> str:
@@ -36,6 +63,41 @@ def read_roberta_tokenizer(folder: Path) -> str:
     return str(tokenizer.to_str())
 
 
+def train_unigram(texts: Iterable[str], *, vocab_size: int = 300) -> str:
+    """The tokenizer.json of a small unigram tokenizer, as transformers makes it of BigBird's spiece.model."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Strip(left=False, right=False),
+            normalizers.Replace(Regex(" {2,}"), "▁"),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    special = list(BIGBIRD_ROLES.values())
+    trainer = trainers.UnigramTrainer(
+        vocab_size=vocab_size, special_tokens=special, unk_token=BIGBIRD_ROLES["unk_token"], show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    cls, sep = BIGBIRD_ROLES["cls_token"], BIGBIRD_ROLES["sep_token"]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{cls} $A {sep}",
+        pair=f"{cls} $A {sep} $B:1 {sep}:1",
+        special_tokens=[(piece, special.index(piece)) for piece in (cls, sep)],
+    )
+    return str(tokenizer.to_str())
+
+
+def read_bigbird_tokenizer(spiece_model: Path) -> str:
+    """The tokenizer.json of BigBird, from its SentencePiece model."""
+    from transformers import AutoTokenizer
+
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(spiece_model, folder)
+        Path(folder, "config.json").write_text(json.dumps({"model_type": "big_bird"}), encoding="utf-8")
+        return str(AutoTokenizer.from_pretrained(folder).backend_tokenizer.to_str())
+
+
 def _byte_level(model: models.BPE) -> Tokenizer:
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -48,14 +110,6 @@ def for_transformers(tokenizer_json: str) -> PreTrainedTokenizerFast:
     """The tokenizer as transformers saves it beside a checkpoint."""
     from transformers import PreTrainedTokenizerFast
 
-    cls, pad, sep, unknown, mask = ROBERTA_SPECIAL_PIECES
-    return PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(tokenizer_json),
-        bos_token=cls,
-        cls_token=cls,
-        eos_token=sep,
-        sep_token=sep,
-        pad_token=pad,
-        unk_token=unknown,
-        mask_token=mask,
-    )
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    roles = BIGBIRD_ROLES if tokenizer.token_to_id(BIGBIRD_ROLES["cls_token"]) is not None else ROBERTA_ROLES
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **roles)

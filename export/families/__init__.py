@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from export.errors import CheckpointError
+from export.families.bigbird import BIGBIRD
 from export.families.family import Family
 from export.families.longformer import LONGFORMER
 
-FAMILIES: dict[str, Family] = {LONGFORMER.model_type: LONGFORMER}
+FAMILIES: dict[str, Family] = {family.model_type: family for family in (LONGFORMER, BIGBIRD)}
 """By the `model_type` of config.json."""
 
 

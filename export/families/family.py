@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from export.assets import OrdinaryAssets
+from export.assets import OrdinaryAssets, RowEnds
 from export.checkpoint import TensorShape
 from export.engines import Ids, Vectors
 from export.graph.encoder import EncoderConfig, EncoderWeights
@@ -20,16 +20,17 @@ Reference = Callable[[Ids, Ids], Vectors]
 class Family:
     """A family, by the `model_type` of config.json.
 
-    `parse_config` makes the encoder's shape of config.json; it raises CheckpointError that lists everything that cannot
-    be exported. `prefixes` are what may stand before the names of its tensors; `shapes` are the tensors that the
-    encoder is made of, `unused_shapes` those that a checkpoint may have beside them, both by name without prefix.
-    `load` makes weights of them. `ordinary_assets` makes the vocabulary of ordinary ids of tokenizer.json and the
-    encoder's shape. `reference` makes what vectors are held to, of config.json and the encoder's tensors. `lengths` are
-    the rows to compare, in ids: around every length at which the graph takes another path.
+    `parse_config` makes the encoder's shape of config.json and the special pieces of the tokenizer; it raises
+    CheckpointError that lists everything that cannot be exported. `prefixes` are what may stand before the names of its
+    tensors; `shapes` are the tensors that the encoder is made of, `unused_shapes` those that a checkpoint may have
+    beside them, both by name without prefix. `load` makes weights of them. `ordinary_assets` makes the vocabulary of
+    ordinary ids of tokenizer.json and the encoder's shape. `reference` makes what vectors are held to, of config.json
+    and the encoder's tensors. `row_multiple` is what transformers' models want a row's length to be a multiple of.
+    `lengths` are the rows to compare, in ids: around every length at which the graph takes another path.
     """
 
     model_type: str
-    parse_config: Callable[[Mapping[str, Any]], EncoderConfig]
+    parse_config: Callable[[Mapping[str, Any], RowEnds], EncoderConfig]
     prefixes: tuple[str, ...]
     shapes: Callable[[EncoderConfig], dict[str, TensorShape]]
     unused_shapes: Callable[[EncoderConfig], dict[str, TensorShape]]
@@ -37,3 +38,4 @@ class Family:
     ordinary_assets: Callable[[str, EncoderConfig], OrdinaryAssets]
     reference: Callable[[Mapping[str, Any], Mapping[str, Array], EncoderConfig], Reference]
     lengths: tuple[int, ...]
+    row_multiple: Callable[[Mapping[str, Any]], int] = lambda _config: 1

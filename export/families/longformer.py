@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from export.assets import OrdinaryAssets, byte_level_bpe
+from export.assets import OrdinaryAssets, RowEnds, byte_level_bpe
 from export.checkpoint import TensorShape
 from export.engines import Ids, Vectors
 from export.errors import CheckpointError, ParityError
 from export.families import bert
 from export.families.family import Family, Reference
-from export.graph.attention import SlidingWindow
 from export.graph.encoder import EncoderConfig
 from export.graph.ops import Array
+from export.graph.sliding_window import SlidingWindow
 
 REQUIRED = (*bert.REQUIRED, "attention_window")
 
 
-def parse_config(config: Mapping[str, Any]) -> EncoderConfig:
+def parse_config(config: Mapping[str, Any], ends: RowEnds) -> EncoderConfig:
     """Raises CheckpointError that lists everything in the configuration that cannot be exported."""
     problems = config_problems(config)
     if problems:
@@ -41,8 +41,8 @@ def parse_config(config: Mapping[str, Any]) -> EncoderConfig:
         padding_position=pad_id,
         types=config.get("type_vocab_size", 2),
         pad_id=pad_id,
-        cls_id=config.get("bos_token_id", 0),
-        sep_id=config.get("eos_token_id", 2),
+        cls_id=ends.cls_id,
+        sep_id=ends.sep_id,
         layer_norm_eps=config.get("layer_norm_eps", 1e-12),
         activation=config.get("hidden_act", "gelu"),
         attention=tuple(SlidingWindow(window // 2) for window in windows(config)),
@@ -85,6 +85,11 @@ def unused_shapes(config: EncoderConfig) -> dict[str, TensorShape]:
     return shapes
 
 
+def row_multiple(config: Mapping[str, Any]) -> int:
+    """transformers pads to the widest window itself, and fails where another layer's window does not divide that."""
+    return math.lcm(*windows(config))
+
+
 def ordinary_assets(tokenizer_json: str, config: EncoderConfig) -> OrdinaryAssets:
     """RoBERTa's byte-level BPE, which Spark NLP's LongformerEmbeddings runs."""
     return byte_level_bpe(tokenizer_json, vocab_size=config.vocab_size)
@@ -102,8 +107,7 @@ def reference(raw: Mapping[str, Any], tensors: Mapping[str, Array], config: Enco
     if unfilled or result.unexpected_keys:
         raise ParityError(f"transformers' model has other tensors: {unfilled + result.unexpected_keys}.")
 
-    # transformers pads to the widest window itself, but then fails where another layer's window does not divide that.
-    multiple = math.lcm(*windows(raw))
+    multiple = row_multiple(raw)
 
     def run(ids: Ids, mask: Ids) -> Vectors:
         padding = ((0, 0), (0, -ids.shape[1] % multiple))
@@ -126,6 +130,7 @@ LONGFORMER = Family(
     load=bert.load,
     ordinary_assets=ordinary_assets,
     reference=reference,
+    row_multiple=row_multiple,
     # For the window of 512 that Clinical-Longformer has: where a window holds the row, where dense attention ends, and
     # around whole blocks.
     lengths=(1, 2, 255, 256, 257, 258, 511, 512, 513, 769, 1025, 4096),

@@ -31,21 +31,15 @@ class ModelInput:
 def read_input(ops: Ops, arrived: Arrived, *, config: EncoderConfig) -> ModelInput:
     """Reads ordinary ids 0…V−1, transport codes from V on, and the fields of packed batches.
 
-    Padding is known by its id: Spark NLP's ONNX annotators of RoBERTa's kind send an attention mask that masks id 0,
-    which is `<s>`, and shows padding.
-
-    A row of codes whose second id is the code of the first special piece brings that piece itself, because Spark NLP
-    gives no vector for the one that it puts in front. The outer one is then masked: not attended to, and not counted as
-    a position, so the row is exactly the row without it.
+    Padding is what stands behind a row's last piece: Spark NLP's ONNX annotators of RoBERTa's kind send an attention
+    mask that masks id 0, which is `<s>`, and shows padding. Padding's id within a row is a piece, as where BigBird's
+    tokenizer reads `<pad>` in a note.
     """
-    size = config.vocab_size
     # The remainder, too, since Spark NLP warms a model up with ids of RoBERTa's vocabulary, whatever its own is.
-    ids = ops.mod(arrived.ids, size)
-    second = ops.slice(arrived.ids, axis=1, begin=1, end=2)
-    brings_cls = ops.any(ops.equal(second, size + config.cls_id), axis=1)
-    is_first = ops.equal(ops.range(ops.size(arrived.ids, axis=1)), 0)
-    masked = ops.logical_and(brings_cls, is_first)
-    visible = ops.where(masked, 0, ops.to_int(ops.not_equal(ids, config.pad_id)))
+    ids = ops.mod(arrived.ids, config.vocab_size)
+    is_piece = ops.to_int(ops.not_equal(ids, config.pad_id))
+    before = ops.cumsum(is_piece, axis=1) - is_piece
+    visible = ops.to_int(ops.less(before, ops.sum(is_piece, axis=1)))  # a piece stands here or behind it
     counted = ops.cumsum(visible, axis=1)
     return ModelInput(
         ids=ids,

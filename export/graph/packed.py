@@ -1,13 +1,14 @@
 """Packed batches in the graph: many windows in one row. `sparkclin.wire.packed` says what a packed batch is.
 
 The host annotator puts its own first special piece before a packed batch and its own last one behind it. By the id of
-the first, n_tagged, the graph knows a packed batch. The second id is the request: which outputs are wanted.
+the first, n_tagged, the graph knows a packed batch. The second id is the request, which outputs are wanted; the third
+is the number of rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from export.graph.ops import Ops, Tensor
@@ -58,26 +59,47 @@ def outputs_or_states(
     """
     with ops.scope("packed"):
         arrived = unpack(ops, input_ids, vocabulary=vocabulary)
-    states = encode(arrived)
+        brings_cls = has_own_cls(ops, arrived, vocabulary=vocabulary)
+        rows = replace(arrived, ids=without_outer_cls(ops, arrived.ids, brings_cls, vocabulary=vocabulary))
+    states = encode(rows)
 
     def of_segments() -> Tensor:
-        segments = find_segments(ops, states, arrived, vocabulary=vocabulary)
+        segments = find_segments(ops, states, rows, vocabulary=vocabulary)
         return wanted_outputs(ops, segments, read_request(ops, input_ids, vocabulary=vocabulary), head)
 
     with ops.scope("head"):
-        return ops.cond(arrived.is_packed, of_segments, lambda: states)
+        return ops.cond(arrived.is_packed, of_segments, lambda: as_arrived(ops, states, brings_cls))
 
 
 def unpack(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Arrived:
-    """(1, 2 + R · P + 1) -> (R, P), without the request and the host's own first and last id; every row has one first
-    special piece. Other rows as they are."""
+    """(1, 3 + R · P + 1) -> (R, P), without the request, the number of rows and the host's own first and last id. Other
+    rows as they are."""
     is_packed = ops.equal(id_at(ops, input_ids, 0), vocabulary.n_tagged)
-    begin, after = ops.where(is_packed, 2, 0), ops.where(is_packed, 1, 0)
+    begin, after = ops.where(is_packed, 3, 0), ops.where(is_packed, 1, 0)
     inner = ops.slice(input_ids, axis=1, begin=begin, end=ops.size(input_ids, axis=1) - after)
-    is_cls = ops.to_int(ops.equal(ops.mod(inner, vocabulary.size), vocabulary.cls_id))
-    packed_rows = ops.reshape(ops.sum(ops.sum(is_cls, axis=1), axis=0), ())
-    rows = ops.where(is_packed, packed_rows, ops.size(input_ids, axis=0))
+    rows = ops.where(is_packed, id_at(ops, input_ids, 2), ops.size(input_ids, axis=0))
     return Arrived(ids=ops.reshape(inner, (rows, -1)), is_packed=is_packed)
+
+
+def has_own_cls(ops: Ops, arrived: Arrived, *, vocabulary: Vocabulary) -> Tensor:
+    """Bool (R, 1). A row of codes whose second id is the code of the first special piece brings that piece itself,
+    because Spark NLP gives no vector for the one that it puts in front."""
+    second = ops.slice(arrived.ids, axis=1, begin=1, end=2)
+    return ops.any(ops.equal(second, vocabulary.size + vocabulary.cls_id), axis=1)
+
+
+def without_outer_cls(ops: Ops, ids: Tensor, brings_cls: Tensor, *, vocabulary: Vocabulary) -> Tensor:
+    """(R, P): rows that bring their first special piece move one position to the left, so that they begin with it."""
+    moved = ops.slice(ids, axis=1, begin=1, end=ops.size(ids, axis=1))
+    return ops.where(brings_cls, ops.pad(moved, axis=1, before=0, after=1, value=vocabulary.pad_id), ids)
+
+
+def as_arrived(ops: Ops, states: Tensor, brings_cls: Tensor) -> Tensor:
+    """(R, P, W): the states of rows that were moved at the positions where their pieces arrived; at the first position,
+    whose piece was left out, that of the piece that stands for it."""
+    pieces = ops.size(states, axis=1)
+    first, others = (ops.slice(states, axis=1, begin=0, end=end) for end in (1, pieces - 1))
+    return ops.where(ops.reshape(brings_cls, (-1, 1, 1)), ops.concat([first, others], axis=1), states)
 
 
 def read_request(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Tensor:
@@ -86,8 +108,10 @@ def read_request(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Tens
 
 
 def id_at(ops: Ops, input_ids: Tensor, index: int) -> Tensor:
-    """An id of the first row, a scalar."""
-    return ops.reshape(ops.slice(ops.reshape(input_ids, (-1,)), axis=0, begin=index, end=index + 1), ())
+    """An id of the first row, a scalar; 0 where there are not so many."""
+    return ops.reshape(
+        ops.sum(ops.slice(ops.reshape(input_ids, (-1,)), axis=0, begin=index, end=index + 1), axis=0), ()
+    )
 
 
 def find_segments(ops: Ops, states: Tensor, arrived: Arrived, *, vocabulary: Vocabulary) -> Segments:

@@ -55,8 +55,8 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class PackedSample:
-    """The rows of a batch as one packed batch, (1, 2 + R · P + 1): the host's own first id, the request, the rows, the
-    host's own last id.
+    """The rows of a batch as one packed batch, (1, 3 + R · P + 1): the host's own first id, the request, the number of
+    rows, the rows, the host's own last id.
 
     `parts` are the segment parts of each row.
     """

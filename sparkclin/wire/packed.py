@@ -10,8 +10,8 @@ For example, V = 100, `<s>` 0, `<pad>` 1, `</s>` 2, and the windows [7, 8, 9] an
     segment tags          OUT  BEG  INS  INS  OUT      OUT  BEG  OUT  OUT  OUT
     sent                  200  107  8    9    202      200  105  202  201  201
 
-Before them stands the request: which outputs are wanted. Its ids follow those of positions and of the host annotator's
-special pieces, so that request 1 is sent as 300 + 8 + 1 = 309.
+Before them stand the request, which outputs are wanted, and the number of rows, here 2. A request's ids follow those of
+positions and of the host annotator's special pieces, so that request 1 is sent as 300 + 8 + 1 = 309.
 """
 
 from __future__ import annotations
@@ -78,11 +78,13 @@ def plan_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def concatenated(rows: Sequence[Ints], vocabulary: Vocabulary, *, request: int | None) -> Ints:
-    """Rows, padded to the longest and put one after the other behind the request: the ids of a packed batch.
+    """Rows, padded to the longest and put one after the other behind the request and their number: the ids of a packed
+    batch.
 
-    `request` is None for a graph that always gives all outputs, and is not told.
+    `request` is None for a graph that always gives all outputs, and is not told; it counts the rows by their first
+    special piece.
     """
-    told = [] if request is None else [vocabulary.first_request + request]
+    told = [] if request is None else [vocabulary.first_request + request, len(rows)]
     rows_in_one = padded(rows, padding=OUTSIDE * vocabulary.size + vocabulary.pad_id).reshape(-1)
     return np.concatenate([told, rows_in_one]).astype(np.int32)
 

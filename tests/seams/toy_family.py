@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,13 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from export.assets import OrdinaryAssets, no_ordinary_pieces
+from export.assets import OrdinaryAssets, RowEnds, no_ordinary_pieces
 from export.checkpoint import TensorShape
 from export.engines import Ids, Vectors
 from export.families.family import Family, Reference
-from export.graph.attention import MASKED, Projections, by_head, from_heads, weigh
+from export.graph.attention import FullAttention
 from export.graph.encoder import AttentionWeights, EncoderConfig, EncoderWeights, LayerWeights, Linear, Norm
-from export.graph.model_input import ModelInput
-from export.graph.ops import Array, Ops, Tensor
+from export.graph.ops import Array
 from sparkclin.wire.tags import TOKEN_TYPE
 
 SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -44,26 +42,7 @@ NAMES = {
 """BERT's names -> the toy's."""
 
 
-@dataclass(frozen=True)
-class FullAttention:
-    """Every piece sees every piece that is not padding."""
-
-    multiple: int = 1
-    unpadded_limit: int = 1
-
-    def plan(self, ops: Ops, model_input: ModelInput) -> Tensor:
-        """-> score offsets (R, 1, 1, P)"""
-        visible = ops.to_float(model_input.visible)
-        return ops.reshape((1.0 - visible) * MASKED, (-1, 1, 1, ops.size(visible, axis=1)))
-
-    def attend(self, ops: Ops, projected: Projections, plan: Tensor, *, heads: int, width: int) -> Tensor:
-        query, key, value = (
-            by_head(ops, x, heads=heads, width=width) for x in (projected.query, projected.key, projected.value)
-        )
-        return from_heads(ops, weigh(ops, query, key, value, plan), width=width)
-
-
-def parse_config(config: Mapping[str, Any]) -> EncoderConfig:
+def parse_config(config: Mapping[str, Any], ends: RowEnds) -> EncoderConfig:
     return EncoderConfig(
         vocab_size=config["n_pieces"],
         width=config["width"],
@@ -74,8 +53,8 @@ def parse_config(config: Mapping[str, Any]) -> EncoderConfig:
         padding_position=0,
         types=2,
         pad_id=0,
-        cls_id=2,
-        sep_id=3,
+        cls_id=ends.cls_id,
+        sep_id=ends.sep_id,
         layer_norm_eps=1e-12,
         activation="gelu",
         attention=(FullAttention(),) * config["blocks"],

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 
 from export import checkpoint
+from export.assets import RowEnds
 from export.checkpoint import Checkpoint
 from export.errors import CheckpointError
 from export.families import longformer
 from export.families.longformer import LONGFORMER
-from export.graph.attention import SlidingWindow
 from export.graph.encoder import EncoderWeights
+from export.graph.sliding_window import SlidingWindow
 from export.trained import TrainedModel
 from testkit.checkpoints import random_checkpoint
+
+ENDS = RowEnds(cls_id=0, sep_id=2)
 
 
 @pytest.fixture(scope="module")
@@ -20,13 +23,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 
 
 def test_the_configuration_is_read(source: Checkpoint) -> None:
-    config = longformer.parse_config(source.config)
+    config = longformer.parse_config(source.config, ENDS)
     assert (config.width, config.heads, config.attention) == (32, 4, (SlidingWindow(4), SlidingWindow(10)))
     assert (config.max_row, config.max_pieces) == (198, 196)
 
 
 def test_one_window_stands_for_all_layers(source: Checkpoint) -> None:
-    assert longformer.parse_config({**source.config, "attention_window": 16}).attention == (SlidingWindow(8),) * 2
+    assert longformer.parse_config({**source.config, "attention_window": 16}, ENDS).attention == (SlidingWindow(8),) * 2
 
 
 @pytest.mark.parametrize(
@@ -41,12 +44,12 @@ def test_one_window_stands_for_all_layers(source: Checkpoint) -> None:
 )
 def test_what_cannot_be_exported_is_said(source: Checkpoint, change: dict[str, object], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
-        longformer.parse_config({**source.config, **change})
+        longformer.parse_config({**source.config, **change}, ENDS)
 
 
 def test_missing_settings_are_named() -> None:
     with pytest.raises(CheckpointError, match="hidden_size, num_attention_heads"):
-        longformer.parse_config({"vocab_size": 5})
+        longformer.parse_config({"vocab_size": 5}, ENDS)
 
 
 def weights_of(source: Checkpoint) -> EncoderWeights:

@@ -1,4 +1,4 @@
-"""The graphs of all engines against transformers' LongformerModel, in this process: no Spark."""
+"""The graphs of all families and engines against transformers' models, in this process: no Spark."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy.typing as npt
 import pytest
 
 from export.engines import EXPORTERS
-from export.graph.attention import SlidingWindow
+from export.graph.block_sparse import BlockSparse
 from export.graph.encoder import EncoderConfig
+from export.graph.sliding_window import SlidingWindow
 from export.trained import TrainedModel
 from export.verify.quantization import cosines
 from export.verify.samples import Batch, PackedSample
 from sparkclin.wire.outputs import Outputs
-from testkit.checkpoints import random_checkpoint
+from testkit.checkpoints import random_bigbird, random_checkpoint
 from tests.export.graphs import open_graph
 
 Array = npt.NDArray[Any]
@@ -26,7 +27,11 @@ Run = Callable[[Array, Array], Array]
 
 # Wide enough windows for every path through the attention, and two that differ; lengths on both sides of each limit.
 WINDOWS = (SlidingWindow(4), SlidingWindow(10))
-LIMITS = sorted({limit for w in WINDOWS for limit in (w.one_sided + 1, w.dense_limit, w.block_size)})
+BLOCKS = BlockSparse(block_size=4, random_blocks=1)
+LIMITS = sorted(
+    {limit for w in WINDOWS for limit in (w.one_sided + 1, w.dense_limit, w.block_size)}
+    | {BLOCKS.block_size, BLOCKS.dense_limit, BLOCKS.dense_limit + BLOCKS.block_size}
+)
 LENGTHS = [1, 2, *sorted({length for limit in LIMITS for length in (limit - 1, limit, limit + 1)}), 129, 198]
 MAX_ABS_DIFFERENCE = 1e-4
 MIN_INT8_COSINE = 0.99  # of random weights
@@ -59,9 +64,9 @@ class Original:
         return Batch.random(np.random.default_rng(length), length=length, config=self.config)
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Original:
-    return Original.read(random_checkpoint(tmp_path_factory.mktemp("checkpoint")))
+@pytest.fixture(scope="module", params=[random_checkpoint, random_bigbird])
+def original(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Original:
+    return Original.read(request.param(tmp_path_factory.mktemp("checkpoint")))
 
 
 @pytest.fixture(scope="module", params=EXPORTERS)
@@ -112,7 +117,9 @@ def test_rows_of_different_lengths_do_not_touch_each_other(original: Original, r
     batch = original.batch(150)
     alone = run(batch.ids[:1, :75], batch.mask[:1, :75])
     together = run(
-        np.concatenate([np.pad(batch.ids[:1, :75], ((0, 0), (0, 75)), constant_values=1), batch.ids]),
+        np.concatenate(
+            [np.pad(batch.ids[:1, :75], ((0, 0), (0, 75)), constant_values=original.config.pad_id), batch.ids]
+        ),
         np.concatenate([np.pad(batch.mask[:1, :75], ((0, 0), (0, 75))), batch.mask]),
     )
     np.testing.assert_allclose(together[0, :75], alone[0], atol=MAX_ABS_DIFFERENCE, rtol=0)

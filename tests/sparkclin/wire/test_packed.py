@@ -75,7 +75,7 @@ def test_the_example_in_the_docstring() -> None:
         tagged(np.array([5], np.int32), [SegmentPart(0, 1, 2, 0)], VOCABULARY),
     ]
     sent = [200, 107, 8, 9, 202, 200, 105, 202, 201, 201]
-    assert concatenated(rows, VOCABULARY, request=1).tolist() == [309, *sent]
+    assert concatenated(rows, VOCABULARY, request=1).tolist() == [309, 2, *sent]
     assert concatenated(rows, VOCABULARY, request=None).tolist() == sent
 
 
