@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from export import checkpoint
+from export.assets import RowEnds
 from export.checkpoint import Checkpoint
 from export.families import family_of
 from export.families.family import Family, Reference
@@ -13,17 +14,18 @@ from export.graph import encoder
 from export.graph.encoder import EncoderConfig
 from export.graph.ops import Array, Body
 from export.heads import head_of
-from export.heads.head import Head
+from export.heads.head import Head, HeadSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """`tensors` are the encoder's, by name without prefix; `head` has its own."""
+    """`tensors` are the encoder's, by name without prefix; `head`, made by `spec`, has its own."""
 
     source: Checkpoint
     family: Family
     config: EncoderConfig
     tensors: Mapping[str, Array]
+    spec: HeadSpec
     head: Head
     tokenizer_json: str
 
@@ -37,7 +39,8 @@ class TrainedModel:
         """Raises CheckpointError for a family or head that is not known, and that names every tensor that does not
         fit."""
         family = family_of(source.config, source=source.source)
-        config = family.parse_config(source.config)
+        tokenizer_json = source.tokenizer_json()
+        config = family.parse_config(source.config, RowEnds.of(tokenizer_json))
         spec = head_of(source.config, source=source.source)
         of_encoder, of_head = family.shapes(config), spec.shapes(config, source.config)
         tensors = checkpoint.account_for(
@@ -51,8 +54,9 @@ class TrainedModel:
             family=family,
             config=config,
             tensors={name: tensors[name] for name in of_encoder},
+            spec=spec,
             head=spec.build({name: tensors[name] for name in of_head}, config, source.config),
-            tokenizer_json=source.tokenizer_json(),
+            tokenizer_json=tokenizer_json,
         )
 
     def body(self) -> Body:

@@ -14,6 +14,9 @@ STATUS_OK, STATUS_EMPTY, STATUS_NULL = STATUSES = ("ok", "empty", "null")
 STATUS_NO_PIECES = "no_pieces"
 """Of a sentence of an embedded note that no piece begins in: where `..` is one piece, it may be two sentences."""
 
+STATUS_NO_ENTITIES = "no_entities"
+"""Of a note that was read and has none."""
+
 LEVELS = ("document", "window", "sentence", "token")
 """What a note is cut into: a segment of each kind gets one vector."""
 

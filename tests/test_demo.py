@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 def test_the_demo_runs_in_a_clean_clone(demo: Demo) -> None:
     assert demo.make.returncode == 0, (demo.make.stdout + demo.make.stderr)[-3000:]
-    assert "\nout/demo\n- notes: 60, all accounted for (without a vector: none)\n" in demo.make.stdout
+    assert "\nout/demo\n- notes: 60, all accounted for (without text: none)\n" in demo.make.stdout
     report = json.loads((demo.clone / "out" / "demo" / "_report.json").read_text(encoding="utf-8"))
     assert (report["counts"]["notes"], report["rows"]) == (60, 60)
 

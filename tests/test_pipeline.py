@@ -190,7 +190,7 @@ def test_the_script_gives_the_same_and_a_report(
         "level": "token", "max_pieces": 4094, "stride": 512, "engine": "onnx", "precision": "fp32",
     }  # fmt: skip
     summary = (script_run.output / "_report.md").read_text().split("\n\n")[1]
-    assert summary.startswith("- notes: 4, all accounted for (without a vector: 1 empty, 1 null)\n- pieces: ")
+    assert summary.startswith("- notes: 4, all accounted for (without text: 1 empty, 1 null)\n- pieces: ")
     assert summary in script_run.printed
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from export.errors import CheckpointError
 from export.heads.embedding import EmbeddingHead
 from export.heads.head import HeadSpec
+from export.heads.token_classification import TOKEN_CLASSIFICATION
 from sparkclin.models.bundle import EMBED
 
 EMBEDDING = HeadSpec(
@@ -17,7 +18,7 @@ EMBEDDING = HeadSpec(
     build=lambda _tensors, config, _raw: EmbeddingHead(width=config.width),
 )
 
-HEADS: dict[str, HeadSpec] = {EMBEDDING.task: EMBEDDING}
+HEADS: dict[str, HeadSpec] = {spec.task: spec for spec in (EMBEDDING, TOKEN_CLASSIFICATION)}
 """By task."""
 
 

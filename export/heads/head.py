@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from export.checkpoint import TensorShape
-from export.graph.encoder import EncoderConfig
-from export.graph.ops import Array
+from export.errors import CheckpointError
+from export.graph.encoder import EncoderConfig, Linear
+from export.graph.ops import Array, Ops, Tensor
 from export.graph.packed import Outputting
 
 
@@ -37,10 +38,42 @@ class HeadSpec:
 
     `architectures` are the endings of the names by which transformers' config.json says that a checkpoint has it, such
     as `ForTokenClassification`. `shapes` are the tensors that it takes, by their names in the checkpoint; `build` makes
-    it of them, of the encoder's shape and of config.json.
+    it of them, of the encoder's shape and of config.json. `auto_class` is transformers' class of models with this head,
+    whose logits of each position the head's output is held to; None for a head that transformers does not have.
     """
 
     task: str
     architectures: tuple[str, ...]
     shapes: Callable[[EncoderConfig, Mapping[str, Any]], dict[str, TensorShape]]
     build: Callable[[Mapping[str, Array], EncoderConfig, Mapping[str, Any]], Head]
+    auto_class: str | None = None
+
+
+def labels_of(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """The labels of config.json, by their number. Raises CheckpointError where `id2label` is missing, does not count
+    from 0, names a label twice, or says something else than `label2id`."""
+    named = raw.get("id2label")
+    if not isinstance(named, Mapping) or not named:
+        raise CheckpointError("config.json has no id2label: expected the label of each number, such as {'0': 'O'}.")
+    by_number = {int(number): str(label) for number, label in named.items()}
+    problems = []
+    if sorted(by_number) != list(range(len(by_number))):
+        problems.append(f"the numbers are {sorted(by_number)}, expected 0 to {len(by_number) - 1}")
+    if doubled := sorted({label for label in by_number.values() if list(by_number.values()).count(label) > 1}):
+        problems.append(f"more than one number has the label {', '.join(doubled)}")
+    back = {str(label): int(number) for label, number in (raw.get("label2id") or {}).items()}
+    if back and back != {label: number for number, label in by_number.items()}:
+        problems.append(f"label2id says otherwise: {back}")
+    if problems:
+        raise CheckpointError(f"id2label of config.json: {'; '.join(problems)}. Mend it, or save the model again.")
+    return tuple(by_number[number] for number in range(len(by_number)))
+
+
+def read_linear(tensors: Mapping[str, Array], name: str) -> Linear:
+    """A layer from its tensors as PyTorch keeps them."""
+    return Linear(weight=np.ascontiguousarray(tensors[f"{name}.weight"].T), bias=tensors[f"{name}.bias"])
+
+
+def scores(ops: Ops, x: Tensor, layer: Linear) -> Tensor:
+    """(N, I) -> (N, O), in fp32 whatever the model's precision: a head's few weights are what its answers hang on."""
+    return ops.matmul(x, ops.constant(layer.weight, "weight")) + ops.constant(layer.bias, "bias")

@@ -18,6 +18,7 @@ from export.errors import ParityError
 from export.families.family import Reference
 from export.sparknlp import load_annotator, run_windows
 from export.trained import TrainedModel
+from export.verify.heads import compare_logits, labels_differ
 from export.verify.quantization import QuantizationReport, cosines, measure
 from export.verify.reference import reference_ids
 from export.verify.samples import Batch, PackedSample
@@ -100,20 +101,22 @@ class ParityReport:
     """What was compared and how close it was.
 
     `vectors` is against the reference, with limits for fp32; `packed` compares what the head makes inside the graph
-    with the same made of the graph's own vectors. Of int8 alone there are `paths`, against the graph's own vectors by
-    ordinary ids, and `quantization`.
+    with the same made of the graph's own vectors. `head` compares what it makes of the reference's vectors with what
+    transformers' class makes; an embedding head has none. Of int8 alone there are `paths`, against the graph's own
+    vectors by ordinary ids, and `quantization`.
     """
 
     id_rows: int
     id_rows_identical: int
     vectors: VectorTable
     packed: VectorTable
+    head: VectorTable | None
     paths: VectorTable | None
     quantization: QuantizationReport | None
 
     @property
     def passed(self) -> bool:
-        parts = (self.vectors, self.packed, self.paths, self.quantization)
+        parts = (self.vectors, self.packed, self.head, self.paths, self.quantization)
         return 0 < self.id_rows == self.id_rows_identical and all(part.passed for part in parts if part)
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,6 +126,7 @@ class ParityReport:
             "id_rows_identical": self.id_rows_identical,
             **self.vectors.to_dict(),
             "packed": self.packed.to_dict(),
+            **({"head": self.head.to_dict()} if self.head else {}),
             **({"paths": self.paths.to_dict()} if self.paths else {}),
             **({"precision": self.quantization.to_dict()} if self.quantization else {}),
         }
@@ -130,7 +134,7 @@ class ParityReport:
     def to_text(self) -> str:
         """Tables for people."""
         ids = f"ids identical to the Hugging Face tokenizer's: {self.id_rows_identical} of {self.id_rows} texts"
-        parts = (self.vectors, self.packed, self.paths, self.quantization)
+        parts = (self.vectors, self.packed, self.head, self.paths, self.quantization)
         return "\n".join([ids, *(part.to_text() for part in parts if part)])
 
 
@@ -171,6 +175,7 @@ def verify(spark: SparkSession, candidate: Candidate, *, notes: Sequence[Note]) 
         id_rows_identical=sum(identical),
         vectors=table_against_reference(figures, limits=EXACT if is_exact else None),
         packed=table_of_packed(figures),
+        head=table_of_head(candidate.trained) if candidate.trained.spec.auto_class else None,
         paths=None if is_exact else table_of_paths(figures),
         quantization=None if is_exact else measure_on_notes(candidate, notes, graph=graph, reference=reference),
     )
@@ -188,6 +193,17 @@ def table_against_reference(figures: Sequence[PathFigures], *, limits: Limits | 
 def table_of_packed(figures: Sequence[PathFigures]) -> VectorTable:
     chosen = tuple(f.against_graph for f in figures if f.path.startswith(PACKED))
     return VectorTable(against="the head's outputs from the graph's own vectors", limits=HEAD, figures=chosen)
+
+
+def table_of_head(trained: TrainedModel) -> VectorTable:
+    """At the same lengths. Another label than transformers' is as bad as a difference without limit."""
+    figures = []
+    for length, ours, theirs in compare_logits(trained, np.random.default_rng(SEED), lengths=lengths_of(trained)):
+        wrong = labels_differ(ours, theirs, limit=2 * (EXACT.max_abs_difference or 0.0))
+        difference = float("inf") if wrong else float(np.abs(ours - theirs).max())
+        cosine = float(cosines(ours, theirs).min())
+        figures.append(VectorFigure(path="head", length=length, max_abs_difference=difference, min_cosine=cosine))
+    return VectorTable(against="transformers' class with this head", limits=EXACT, figures=tuple(figures))
 
 
 def table_of_paths(figures: Sequence[PathFigures]) -> VectorTable:

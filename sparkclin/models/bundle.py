@@ -23,8 +23,8 @@ TOKENIZER_FILE = "tokenizer.json"
 FORMAT_REVISION = 3
 OLDEST_REVISION = 2
 
-EMBED = "embed"
-"""The task of a model without a head for another one."""
+EMBED, ENTITIES = "embed", "entities"
+"""Tasks: vectors, of a model without a head for another task; a label per piece."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from sparkclin.spark import storage
 # The tables of `parity` in a manifest, after the one against the checkpoint.
 _TITLES = {
     "packed": "Packed batches against the graph's own vectors",
+    "head": "The head against transformers' class",
     "paths": "Each path against the graph's own vectors",
 }
 

@@ -105,7 +105,7 @@ class RunReport:
         missing = ", ".join(f"{number} {status}" for status, number in without.items()) or "none"
         return "\n".join(
             [
-                f"- notes: {counts.notes:,}, all accounted for (without a vector: {missing})",
+                f"- notes: {counts.notes:,}, all accounted for (without text: {missing})",
                 f"- pieces: {counts.pieces:,} in {counts.windows:,} windows, none cut",
                 f"- rows written: {self.rows:,}",
                 f"- time: {self.elapsed_s:,.1f} s, {self.notes_per_s:,.2f} notes/s, {self.pieces_per_s:,.0f} pieces/s",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,6 +59,14 @@ class PieceEncoder:
     def n_ids(self) -> int:
         """One more than the highest piece id."""
         return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())
+
+    @cached_property
+    def unknown_id(self) -> int | None:
+        """The id of what the vocabulary has no piece for; None for a tokenizer that has a piece for everything."""
+        model = json.loads(self._tokenizer.to_str())["model"]
+        if model["type"] == "Unigram":
+            return model["unk_id"]  # type: ignore[no-any-return]
+        return self._tokenizer.token_to_id(model["unk_token"]) if model.get("unk_token") else None
 
     def encode(self, texts: Sequence[str]) -> list[Pieces]:
         """The pieces of each text, special ones not added."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sparkclin.schema import STATUS_EMPTY, STATUS_NULL, STATUS_OK
 from sparkclin.text.pieces import NO_PIECES, NO_WORD, PieceEncoder, Pieces, combine
@@ -12,12 +12,16 @@ from sparkclin.text.windows import Range, WindowOptions, cut
 
 @dataclass(frozen=True, eq=False)
 class TokenizedNote:
-    """A note's pieces, its windows as ranges of them, and its sentences as ranges of code points."""
+    """A note's pieces, its windows as ranges of them, and its sentences as ranges of code points.
+
+    `text` is empty where the note came by a column of pieces.
+    """
 
     pieces: Pieces
     windows: Sequence[Range]
     sentences: Sequence[Range]
     status: str = STATUS_OK
+    text: str = field(default="", repr=False)
 
 
 def tokenize(
@@ -32,7 +36,7 @@ def tokenize(
     encoded = iter(encoder.encode([part for note_parts in parts for _, part in note_parts]))
     pieces = [[(offset, next(encoded)) for offset, _ in note_parts] for note_parts in parts]
     return [
-        _without_pieces(STATUS_NULL) if text is None else _note(note_pieces, ranges, options)
+        _without_pieces(STATUS_NULL) if text is None else _note(text, note_pieces, ranges, options)
         for text, note_pieces, ranges in zip(texts, pieces, sentences, strict=True)
     ]
 
@@ -48,7 +52,9 @@ def _without_pieces(status: str) -> TokenizedNote:
     return TokenizedNote(NO_PIECES, (), (), status)
 
 
-def _note(parts: list[tuple[int, Pieces]], sentences: tuple[Range, ...], options: WindowOptions) -> TokenizedNote:
+def _note(
+    text: str, parts: list[tuple[int, Pieces]], sentences: tuple[Range, ...], options: WindowOptions
+) -> TokenizedNote:
     pieces = combine(parts)
     if pieces.words.max(initial=NO_WORD) == NO_WORD:
         return _without_pieces(STATUS_EMPTY)
@@ -56,4 +62,4 @@ def _note(parts: list[tuple[int, Pieces]], sentences: tuple[Range, ...], options
     for _, part in parts:
         before = windows[-1][1] if windows else 0
         windows += [(before + begin, before + end) for begin, end in cut(len(part), options.max_pieces, options.stride)]
-    return TokenizedNote(pieces, tuple(windows), sentences, STATUS_OK)
+    return TokenizedNote(pieces, tuple(windows), sentences, STATUS_OK, text)

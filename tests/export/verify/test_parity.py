@@ -89,18 +89,21 @@ GOOD = VectorTable(against="it", limits=EXACT, figures=(PERFECT,))
 BAD = VectorTable(against="it", limits=EXACT, figures=(PERFECT, AWFUL))
 NEAR, FAR = (Agreement(vectors=9, mean_cosine=cosine, worst_cosine=cosine) for cosine in (1.0, 0.5))
 INT8 = QuantizationReport(notes=3, documents=NEAR, pieces=NEAR, specialty=None)
-REPORT = ParityReport(id_rows=18, id_rows_identical=18, vectors=GOOD, packed=GOOD, paths=GOOD, quantization=INT8)
+REPORT = ParityReport(
+    id_rows=18, id_rows_identical=18, vectors=GOOD, packed=GOOD, head=GOOD, paths=GOOD, quantization=INT8
+)
 
 
 @pytest.mark.parametrize(
     ("change", "passed"),
     [
         ({}, True),
-        ({"paths": None, "quantization": None}, True),
+        ({"head": None, "paths": None, "quantization": None}, True),
         ({"id_rows_identical": 17}, False),
         ({"id_rows": 0, "id_rows_identical": 0}, False),
         ({"vectors": BAD}, False),
         ({"packed": BAD}, False),
+        ({"head": BAD}, False),
         ({"paths": BAD}, False),
         ({"quantization": replace(INT8, pieces=FAR)}, False),
     ],

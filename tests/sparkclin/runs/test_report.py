@@ -30,13 +30,13 @@ REPORT = RunReport(
 
 def test_the_summary_accounts_for_every_note() -> None:
     assert REPORT.summary().splitlines() == [
-        "- notes: 50, all accounted for (without a vector: 3 empty, 1 null)",
+        "- notes: 50, all accounted for (without text: 3 empty, 1 null)",
         "- pieces: 40,000 in 60 windows, none cut",
         "- rows written: 71",
         "- time: 20.0 s, 2.50 notes/s, 2,000 pieces/s",
     ]
     whole = replace(REPORT.counts, statuses={"ok": 50, "empty": 0, "null": 0})
-    assert "(without a vector: none)" in replace(REPORT, counts=whole).summary()
+    assert "(without text: none)" in replace(REPORT, counts=whole).summary()
 
 
 def test_the_json_has_all_figures() -> None:

@@ -94,7 +94,7 @@ def test_a_second_pipeline_is_a_parser_and_one_call(
     assert {row.note_id: row.n_pieces for row in rows} == {"a": 5, "b": 7, "c": 0, "d": None}
     said = capsys.readouterr()
     assert "letters: 4 notes with tiny in 3 tasks" in said.err
-    assert said.out.startswith(f"\n{output}\n- notes: 4, all accounted for (without a vector: 1 empty, 1 null)\n")
+    assert said.out.startswith(f"\n{output}\n- notes: 4, all accounted for (without text: 1 empty, 1 null)\n")
 
     report = json.loads((output / "_report.json").read_text())
     assert report["rows"] == 4

@@ -1,0 +1,61 @@
+"""A label per piece, such as an entity's: `…ForTokenClassification` of both families."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from export.checkpoint import TensorShape
+from export.graph.encoder import EncoderConfig, Linear
+from export.graph.ops import Array, Ops, Tensor
+from export.graph.packed import Segments
+from export.heads.head import HeadSpec, labels_of, read_linear, scores
+from sparkclin.models.bundle import ENTITIES
+from sparkclin.text.entities import LOGITS
+from sparkclin.wire.outputs import Output
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenClassificationHead:
+    """One output: a logit per label. Of a part of several pieces it is the largest of each label; tasks ask for parts
+    of one piece."""
+
+    classifier: Linear
+    labels: tuple[str, ...]
+    task: str = ENTITIES
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        return (Output(LOGITS, len(self.labels)),)
+
+    def compute(self, ops: Ops, segments: Segments) -> Sequence[Callable[[], Tensor]]:
+        def logits() -> Tensor:
+            of_pieces = scores(ops, segments.states, self.classifier)
+            return ops.segment_max(of_pieces, segments.index, n_segments=segments.count)
+
+        return (logits,)
+
+    def expected(self, states: npt.NDArray[np.float64]) -> Mapping[str, npt.NDArray[np.float64]]:
+        return {LOGITS: (states @ self.classifier.weight + self.classifier.bias).max(axis=0)}
+
+
+def shapes(config: EncoderConfig, raw: Mapping[str, Any]) -> dict[str, TensorShape]:
+    labels = len(labels_of(raw))
+    return {"classifier.weight": (labels, config.width), "classifier.bias": (labels,)}
+
+
+def build(tensors: Mapping[str, Array], _config: EncoderConfig, raw: Mapping[str, Any]) -> TokenClassificationHead:
+    return TokenClassificationHead(classifier=read_linear(tensors, "classifier"), labels=labels_of(raw))
+
+
+TOKEN_CLASSIFICATION = HeadSpec(
+    task=ENTITIES,
+    architectures=("ForTokenClassification",),
+    shapes=shapes,
+    build=build,
+    auto_class="AutoModelForTokenClassification",
+)

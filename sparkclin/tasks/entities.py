@@ -1,0 +1,126 @@
+"""Notes -> entities: `find_entities()`, a function from DataFrame to DataFrame, and the columns that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pyspark.sql import types as T
+
+from sparkclin.errors import InputError, ModelError
+from sparkclin.models.bundle import ENTITIES, Bundle, Manifest
+from sparkclin.schema import NOTE_ID, STATUS, STATUS_NO_ENTITIES, STATUS_OK, TEXT, VECTORS, column_problems
+from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
+from sparkclin.text.entities import LOGITS, EntityOptions, kinds_of, merge_entities, plan_entities
+from sparkclin.text.pieces import PieceEncoder
+from sparkclin.text.windows import WindowOptions
+from sparkclin.wire.batches import NoteColumns
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+INDEX = "entity"
+
+OUTPUT = (
+    T.StructField(INDEX, T.IntegerType()),
+    T.StructField("begin", T.IntegerType()),
+    T.StructField("end", T.IntegerType()),
+    T.StructField("text", T.StringType()),
+    T.StructField("label", T.StringType()),
+    T.StructField("score", T.FloatType()),
+    T.StructField(STATUS, T.StringType()),
+    T.StructField("model", T.StringType()),
+)
+"""What the output has after `note_id`, which keeps its type. Offsets are code points, ends exclusive; `score` is a
+probability, 0…1. A note without entities has one row, which says so in its status."""
+
+
+def output_schema(note_id: T.DataType) -> T.StructType:
+    """The schema of the output."""
+    return T.StructType([T.StructField(NOTE_ID, note_id), *OUTPUT])
+
+
+@dataclass(frozen=True, kw_only=True)
+class NerOptions:
+    """How entities are found. `aggregation` is as in EntityOptions; `max_pieces` and `stride` are the model's own where
+    they are None."""
+
+    aggregation: str = "simple"
+    max_pieces: int | None = None
+    stride: int | None = None
+
+    def windows(self, manifest: Manifest) -> WindowOptions:
+        """How a model's notes are cut; raises OptionError where the model cannot read such windows."""
+        return manifest.windows(max_pieces=self.max_pieces, stride=self.stride)
+
+    def labels(self, manifest: Manifest) -> tuple[str, ...]:
+        """The model's; raises ModelError for one that was exported for another task."""
+        if manifest.task != ENTITIES:
+            raise ModelError(
+                f"{manifest.name} is a model for the task {manifest.task!r}; entities take one that was exported from "
+                "a …ForTokenClassification checkpoint."
+            )
+        return manifest.labels
+
+
+def find_entities(
+    notes: DataFrame,
+    *,
+    bundle: Bundle,
+    options: NerOptions,
+    observe: Callable[[DataFrame], DataFrame] | None = None,
+) -> DataFrame:
+    """(note_id, text) -> a row per entity; every note is in it, one without entities with one row of nulls.
+
+    A note may have any length: of two windows that share a piece, the one that sees more around it gives its label, so
+    an entity where they meet is found once and whole. `observe` may add an observation to the notes (a row per note,
+    with n_pieces, n_windows, status). Other columns of `notes` are left out. Raises InputError where note_id or text is
+    missing, ModelError for a model of another task, OptionError where the model reads fewer pieces than
+    `options.max_pieces`, and SetupError for a session whose Arrow batches are too large.
+    """
+    if problems := column_problems(notes.columns, needed=(NOTE_ID, TEXT)):
+        raise InputError(
+            f"{'; '.join(problems)}. Rename yours, or read the notes with sparkclin.runs.corpus.read_notes()."
+        )
+    manifest = bundle.manifest
+    entities = EntityOptions(
+        labels=options.labels(manifest),
+        aggregation=options.aggregation,
+        unknown_id=PieceEncoder(bundle.tokenizer_json()).unknown_id,
+    )
+    task = SegmentTask(
+        columns=NoteColumns(text=TEXT, sentences=None),
+        carried=(NOTE_ID, TEXT),
+        windows=options.windows(manifest),
+        plan=partial(plan_entities, options=entities),
+        wanted=(LOGITS,),
+        merge=partial(merge_entities, options=entities),
+    )
+    found = segment_outputs(notes.select(NOTE_ID, TEXT), bundle=bundle, task=task)
+    return _rows(observe(found) if observe else found, entities, model=manifest.name)
+
+
+def _rows(found: DataFrame, options: EntityOptions, *, model: str) -> DataFrame:
+    """A row per entity, in the order and types of the schema."""
+    from pyspark.sql import functions as F
+
+    kinds = F.array(*(F.lit(kind) for kind in kinds_of(options.labels)))
+    made = {
+        INDEX: F.col("entry.index"),
+        "begin": F.col("entry.begin"),
+        "end": F.col("entry.end"),
+        # Spark counts code points, as the offsets do.
+        "text": F.expr(f"substring({TEXT}, entry.begin + 1, entry.end - entry.begin)"),
+        "label": F.get(kinds, F.get("entry.vector", F.lit(0)).cast("int")),
+        "score": F.get("entry.vector", F.lit(1)),
+        STATUS: F.when((F.col(STATUS) == STATUS_OK) & F.col("entry").isNull(), STATUS_NO_ENTITIES).otherwise(
+            F.col(STATUS)
+        ),
+        "model": F.lit(model),
+    }
+    exploded = found.withColumn("entry", F.explode_outer(VECTORS))
+    schema = output_schema(found.schema[NOTE_ID].dataType)
+    columns = (made.get(field.name, F.col(field.name)).cast(field.dataType).alias(field.name) for field in schema)
+    return exploded.select(*columns)
