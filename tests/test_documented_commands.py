@@ -70,6 +70,9 @@ DEMO = RunBy("tests/test_demo.py::test_the_demo_runs_in_a_clean_clone")
 BENCHMARK = DryRun("tests/benchmarks/test_smoke.py::test_smoke")
 WHEEL = RunBy("tests/test_wheel.py::test_notes_are_embedded_outside_the_checkout")
 
+FINE_TUNING = RunBy("tests/training/test_ner.py::test_a_model_learns_them_and_can_be_exported")
+SCORING = RunBy("tests/evaluation/test_ner.py::test_the_command_makes_notes_and_scores_entities")
+
 EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models"
 EMBED = (
     "spark-submit pipelines/embed_notes.py --input notes.parquet --output vectors --models models "
@@ -109,6 +112,16 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     ),
     EMBED: Smoke(after=(EXPORT,)),
     "python -m evaluation notes.jsonl vectors": Smoke(after=(EMBED,)),
+    "spark-submit pipelines/ner_notes.py --input notes.parquet --output entities --models models --model a_ner_model "
+    "--aggregation first": RunBy("tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_them_with_a_report"),
+    "python -m training.ner": FINE_TUNING,
+    "python -m training.ner --train train.tsv --dev devel.tsv --init checkpoint --output ner_checkpoint "
+    "--work ner-run": FINE_TUNING,
+    "python -m evaluation.ner notes test.tsv --output test_notes.jsonl": SCORING,
+    "python -m evaluation.ner score test.tsv entities": SCORING,
+    "python -m evaluation.ner predict test.tsv ner_checkpoint --output theirs.parquet": RunBy(
+        "tests/evaluation/test_ner.py::test_what_transformers_finds_can_be_scored"
+    ),
     "spark-submit --properties-file": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
     "docker compose up": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
     "python docker/fetch_jars.py jars": RunBy("tests/test_compose.py::test_the_image_gets_every_jar_once"),

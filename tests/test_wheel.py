@@ -104,7 +104,7 @@ def test_the_wheels_exporter_exports(installed: Installed, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("folder", "extras"), [("sparkclin", ()), ("pipelines", ()), ("evaluation", ()), ("export", ("export",))]
+    ("folder", "extras"), [("sparkclin", ()), ("pipelines", ()), ("evaluation", ("train",)), ("export", ("export",))]
 )
 def test_what_a_package_imports_is_declared(folder: str, extras: tuple[str, ...]) -> None:
     """In the main dependencies or the extras."""

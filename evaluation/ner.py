@@ -1,0 +1,196 @@
+"""Entities of a labelled corpus: CoNLL files in, notes out, and the F1 of what `ner_notes.py` found.
+
+    python -m evaluation.ner notes CORPUS --output NOTES
+    python -m evaluation.ner score CORPUS ENTITIES
+    python -m evaluation.ner predict CORPUS CHECKPOINT --output ENTITIES
+
+CORPUS is a CoNLL file: a word and its IOB2 label per line, with a tab between them, and an empty line behind each
+sentence. Every sentence becomes a note, whose id is its number from 0. ENTITIES is the parquet that
+`pipelines/ner_notes.py` wrote for these notes. An entity counts as found if its words and its kind are right (strict
+F1, by nervaluate); a span that covers a part of a word stands for the whole word. The last command writes what the
+pipeline of transformers finds with a checkpoint, for comparison: it needs the train extra.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+import pandas as pd
+
+from sparkclin.errors import InputError, SparkclinError
+from sparkclin.text.windows import Range
+
+OUTSIDE = "O"
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Words with their IOB2 labels."""
+
+    words: tuple[str, ...]
+    labels: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    @cached_property
+    def ranges(self) -> tuple[Range, ...]:
+        """Where each word is in the text, in code points, end exclusive."""
+        begins = accumulate((len(word) + 1 for word in self.words[:-1]), initial=0)
+        return tuple((begin, begin + len(word)) for begin, word in zip(begins, self.words, strict=True))
+
+    def labels_of(self, entities: Iterable[Entity]) -> list[str]:
+        """The IOB2 labels of other entities of this text. Where two of them share a word, the earlier one has it."""
+        labels = [OUTSIDE] * len(self.words)
+        for entity in sorted(entities, key=lambda entity: entity.begin):
+            touched = [
+                index
+                for index, (begin, end) in enumerate(self.ranges)
+                if begin < entity.end and entity.begin < end and labels[index] == OUTSIDE
+            ]
+            for index in touched:
+                labels[index] = f"{'B' if index == touched[0] else 'I'}-{entity.kind}"
+        return labels
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A span of a text, in code points, end exclusive."""
+
+    begin: int
+    end: int
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntityScore:
+    """Strict, over entities; all between 0 and 1. `support` is the number of entities in the corpus."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    f1_by_kind: dict[str, float]
+
+
+def read_conll(path: Path) -> list[Sentence]:
+    """The sentences of a file. Raises InputError with the line's number for a line or a label that is not as it should
+    be."""
+    sentences: list[Sentence] = []
+    words: list[str] = []
+    labels: list[str] = []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate([*lines, ""], start=1):
+        if line.strip():
+            word, label = _columns(
+                line, previous=labels[-1] if labels else OUTSIDE, where=f"{path.name}, line {number}"
+            )
+            words.append(word)
+            labels.append(label)
+        elif words:
+            sentences.append(Sentence(tuple(words), tuple(labels)))
+            words, labels = [], []
+    if not sentences:
+        raise InputError(f"{path.name} has no sentence: expected a word, a tab and a label per line.")
+    return sentences
+
+
+def _columns(line: str, *, previous: str, where: str) -> tuple[str, str]:
+    columns = line.split("\t")
+    if len(columns) != 2 or not columns[0].strip() or " " in columns[0]:
+        raise InputError(f"{where} has {len(columns)} columns, expected two with a tab between them: word and label.")
+    word, label = columns[0], columns[1].strip()
+    prefix, _, kind = label.partition("-")
+    if label != OUTSIDE and (prefix not in ("B", "I") or not kind):
+        raise InputError(f"{where} has the label {label!r}, expected O, B-KIND or I-KIND (IOB2).")
+    if prefix == "I" and previous not in (f"B-{kind}", f"I-{kind}"):
+        raise InputError(
+            f"{where} has the label {label!r} behind {previous!r}; in IOB2 an entity begins with B-{kind}."
+        )
+    return word, label
+
+
+def score(labels: Sequence[Sequence[str]], found: Sequence[Sequence[str]]) -> EntityScore:
+    """Of sentences' IOB2 labels."""
+    from nervaluate import Evaluator
+
+    kinds = sorted({label[2:] for row in [*labels, *found] for label in row if label != OUTSIDE})
+    given, predicted = ([list(row) for row in rows] for rows in (labels, found))
+    result = Evaluator(given, predicted, tags=kinds, loader="list").evaluate()
+    total = result["overall"]["strict"]
+    return EntityScore(
+        precision=float(total.precision),
+        recall=float(total.recall),
+        f1=float(total.f1),
+        support=int(total.possible),
+        f1_by_kind={kind: float(result["entities"][kind]["strict"].f1) for kind in kinds},
+    )
+
+
+def score_rows(sentences: Sequence[Sentence], rows: pd.DataFrame) -> EntityScore:
+    """Of what `ner_notes.py` wrote: note_id, begin, end, label. Raises InputError where a sentence has no row."""
+    missing = len(set(map(str, range(len(sentences)))) - set(rows["note_id"].astype(str)))
+    if missing:
+        raise InputError(f"{missing} of {len(sentences)} sentences are not in the output: is it that of these notes?")
+    entities: dict[int, list[Entity]] = {}
+    with_entity = rows[rows["label"].notna()]
+    for note_id, begin, end, kind in with_entity[["note_id", "begin", "end", "label"]].itertuples(index=False):
+        entities.setdefault(int(note_id), []).append(Entity(int(begin), int(end), kind))
+    found = [sentence.labels_of(entities.get(index, [])) for index, sentence in enumerate(sentences)]
+    return score([sentence.labels for sentence in sentences], found)
+
+
+def predicted(sentences: Sequence[Sentence], checkpoint: str, *, aggregation: str) -> pd.DataFrame:
+    """What the pipeline of transformers finds: note_id, begin, end, label, score, a row of nulls for a sentence without
+    entities."""
+    from transformers import pipeline
+
+    find = pipeline("token-classification", model=checkpoint, aggregation_strategy=aggregation)
+    rows: list[tuple[str, int | None, int | None, str | None, float | None]] = []
+    for index, sentence in enumerate(sentences):
+        found = find(sentence.text)
+        rows += [(str(index), e["start"], e["end"], e["entity_group"], float(e["score"])) for e in found]
+        rows += [(str(index), None, None, None, None)] * (not found)
+    return pd.DataFrame(rows, columns=["note_id", "begin", "end", "label", "score"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m evaluation.ner", description=(__doc__ or "").splitlines()[0])
+    actions = parser.add_subparsers(dest="action", required=True)
+    notes, scoring, predicting = (actions.add_parser(name) for name in ("notes", "score", "predict"))
+    for action in (notes, scoring, predicting):
+        action.add_argument("corpus", type=Path, help="CoNLL file: word, tab, IOB2 label")
+    notes.add_argument("--output", type=Path, required=True, help=".jsonl with note_id and text")
+    scoring.add_argument("entities", type=Path, help="parquet that ner_notes.py wrote")
+    predicting.add_argument("checkpoint", help="a folder or hub id")
+    predicting.add_argument("--output", type=Path, required=True, help="parquet like that of ner_notes.py")
+    predicting.add_argument("--aggregation", default="first", help="default: first")
+    options = parser.parse_args(arguments)
+    try:
+        sentences = read_conll(options.corpus)
+        if options.action == "notes":
+            records = ({"note_id": str(index), "text": s.text} for index, s in enumerate(sentences))
+            lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+            options.output.write_text("".join(lines), encoding="utf-8")
+        elif options.action == "predict":
+            predicted(sentences, options.checkpoint, aggregation=options.aggregation).to_parquet(options.output)
+        else:
+            rows = pd.read_parquet(options.entities, columns=["note_id", "begin", "end", "label"])
+            print(json.dumps(asdict(score_rows(sentences, rows)), indent=2))
+    except SparkclinError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from evaluation.ner import Entity, Sentence, main, read_conll, score, score_rows
+from sparkclin.errors import InputError
+
+CORPUS = "took\tO\naspirin\tB-Drug\nfor\tO\nchest\tB-Sign\npain\tI-Sign\n\n🩺\tO\nfever\tB-Sign\n"
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    file = tmp_path / "corpus.tsv"
+    file.write_text(CORPUS, encoding="utf-8")
+    return file
+
+
+def test_sentences_are_read_with_offsets(corpus: Path) -> None:
+    first, second = read_conll(corpus)
+    assert (first.text, second.text) == ("took aspirin for chest pain", "🩺 fever")
+    assert [first.text[begin:end] for begin, end in first.ranges] == list(first.words)
+    assert second.ranges == ((0, 1), (2, 7))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("took O\n", "line 1 has 1 columns, expected two"),
+        ("a\tO\nb\tI-Drug\n", "line 2 has the label 'I-Drug' behind 'O'"),
+        ("a\tB-Sign\nb\tI-Drug\n", "line 2 has the label 'I-Drug' behind 'B-Sign'"),
+        ("a\tB-Sign\n\nb\tI-Sign\n", "line 3 has the label 'I-Sign' behind 'O'"),
+        ("a\tDrug\n", "line 1 has the label 'Drug', expected O, B-KIND or I-KIND"),
+        ("a\tB-\n", "line 1 has the label 'B-'"),
+        ("\n\n", "has no sentence"),
+    ],
+)
+def test_broken_labels_are_refused_by_line(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "corpus.tsv"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_conll(file)
+
+
+def test_spans_become_labels_of_the_words_they_touch() -> None:
+    sentence = Sentence(("took", "aspirin", "for", "chest", "pain"), ("O",) * 5)
+    entities = [Entity(17, 24, "Sign"), Entity(7, 9, "Drug"), Entity(23, 27, "Other")]
+    assert sentence.labels_of(entities) == ["O", "B-Drug", "O", "B-Sign", "I-Sign"]
+    assert sentence.labels_of([Entity(12, 13, "Gap")]) == ["O"] * 5
+
+
+def test_an_entity_counts_whole() -> None:
+    labels = [["B-Drug", "I-Drug", "O", "B-Sign"]]
+    found = score(labels, [["B-Drug", "O", "O", "B-Sign"]])
+    assert (found.precision, found.recall, found.f1, found.support) == (0.5, 0.5, 0.5, 2)
+    assert found.f1_by_kind == {"Drug": 0.0, "Sign": 1.0}
+
+
+def rows(*entities: tuple[str, int | None, int | None, str | None]) -> pd.DataFrame:
+    return pd.DataFrame(entities, columns=["note_id", "begin", "end", "label"])
+
+
+def test_rows_of_a_run_are_scored(corpus: Path) -> None:
+    sentences = read_conll(corpus)
+    right = rows(("0", 5, 12, "Drug"), ("0", 17, 27, "Sign"), ("1", 2, 7, "Sign"))
+    assert score_rows(sentences, right).f1 == 1.0
+    assert score_rows(sentences, rows(("0", 5, 12, "Sign"), ("1", None, None, None))).recall == 0.0
+
+
+def test_a_sentence_without_a_row_is_noticed(corpus: Path) -> None:
+    with pytest.raises(InputError, match="1 of 2 sentences are not in the output"):
+        score_rows(read_conll(corpus), rows(("0", 5, 12, "Drug")))
+
+
+def test_the_command_makes_notes_and_scores_entities(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes, entities = tmp_path / "notes.jsonl", tmp_path / "entities.parquet"
+    assert main(["notes", str(corpus), "--output", str(notes)]) == 0
+    assert [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()] == [
+        {"note_id": "0", "text": "took aspirin for chest pain"},
+        {"note_id": "1", "text": "🩺 fever"},
+    ]
+    rows(("0", 5, 12, "Drug"), ("1", 2, 7, "Sign")).to_parquet(entities)
+    assert main(["score", str(corpus), str(entities)]) == 0
+    assert json.loads(capsys.readouterr().out)["f1"] == pytest.approx(0.8)
+    (tmp_path / "corpus.tsv").write_text("a\tX\n")
+    assert main(["notes", str(corpus), "--output", str(notes)]) == 1
+    assert capsys.readouterr().err.startswith("error: corpus.tsv, line 1")
+
+
+@pytest.mark.export
+def test_what_transformers_finds_can_be_scored(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoints = pytest.importorskip("testkit.checkpoints", reason="the export extra is not installed")
+    from transformers import LongformerForTokenClassification
+
+    labels = {0: "O", 1: "B-Drug", 2: "I-Drug", 3: "B-Sign", 4: "I-Sign"}
+    checkpoint = checkpoints.random_checkpoint(
+        tmp_path / "checkpoint", model_class=LongformerForTokenClassification, id2label=labels, attention_window=8
+    )
+    found = tmp_path / "entities.parquet"
+    assert main(["predict", str(corpus), str(checkpoint), "--output", str(found)]) == 0
+    assert set(pd.read_parquet(found)["note_id"]) == {"0", "1"}
+    assert main(["score", str(corpus), str(found)]) == 0
+    assert 0 <= json.loads(capsys.readouterr().out)["f1"] <= 1

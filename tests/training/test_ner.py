@@ -1,0 +1,140 @@
+"""Fine-tuning for entities, with models and corpora of a few bytes."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+from evaluation.ner import Sentence
+from export.trained import TrainedModel
+from sparkclin.errors import OptionError
+from testkit.checkpoints import random_bigbird, random_checkpoint
+from training.evaluate import IGNORED
+from training.ner import (
+    LabelledRow,
+    NerOptions,
+    fine_tune,
+    first_pieces,
+    label_set,
+    labelled_rows,
+    labels_of_words,
+    mended,
+    parse_options,
+    read_all,
+)
+
+pytestmark = pytest.mark.export
+
+SENTENCES = [
+    Sentence(("the", "patient", "was", "seen"), ("O", "B-Person", "O", "O")),
+    Sentence(("blood", "pressure", "120/80", "distress"), ("B-Sign", "I-Sign", "O", "B-Sign")),
+]
+LABELS = label_set(SENTENCES)
+MAKERS = [
+    partial(make, initializer_range=0.05) for make in (partial(random_checkpoint, attention_window=8), random_bigbird)
+]
+NUMBERS = {label: number for number, label in enumerate(LABELS)}
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(request.param(tmp_path_factory.mktemp("checkpoint")))
+
+
+def write(file: Path, sentences: list[Sentence]) -> Path:
+    lines = ["".join(f"{w}\t{lab}\n" for w, lab in zip(s.words, s.labels, strict=True)) for s in sentences]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return file
+
+
+def options(tmp_path: Path, checkpoint: Path, **changes: object) -> NerOptions:
+    train = write(tmp_path / "train.tsv", SENTENCES * 12)
+    given = {"train": (train,), "dev": (train,), "init": str(checkpoint), "lr": 2e-3, "epochs": 4, "patience": 4}
+    return NerOptions(output=tmp_path / "out", work=tmp_path / "work", **{**given, **changes})  # type: ignore[arg-type]
+
+
+def test_labels_are_in_order() -> None:
+    assert LABELS == ("O", "B-Person", "I-Person", "B-Sign", "I-Sign")
+
+
+def test_every_word_has_its_label_once_at_its_first_piece(checkpoint: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    for max_pieces in (4, 6, 50):
+        rows = list(labelled_rows(SENTENCES, tokenizer, numbers=NUMBERS, max_pieces=max_pieces))
+        words = [word for row in rows for word in row.words]
+        assert sorted(words) == [(number, word) for number in range(2) for word in range(4)]
+        for row in rows:
+            assert len(row.ids) == len(row.labels) <= max_pieces + 2
+            assert (row.ids[0], row.ids[-1]) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
+            labelled = [LABELS[number] for number in row.labels if number != IGNORED]
+            assert labelled == [SENTENCES[number].labels[word] for number, word in row.words]
+
+
+def test_the_first_piece_is_the_one_that_begins_the_word(checkpoint: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    encoded = tokenizer(SENTENCES[1].text, add_special_tokens=False, return_offsets_mapping=True)
+    for piece, word in first_pieces(SENTENCES[1], encoded["offset_mapping"]):
+        begin, end = encoded["offset_mapping"][piece]
+        assert (
+            SENTENCES[1].text[begin:end].strip()
+            == SENTENCES[1].words[word][: len(SENTENCES[1].text[begin:end].strip())]
+        )
+
+
+def test_labels_of_rows_come_back_to_their_words() -> None:
+    rows = [LabelledRow([0, 9, 2], [IGNORED, 1, IGNORED], [(0, 2)]), LabelledRow([0, 2], [IGNORED] * 2, [])]
+    assert labels_of_words(SENTENCES[:1], rows, [["I-Sign"], []]) == [["O", "O", "B-Sign", "O"]]
+
+
+def test_an_entity_without_a_begin_gets_one() -> None:
+    given = ["I-A", "I-A", "O", "B-A", "I-B", "I-B", "B-B"]
+    assert list(mended(given)) == ["B-A", "I-A", "O", "B-A", "B-B", "I-B", "B-B"]
+
+
+def test_sentences_in_a_row_make_a_note(tmp_path: Path) -> None:
+    file = write(tmp_path / "train.tsv", [*SENTENCES, SENTENCES[0]])
+    first, second = read_all([file], per_note=2)
+    assert first.words == SENTENCES[0].words + SENTENCES[1].words
+    assert first.labels == SENTENCES[0].labels + SENTENCES[1].labels
+    assert second == SENTENCES[0]
+
+
+def test_a_model_learns_them_and_can_be_exported(checkpoint: Path, tmp_path: Path) -> None:
+    record = fine_tune(options(tmp_path, checkpoint, epochs=12, patience=12))
+    assert record.dev_score.f1 > 0.9
+    assert record.dev_score.support == 36
+    assert json.loads((tmp_path / "out" / "training.json").read_text())["labels"] == list(LABELS)
+    trained = TrainedModel.read(str(tmp_path / "out"))
+    assert trained.head.labels == LABELS
+
+
+def test_a_seed_gives_the_same_weights(checkpoint: Path, tmp_path: Path) -> None:
+    found = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        fine_tune(options(tmp_path / name, checkpoint, epochs=1))
+        model = AutoModelForTokenClassification.from_pretrained(tmp_path / name / "out")
+        found.append(model.classifier.weight.detach().numpy())
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_windows_longer_than_the_model_reads_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"max_pieces is 300; the model reads 1 to 19[68]"):
+        fine_tune(options(tmp_path, checkpoint, max_pieces=300))
+
+
+def test_the_defaults_are_the_authors() -> None:
+    least = ["--train", "a", "b", "--dev", "c", "--init", "d", "--output", "e", "--work", "f"]
+    asked = parse_options(least)
+    assert (asked.lr, asked.epochs, asked.batch) == (2e-5, 4, 4)
+    assert asked.train == (Path("a"), Path("b"))
+
+
+def test_counts_below_one_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="epochs is 0, it must be at least 1; batch is 0"):
+        options(tmp_path, tmp_path, epochs=0, batch=0)
