@@ -2,13 +2,11 @@
 
     python -m evaluation.ner notes CORPUS --output NOTES
     python -m evaluation.ner score CORPUS ENTITIES
-    python -m evaluation.ner predict CORPUS CHECKPOINT --output ENTITIES
 
 CORPUS is a CoNLL file: a word and its IOB2 label per line, with a tab between them, and an empty line behind each
 sentence. Every sentence becomes a note, whose id is its number from 0. ENTITIES is the parquet that
 `pipelines/ner_notes.py` wrote for these notes. An entity counts as found if its words and its kind are right (strict
-F1, by nervaluate); a span that covers a part of a word stands for the whole word. The last command writes what the
-pipeline of transformers finds with a checkpoint, for comparison: it needs the train extra.
+F1, by nervaluate); a span that covers a part of a word stands for the whole word.
 """
 
 from __future__ import annotations
@@ -148,32 +146,15 @@ def score_rows(sentences: Sequence[Sentence], rows: pd.DataFrame) -> EntityScore
     return score([sentence.labels for sentence in sentences], found)
 
 
-def predicted(sentences: Sequence[Sentence], checkpoint: str, *, aggregation: str) -> pd.DataFrame:
-    """What the pipeline of transformers finds: note_id, begin, end, label, score, a row of nulls for a sentence without
-    entities."""
-    from transformers import pipeline
-
-    find = pipeline("token-classification", model=checkpoint, aggregation_strategy=aggregation)
-    rows: list[tuple[str, int | None, int | None, str | None, float | None]] = []
-    for index, sentence in enumerate(sentences):
-        found = find(sentence.text)
-        rows += [(str(index), e["start"], e["end"], e["entity_group"], float(e["score"])) for e in found]
-        rows += [(str(index), None, None, None, None)] * (not found)
-    return pd.DataFrame(rows, columns=["note_id", "begin", "end", "label", "score"])
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.ner", description=(__doc__ or "").splitlines()[0])
     actions = parser.add_subparsers(dest="action", required=True)
-    notes, scoring, predicting = (actions.add_parser(name) for name in ("notes", "score", "predict"))
-    for action in (notes, scoring, predicting):
+    notes, scoring = (actions.add_parser(name) for name in ("notes", "score"))
+    for action in (notes, scoring):
         action.add_argument("corpus", type=Path, help="CoNLL file: word, tab, IOB2 label")
     notes.add_argument("--output", type=Path, required=True, help=".jsonl with note_id and text")
     scoring.add_argument("entities", type=Path, help="parquet that ner_notes.py wrote")
-    predicting.add_argument("checkpoint", help="a folder or hub id")
-    predicting.add_argument("--output", type=Path, required=True, help="parquet like that of ner_notes.py")
-    predicting.add_argument("--aggregation", default="first", help="default: first")
     options = parser.parse_args(arguments)
     try:
         sentences = read_conll(options.corpus)
@@ -181,8 +162,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             records = ({"note_id": str(index), "text": s.text} for index, s in enumerate(sentences))
             lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
             options.output.write_text("".join(lines), encoding="utf-8")
-        elif options.action == "predict":
-            predicted(sentences, options.checkpoint, aggregation=options.aggregation).to_parquet(options.output)
         else:
             rows = pd.read_parquet(options.entities, columns=["note_id", "begin", "end", "label"])
             print(json.dumps(asdict(score_rows(sentences, rows)), indent=2))

@@ -119,8 +119,8 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "--work ner-run": FINE_TUNING,
     "python -m evaluation.ner notes test.tsv --output test_notes.jsonl": SCORING,
     "python -m evaluation.ner score test.tsv entities": SCORING,
-    "python -m evaluation.ner predict test.tsv ner_checkpoint --output theirs.parquet": RunBy(
-        "tests/evaluation/test_ner.py::test_what_transformers_finds_can_be_scored"
+    "python -m training.predict_ner test.tsv ner_checkpoint --output theirs.parquet": RunBy(
+        "tests/training/test_ner.py::test_what_transformers_finds_can_be_scored"
     ),
     "spark-submit --properties-file": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
     "docker compose up": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),

@@ -90,21 +90,3 @@ def test_the_command_makes_notes_and_scores_entities(
     (tmp_path / "corpus.tsv").write_text("a\tX\n")
     assert main(["notes", str(corpus), "--output", str(notes)]) == 1
     assert capsys.readouterr().err.startswith("error: corpus.tsv, line 1")
-
-
-@pytest.mark.export
-def test_what_transformers_finds_can_be_scored(
-    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    checkpoints = pytest.importorskip("testkit.checkpoints", reason="the export extra is not installed")
-    from transformers import LongformerForTokenClassification
-
-    labels = {0: "O", 1: "B-Drug", 2: "I-Drug", 3: "B-Sign", 4: "I-Sign"}
-    checkpoint = checkpoints.random_checkpoint(
-        tmp_path / "checkpoint", model_class=LongformerForTokenClassification, id2label=labels, attention_window=8
-    )
-    found = tmp_path / "entities.parquet"
-    assert main(["predict", str(corpus), str(checkpoint), "--output", str(found)]) == 0
-    assert set(pd.read_parquet(found)["note_id"]) == {"0", "1"}
-    assert main(["score", str(corpus), str(found)]) == 0
-    assert 0 <= json.loads(capsys.readouterr().out)["f1"] <= 1

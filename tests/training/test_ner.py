@@ -7,13 +7,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
+import evaluation.ner
 from evaluation.ner import Sentence
 from export.trained import TrainedModel
 from sparkclin.errors import OptionError
 from testkit.checkpoints import random_bigbird, random_checkpoint
+from training import predict_ner
 from training.evaluate import IGNORED
 from training.ner import (
     LabelledRow,
@@ -121,6 +124,18 @@ def test_a_seed_gives_the_same_weights(checkpoint: Path, tmp_path: Path) -> None
         model = AutoModelForTokenClassification.from_pretrained(tmp_path / name / "out")
         found.append(model.classifier.weight.detach().numpy())
     np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_what_transformers_finds_can_be_scored(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fine_tune(options(tmp_path, checkpoint, epochs=1))
+    corpus, found = tmp_path / "train.tsv", tmp_path / "theirs.parquet"
+    predict_ner.main([str(corpus), str(tmp_path / "out"), "--output", str(found)])
+    assert set(pd.read_parquet(found)["note_id"]) == set(map(str, range(24)))
+    capsys.readouterr()
+    assert evaluation.ner.main(["score", str(corpus), str(found)]) == 0
+    assert json.loads(capsys.readouterr().out)["support"] == 36
 
 
 def test_windows_longer_than_the_model_reads_are_refused(checkpoint: Path, tmp_path: Path) -> None:
