@@ -38,6 +38,7 @@ def run_convert(options: argparse.Namespace) -> None:
             checkpoint=options.checkpoint,
             name=options.name,
             models=options.models,
+            revision=options.revision,
             engine=options.engine,
             precision=options.precision,
             notes=options.notes,
@@ -72,6 +73,7 @@ def run_verify(options: argparse.Namespace) -> None:
             precision=options.precision,
             language=options.language,
             checkpoint=options.checkpoint,
+            revision=options.revision,
             notes=options.notes,
         )
     )
@@ -85,6 +87,7 @@ def convert_parser() -> argparse.ArgumentParser:
         epilog="`python -m export verify NAME` compares a registered model with its checkpoint again.",
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint's folder, or a hub id")
+    parser.add_argument("--revision", help="of a hub id: a branch, tag or commit; default: its default branch")
     parser.add_argument("--name", required=True, help="the name to ask pretrained() for, such as clinical_longformer")
     parser.add_argument("--models", type=Path, required=True, metavar="DIR", help="the repository to register it in")
     parser.add_argument(
@@ -117,7 +120,8 @@ def verify_parser() -> argparse.ArgumentParser:
     parser.add_argument("--engine", choices=EXPORTERS, help="default: the fastest that there is")
     parser.add_argument("--precision", choices=PRECISIONS, help="default: fp32 where there is one")
     parser.add_argument("--language", default="en", help="default: en")
-    parser.add_argument("--checkpoint", help="its folder or hub id; default: the hub id in the manifest")
+    parser.add_argument("--checkpoint", help="its folder or hub id; default: the hub id and commit in the manifest")
+    parser.add_argument("--revision", help="of the hub id: another branch, tag or commit")
     add_notes(parser)
     return parser
 

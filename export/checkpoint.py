@@ -4,31 +4,63 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from export.errors import CheckpointError
 from export.graph.ops import Array
+from sparkclin.errors import OptionError
 from sparkclin.models.bundle import sha256_of
 
 TensorShape = tuple[int, ...]
 
-# What an export reads; nothing else is fetched from a hub.
-HUB_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin")
+# What an export reads beside the weights. Nothing else is fetched from a hub, and nothing in its folders.
+HUB_FILES = (
+    "config.json",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "*.model",
+    "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
+)
+HUB_FOLDERS = "*/*"
+# The first that there is holds the weights.
 WEIGHT_FILES = (
     "model.safetensors.index.json",
     "model.safetensors",
     "pytorch_model.bin.index.json",
     "pytorch_model.bin",
 )
+VOCABULARIES = "vocab.json and merges.txt, or spiece.model"
 # Names that TensorFlow-era checkpoints use for a layer norm's weight and bias.
 LEGACY_ENDINGS = {".gamma": ".weight", ".beta": ".bias"}
 
 
 @dataclass(frozen=True, kw_only=True)
+class HubName:
+    """A model on the hub. `revision` is a branch, a tag or a commit; None is the default branch."""
+
+    hub_id: str
+    revision: str | None = None
+
+    @classmethod
+    def parse(cls, name: str) -> HubName:
+        """Of `id` or `id@revision`; an id has no @."""
+        hub_id, _, revision = name.partition("@")
+        return cls(hub_id=hub_id, revision=revision or None)
+
+    def __str__(self) -> str:
+        return self.hub_id if self.revision is None else f"{self.hub_id}@{self.revision}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A checkpoint as it was read: `source` is how the user named it, `folder` where its files lie."""
+    """A checkpoint as it was read: `source` is a folder's name or `id@commit`, `folder` where its files lie."""
 
     source: str
     folder: Path
@@ -37,23 +69,62 @@ class Checkpoint:
     sha256: dict[str, str]
 
     def tokenizer_json(self) -> str:
-        """The checkpoint's fast tokenizer, as the `tokenizers` library writes it."""
+        """The checkpoint's fast tokenizer, as the `tokenizers` library writes it.
+
+        Raises CheckpointError where there is none, or none of its vocabulary.
+        """
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(self.folder, use_fast=True, trust_remote_code=False)
+        remedy = f"Add its tokenizer.json or vocabulary files ({VOCABULARIES})."
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(self.folder, use_fast=True, trust_remote_code=False)
+        except Exception as error:  # a missing or damaged file comes in many types
+            raise CheckpointError(
+                f"{self.source} has no tokenizer that transformers reads ({type(error).__name__}). {remedy}"
+            ) from error
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
-            raise CheckpointError(f"{self.source} has no fast tokenizer. Add its tokenizer.json or vocabulary files.")
+            raise CheckpointError(f"{self.source} has no fast tokenizer. {remedy}")
+        special = {str(piece) for piece in backend.get_added_tokens_decoder().values()}
+        # Without a vocabulary's file transformers makes a tokenizer of special pieces, and says nothing.
+        if backend.get_vocab().keys() <= special:
+            raise CheckpointError(f"{self.source} has a tokenizer of nothing but special pieces. {remedy}")
         text: str = backend.to_str()
         return text
 
 
-def read(source: str) -> Checkpoint:
+def read(source: str, *, revision: str | None = None) -> Checkpoint:
     """Reads a local folder, or fetches a hub id into the Hugging Face cache and reads it from there.
 
-    Raises CheckpointError where there is no configuration or no weights.
+    A hub id may have a `revision`, here or as `id@revision`. Raises OptionError for a revision of anything else, and
+    CheckpointError where the hub does not hand it out, or where there is no configuration or no weights.
     """
-    folder = Path(source) if Path(source).is_dir() else fetch(source)
+    if problems := revision_problems(source, revision):
+        raise OptionError("; ".join(problems) + ".")
+    folder = Path(source)
+    if folder.is_dir():
+        return read_folder(folder, source=folder.resolve().name)
+    name = HubName.parse(source)
+    name = replace(name, revision=revision or name.revision)
+    folder = fetch(name)
+    return read_folder(folder, source=str(replace(name, revision=folder.name)))
+
+
+def revision_problems(source: str, revision: str | None) -> list[str]:
+    """What keeps a revision of `source` from being asked for, each with what was found and what to do."""
+    if revision is None:
+        return []
+    if not revision:
+        return ["--revision is empty: give it a branch, tag or commit of the hub id, or leave it out"]
+    if Path(source).is_dir():
+        return [f"--revision {revision!r}: {source} is a folder here, and only a hub id has revisions; leave it out"]
+    if HubName.parse(source).revision:
+        return [f"--revision {revision!r}: {source} names a revision already; give one of the two"]
+    return []
+
+
+def read_folder(folder: Path, *, source: str) -> Checkpoint:
+    """Raises CheckpointError where there is no configuration or no weights."""
     config_file = folder / "config.json"
     if not config_file.is_file():
         raise CheckpointError(f"{source} has no config.json: expected a checkpoint folder as transformers saves it.")
@@ -63,7 +134,7 @@ def read(source: str) -> Checkpoint:
         tensors.update(read_tensors(file))
     hashed = [config_file, *weight_files]
     return Checkpoint(
-        source=source if folder != Path(source) else folder.resolve().name,
+        source=source,
         folder=folder,
         config=json.loads(config_file.read_text(encoding="utf-8")),
         tensors={canonical(name): array for name, array in tensors.items()},
@@ -71,34 +142,83 @@ def read(source: str) -> Checkpoint:
     )
 
 
-def fetch(hub_id: str) -> Path:
-    from huggingface_hub import snapshot_download
+def fetch(name: HubName) -> Path:
+    """A folder with the files that an export reads; its name is the commit that they are of.
+
+    Of several formats of the weights only the one that is read is fetched. Files that are in the cache already are not
+    fetched again. Raises CheckpointError where the hub does not hand the model out.
+    """
+    from huggingface_hub.errors import RevisionNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=list(HUB_FILES)))
-    except Exception as error:  # the hub client has a dozen unrelated error types
+        folder = download(name, HUB_FILES)
+        names = names_of(name.hub_id, folder)
+        stored = next((file for file in WEIGHT_FILES if file in names), None)
+        if stored:
+            download(replace(name, revision=folder.name), weight_names(folder, stored))
+    except CheckpointError:
+        raise
+    except RevisionNotFoundError as error:
         raise CheckpointError(
-            f"{hub_id!r} is neither a folder here nor a model that the hub handed out ({type(error).__name__}). "
-            "Without internet, copy the checkpoint's folder to this machine and give its path."
+            f"{name.hub_id!r} has no revision {name.revision or 'main'!r} on the hub: expected a branch, a tag or a "
+            "commit. The model's page on the hub lists them under Files."
         ) from error
+    except Exception as error:  # the hub client has a dozen unrelated error types
+        at = f" at revision {name.revision!r}" if name.revision else ""
+        raise CheckpointError(
+            f"{name.hub_id!r} is neither a folder here nor a model that the hub handed out{at} "
+            f"({type(error).__name__}). Check the name. If the download broke, run this again: files that came whole "
+            "are not fetched again. Without internet, copy the checkpoint's folder to this machine and give its path."
+        ) from error
+    return folder
+
+
+def download(name: HubName, files: Sequence[str]) -> Path:
+    """The snapshot's folder, after `files` (names or patterns) were fetched into it as far as the hub has them."""
+    from huggingface_hub import snapshot_download
+
+    folder = snapshot_download(
+        name.hub_id, revision=name.revision, allow_patterns=list(files), ignore_patterns=HUB_FOLDERS
+    )
+    return Path(folder)
+
+
+def names_of(hub_id: str, folder: Path) -> set[str]:
+    """The names of all files that the hub has in the commit of a snapshot's folder."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        return {file.path for file in get_cached_repo_tree(hub_id, revision=folder.name)}
+    except CachedRepoTreeNotFoundError:  # offline, and an older client filled the cache: what is there is all there is
+        return {path.name for path in folder.iterdir()}
 
 
 def find_weights(folder: Path, *, source: str) -> list[Path]:
     """The files that hold the weights: safetensors where there are any, a PyTorch file otherwise."""
-    found = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    found = next((name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if found is None:
         raise CheckpointError(f"{source} has no weights: expected one of {', '.join(WEIGHT_FILES)}.")
-    if found.suffix != ".json":
-        return [found]
-    shards = sorted(set(json.loads(found.read_text(encoding="utf-8"))["weight_map"].values()))
+    names = weight_names(folder, found)
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise CheckpointError(f"{source} lacks the shards {', '.join(missing)} that {found} names.")
+    return [folder / name for name in names]
+
+
+def weight_names(folder: Path, stored: str) -> list[str]:
+    """The names of the files that hold the weights: `stored`, one of WEIGHT_FILES, or the shards of that index.
+
+    Raises CheckpointError for an index that names a file elsewhere.
+    """
+    if not stored.endswith(".json"):
+        return [stored]
+    shards = sorted(set(json.loads((folder / stored).read_text(encoding="utf-8"))["weight_map"].values()))
     # The index is part of an untrusted download: a shard is a file name, never a path.
     outside = [name for name in shards if Path(name).name != name]
     if outside:
-        raise CheckpointError(f"{found.name} names files outside the checkpoint: {', '.join(outside)}.")
-    missing = [name for name in shards if not (folder / name).is_file()]
-    if missing:
-        raise CheckpointError(f"{source} lacks the shards {', '.join(missing)} that {found.name} names.")
-    return [folder / name for name in shards]
+        raise CheckpointError(f"{stored} names files outside the checkpoint: {', '.join(outside)}.")
+    return shards
 
 
 def read_tensors(file: Path) -> dict[str, Array]:

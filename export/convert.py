@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from evaluation.notes import Note, packaged_notes, read_notes
 from export import checkpoint
 from export.assets import Assets, with_codes
+from export.checkpoint import Checkpoint, HubName
 from export.engines import EXPORTERS, Exporter
 from export.errors import CheckpointError
 from export.graph.echo import WIDTH as ECHO_WIDTH
@@ -46,13 +47,15 @@ LIBRARIES = ("sparkclin", "torch", "transformers", "tokenizers", "pyspark", "spa
 class ExportOptions:
     """What to export and where to.
 
-    `notes` is a file of notes to compare int8's vectors on, by default the packaged sample notes. Raises OptionError
-    for a name that `pretrained()` could not ask for, and for an engine or precision that there is not.
+    `revision` is a hub id's branch, tag or commit, by default its default branch. `notes` is a file of notes to compare
+    int8's vectors on, by default the packaged sample notes. Raises OptionError for a name that `pretrained()` could not
+    ask for, for an engine or precision that there is not, and for a revision of a folder.
     """
 
     checkpoint: str
     name: str
     models: Path
+    revision: str | None = None
     engine: str = TENSORFLOW.name
     precision: str = PRECISIONS[0]
     notes: Path | None = None
@@ -61,7 +64,7 @@ class ExportOptions:
     force: bool = False
 
     def __post_init__(self) -> None:
-        problems = []
+        problems = checkpoint.revision_problems(self.checkpoint, self.revision)
         if not NAME.fullmatch(self.name):
             problems.append(f"--name {self.name!r}: expected lower-case letters and digits, joined by underscores")
         if self.engine not in EXPORTERS:
@@ -92,7 +95,7 @@ def convert(options: ExportOptions, *, spark: SparkSession | None = None) -> Bun
     repository = ModelRepository(options.models)
     refuse_taken_name(repository, options)
     notes = notes_to_compare(options.precision, options.notes)
-    trained = TrainedModel.read(options.checkpoint)
+    trained = TrainedModel.read(options.checkpoint, revision=options.revision)
     assets = assets_of(trained, trained.tokenizer_json)
     session = spark or spark_session(app_name="sparkclin export")
     with scratch_folder(options.models) as scratch:
@@ -120,7 +123,7 @@ class VerifyOptions:
     """Which registered model to verify: the preferred version of `name` where `engine` or `precision` is None.
 
     `checkpoint` is the folder or hub id of what it was made from; by default what the manifest names, which only a hub
-    id lets one find. `notes` are as in ExportOptions.
+    id lets one find: of that the very commit. `revision` is another one, of either. `notes` are as in ExportOptions.
     """
 
     name: str
@@ -129,20 +132,21 @@ class VerifyOptions:
     precision: str | None = None
     language: str = "en"
     checkpoint: str | None = None
+    revision: str | None = None
     notes: Path | None = None
 
 
 def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> ParityReport:
     """Compares a registered model with its checkpoint again.
 
-    Raises ParityError, CheckpointError where the checkpoint is not the one that was exported, or ModelError where there
-    is no such model.
+    Raises ParityError, CheckpointError where the checkpoint is not the one that was exported, ModelError where there is
+    no such model, or OptionError for a revision of a folder.
     """
     repository = ModelRepository(options.models)
     bundle = repository.find(options.name, options.language, engine=options.engine, precision=options.precision)
     exporter = EXPORTERS[engine_of(bundle).name]
     exporter.check_installed()
-    original = checkpoint.read(options.checkpoint or bundle.manifest.source)
+    original = original_of(options, bundle.manifest)
     if original.sha256 != bundle.manifest.source_sha256:
         raise CheckpointError(
             f"{original.source} is not the checkpoint that {options.name} was made from: its files' hashes differ from "
@@ -164,6 +168,15 @@ def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> Pari
         assets = assets_of(trained, candidate.tokenizer_json)
         build_echo(session, candidate, assets, Path(scratch) / "echo_graph")
         return parity.verify(session, candidate, notes=notes)
+
+
+def original_of(options: VerifyOptions, manifest: Manifest) -> Checkpoint:
+    """The checkpoint to compare with: the one that was asked for, or the one that the manifest names."""
+    if options.checkpoint:
+        return checkpoint.read(options.checkpoint, revision=options.revision)
+    if options.revision is not None:
+        return checkpoint.read(HubName.parse(manifest.source).hub_id, revision=options.revision)
+    return checkpoint.read(manifest.source)
 
 
 def refuse_taken_name(repository: ModelRepository, options: ExportOptions) -> None:

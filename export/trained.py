@@ -30,9 +30,10 @@ class TrainedModel:
     tokenizer_json: str
 
     @classmethod
-    def read(cls, source: str) -> TrainedModel:
-        """A checkpoint's folder or hub id; raises CheckpointError where it cannot be exported."""
-        return cls.of(checkpoint.read(source))
+    def read(cls, source: str, *, revision: str | None = None) -> TrainedModel:
+        """A checkpoint's folder or hub id; raises what checkpoint.read() raises, and CheckpointError where it cannot be
+        exported."""
+        return cls.of(checkpoint.read(source, revision=revision))
 
     @classmethod
     def of(cls, source: Checkpoint) -> TrainedModel:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import (
     BigBirdConfig,
@@ -15,7 +18,15 @@ from transformers import (
     PreTrainedModel,
 )
 
-from testkit.tokenizers import for_transformers, train_tokenizer, train_unigram
+from testkit.tokenizers import (
+    BIGBIRD_ROLES,
+    ROBERTA_ROLES,
+    for_transformers,
+    read_bigbird_tokenizer,
+    train_sentencepiece,
+    train_tokenizer,
+    train_unigram,
+)
 
 SMALL = {
     "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
@@ -56,6 +67,46 @@ def random_bigbird(
     blocks = {"block_size": 4, "num_random_blocks": 1}
     config = BigBirdConfig(**{**SMALL, **size, **blocks, "sep_token_id": 5, **settings})
     return save_checkpoint(with_biases(random_model(config, model_class)), folder, tokenizer_json)
+
+
+def longformer_of_2021(folder: Path, *, initializer_range: float = 0.2) -> Path:
+    """The same Longformer in the files of the time of Clinical-Longformer: `pytorch_model.bin`, `vocab.json` and
+    `merges.txt`, neither safetensors nor tokenizer.json."""
+    random_checkpoint(folder, initializer_range=initializer_range)
+    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"]), encoding="utf-8")
+    merges = "\n".join(" ".join(pair) for pair in model["merges"])
+    (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}\n", encoding="utf-8")
+    return with_files_of_2021(folder, ROBERTA_ROLES, tokenizer="LongformerTokenizer")
+
+
+def bigbird_of_2021(folder: Path) -> Path:
+    """The same of BigBird: `pytorch_model.bin` and `spiece.model`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spiece_model = folder / "spiece.model"
+    spiece_model.write_bytes(train_sentencepiece(TEXTS))
+    random_bigbird(folder, tokenizer_json=read_bigbird_tokenizer(spiece_model))
+    return with_files_of_2021(folder, BIGBIRD_ROLES, tokenizer="BigBirdTokenizer")
+
+
+def with_files_of_2021(folder: Path, roles: Mapping[str, str], *, tokenizer: str) -> Path:
+    """The folder, which is changed, as transformers 4 saved one."""
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    for file in ("model.safetensors", "tokenizer.json"):
+        (folder / file).unlink()
+    mask = {"content": roles["mask_token"], "single_word": False, "lstrip": True, "rstrip": False, "normalized": True}
+    files = {
+        "special_tokens_map.json": {**roles, "mask_token": mask},
+        "tokenizer_config.json": {
+            **roles,
+            "mask_token": {**mask, "__type": "AddedToken"},
+            "special_tokens_map_file": None,
+            "tokenizer_class": tokenizer,
+        },
+    }
+    for file, content in files.items():
+        (folder / file).write_text(json.dumps(content), encoding="utf-8")
+    return folder
 
 
 def random_model(

@@ -5,6 +5,7 @@ Longformer has RoBERTa's byte-level BPE, BigBird a unigram model of SentencePiec
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import tempfile
@@ -86,6 +87,26 @@ def train_unigram(texts: Iterable[str], *, vocab_size: int = 300) -> str:
         special_tokens=[(piece, special.index(piece)) for piece in (cls, sep)],
     )
     return str(tokenizer.to_str())
+
+
+def train_sentencepiece(texts: Iterable[str], *, vocab_size: int = 300) -> bytes:
+    """A small spiece.model, as BigBird's: the special pieces are in it, and have the ids of train_unigram()."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        vocab_size=vocab_size,
+        hard_vocab_limit=False,  # fewer where the texts do not give so many
+        pad_id=0,
+        eos_id=1,
+        bos_id=2,
+        unk_id=3,
+        control_symbols=[BIGBIRD_ROLES[role] for role in ("cls_token", "sep_token", "mask_token")],
+        minloglevel=2,  # errors only
+    )
+    return model.getvalue()
 
 
 def read_bigbird_tokenizer(spiece_model: Path) -> str:

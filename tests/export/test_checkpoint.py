@@ -1,5 +1,6 @@
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from export import checkpoint
 from export.errors import CheckpointError
-from testkit.checkpoints import random_checkpoint
+from testkit.checkpoints import bigbird_of_2021, longformer_of_2021, random_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,26 @@ def test_no_configuration(tmp_path: Path) -> None:
 def test_no_weights(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no weights: expected one of model\.safetensors\.index\.json"):
         checkpoint.read(str(bare_copy(folder, tmp_path / "empty")))
+
+
+@pytest.mark.parametrize(
+    ("make", "absent", "found"),
+    [
+        (longformer_of_2021, ("merges.txt",), "no tokenizer that transformers reads"),
+        (longformer_of_2021, ("vocab.json", "merges.txt"), "a tokenizer of nothing but special pieces"),
+        (bigbird_of_2021, ("spiece.model",), "a tokenizer of nothing but special pieces"),
+    ],
+)
+def test_a_vocabulary_that_is_absent(
+    make: Callable[[Path], Path], absent: tuple[str, ...], found: str, tmp_path: Path
+) -> None:
+    """Vectors of a tokenizer that knows no word would be compared with themselves, and pass."""
+    folder = make(tmp_path)
+    checkpoint.read(str(folder)).tokenizer_json()
+    for file in absent:
+        (folder / file).unlink()
+    with pytest.raises(CheckpointError, match=f"has {found}.* Add its tokenizer.json or vocabulary files"):
+        checkpoint.read(str(folder)).tokenizer_json()
 
 
 def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
