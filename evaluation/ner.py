@@ -23,9 +23,8 @@ from pathlib import Path
 import pandas as pd
 
 from sparkclin.errors import InputError, SparkclinError
+from sparkclin.text.entities import OUTSIDE_LABEL
 from sparkclin.text.windows import Range
-
-OUTSIDE = "O"
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,12 @@ class Sentence:
 
     def labels_of(self, entities: Iterable[Entity]) -> list[str]:
         """The IOB2 labels of other entities of this text. Where two of them share a word, the earlier one has it."""
-        labels = [OUTSIDE] * len(self.words)
+        labels = [OUTSIDE_LABEL] * len(self.words)
         for entity in sorted(entities, key=lambda entity: entity.begin):
             touched = [
                 index
                 for index, (begin, end) in enumerate(self.ranges)
-                if begin < entity.end and entity.begin < end and labels[index] == OUTSIDE
+                if begin < entity.end and entity.begin < end and labels[index] == OUTSIDE_LABEL
             ]
             for index in touched:
                 labels[index] = f"{'B' if index == touched[0] else 'I'}-{entity.kind}"
@@ -89,7 +88,7 @@ def read_conll(path: Path) -> list[Sentence]:
     for number, line in enumerate([*lines, ""], start=1):
         if line.strip():
             word, label = _columns(
-                line, previous=labels[-1] if labels else OUTSIDE, where=f"{path.name}, line {number}"
+                line, previous=labels[-1] if labels else OUTSIDE_LABEL, where=f"{path.name}, line {number}"
             )
             words.append(word)
             labels.append(label)
@@ -107,7 +106,7 @@ def _columns(line: str, *, previous: str, where: str) -> tuple[str, str]:
         raise InputError(f"{where} has {len(columns)} columns, expected two with a tab between them: word and label.")
     word, label = columns[0], columns[1].strip()
     prefix, _, kind = label.partition("-")
-    if label != OUTSIDE and (prefix not in ("B", "I") or not kind):
+    if label != OUTSIDE_LABEL and (prefix not in ("B", "I") or not kind):
         raise InputError(f"{where} has the label {label!r}, expected O, B-KIND or I-KIND (IOB2).")
     if prefix == "I" and previous not in (f"B-{kind}", f"I-{kind}"):
         raise InputError(
@@ -120,7 +119,7 @@ def score(labels: Sequence[Sequence[str]], found: Sequence[Sequence[str]]) -> En
     """Of sentences' IOB2 labels."""
     from nervaluate import Evaluator
 
-    kinds = sorted({label[2:] for row in [*labels, *found] for label in row if label != OUTSIDE})
+    kinds = sorted({label[2:] for row in [*labels, *found] for label in row if label != OUTSIDE_LABEL})
     given, predicted = ([list(row) for row in rows] for rows in (labels, found))
     result = Evaluator(given, predicted, tags=kinds, loader="list").evaluate()
     total = result["overall"]["strict"]

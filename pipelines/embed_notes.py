@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparkclin.models.bundle import Manifest
-from sparkclin.runs.command import add_run_arguments, run_command
+from sparkclin.runs.command import add_run_arguments, add_window_arguments, run_command
 from sparkclin.runs.run import Task
 from sparkclin.schema import LEVELS
 from sparkclin.tasks.embed import INDEX_COLUMNS, EmbedOptions, embed
@@ -65,8 +65,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--context", choices=CONTEXTS, default="note", help="what a sentence's vectors know of; default: its whole note"
     )
-    add("--max-pieces", type=int, metavar="N", help="pieces per window; default: the most the model reads")
-    add("--stride", type=int, metavar="N", help="pieces that two windows share; default: by the model")
+    add_window_arguments(build)
     return build
 
 

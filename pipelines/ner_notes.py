@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparkclin.models.bundle import ENTITIES, Manifest
-from sparkclin.runs.command import add_run_arguments, run_command
+from sparkclin.runs.command import add_run_arguments, add_window_arguments, run_command
 from sparkclin.runs.run import Task
 from sparkclin.tasks.entities import INDEX, NerOptions, find_entities
 from sparkclin.text.entities import AGGREGATIONS
@@ -51,8 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add_run_arguments(build)
     add = build.add_argument
     add("--aggregation", choices=AGGREGATIONS, default="simple", help="how pieces become words; default: simple")
-    add("--max-pieces", type=int, metavar="N", help="pieces per window; default: the most the model reads")
-    add("--stride", type=int, metavar="N", help="pieces that two windows share; default: by the model")
+    add_window_arguments(build)
     return build
 
 

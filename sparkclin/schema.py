@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sparkclin.errors import InputError
+
 NOTE_ID, TEXT = "note_id", "text"
 PIECES, N_PIECES, N_WINDOWS, STATUS = "pieces", "n_pieces", "n_windows", "status"
 EMBEDDINGS, VECTORS = "embeddings", "vectors"
@@ -19,6 +21,14 @@ STATUS_NO_ENTITIES = "no_entities"
 
 LEVELS = ("document", "window", "sentence", "token")
 """What a note is cut into: a segment of each kind gets one vector."""
+
+
+def check_note_columns(present: Sequence[str]) -> None:
+    """Raises InputError where notes lack note_id or text."""
+    if problems := column_problems(present, needed=(NOTE_ID, TEXT)):
+        raise InputError(
+            f"{'; '.join(problems)}. Rename yours, or read the notes with sparkclin.runs.corpus.read_notes()."
+        )
 
 
 def column_problems(present: Sequence[str], *, needed: Sequence[str] = (), added: Sequence[str] = ()) -> list[str]:

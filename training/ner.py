@@ -38,10 +38,11 @@ from transformers import (
     set_seed,
 )
 
-from evaluation.ner import OUTSIDE, EntityScore, Sentence, read_conll, score
+from evaluation.ner import EntityScore, Sentence, read_conll, score
 from export.assets import RowEnds
 from export.families import family_of
 from sparkclin.errors import OptionError
+from sparkclin.text.entities import OUTSIDE_LABEL
 from sparkclin.text.windows import cut, default_stride, own
 from training.evaluate import IGNORED
 from training.pretrain import LIBRARIES, RECORD_FILE
@@ -160,7 +161,7 @@ def labels_of_words(
     sentences: Sequence[Sentence], rows: Sequence[LabelledRow], found: Iterable[Sequence[str]]
 ) -> list[list[str]]:
     """The labels that were found at each row's labelled pieces, by sentence and word."""
-    labels = [[OUTSIDE] * len(sentence.words) for sentence in sentences]
+    labels = [[OUTSIDE_LABEL] * len(sentence.words) for sentence in sentences]
     for row, of_row in zip(rows, found, strict=True):
         for (sentence, word), label in zip(row.words, of_row, strict=True):
             labels[sentence][word] = label
@@ -169,10 +170,10 @@ def labels_of_words(
 
 def mended(labels: Sequence[str]) -> Iterator[str]:
     """IOB2 of labels as a model gives them: an entity that begins with I- begins with B-."""
-    previous = OUTSIDE
+    previous = OUTSIDE_LABEL
     for label in labels:
         goes_on = label[:2] == "I-" and previous[2:] == label[2:]
-        previous = label if goes_on or label == OUTSIDE else f"B-{label[2:]}"
+        previous = label if goes_on or label == OUTSIDE_LABEL else f"B-{label[2:]}"
         yield previous
 
 
@@ -254,8 +255,8 @@ def joined(sentences: Sequence[Sentence]) -> Sentence:
 
 def label_set(sentences: Sequence[Sentence]) -> tuple[str, ...]:
     """O, then B- and I- of every kind in the order of the alphabet."""
-    kinds = sorted({label[2:] for sentence in sentences for label in sentence.labels if label != OUTSIDE})
-    return (OUTSIDE, *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI"))
+    kinds = sorted({label[2:] for sentence in sentences for label in sentence.labels if label != OUTSIDE_LABEL})
+    return (OUTSIDE_LABEL, *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI"))
 
 
 def window_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, options: NerOptions) -> int:

@@ -5,13 +5,14 @@ RoBERTa, Longformer and BigBird share these names; what a family has beside them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from export.assets import RowEnds
 from export.checkpoint import TensorShape
+from export.errors import CheckpointError
+from export.graph.attention import Attention
 from export.graph.encoder import (
     ACTIVATIONS,
     AttentionWeights,
@@ -31,6 +32,41 @@ REQUIRED = (
     "intermediate_size",
     "max_position_embeddings",
 )
+
+
+def encoder_config(
+    config: Mapping[str, Any],
+    ends: RowEnds,
+    *,
+    pad_id: int,
+    first_position: int,
+    padding_position: int,
+    default_activation: str,
+    attention: tuple[Attention, ...],
+) -> EncoderConfig:
+    """The encoder's shape by the settings that all of them have; a family gives what differs."""
+    return EncoderConfig(
+        vocab_size=config["vocab_size"],
+        width=config["hidden_size"],
+        heads=config["num_attention_heads"],
+        intermediate=config["intermediate_size"],
+        positions=config["max_position_embeddings"],
+        first_position=first_position,
+        padding_position=padding_position,
+        types=config.get("type_vocab_size", 2),
+        pad_id=pad_id,
+        cls_id=ends.cls_id,
+        sep_id=ends.sep_id,
+        layer_norm_eps=config.get("layer_norm_eps", 1e-12),
+        activation=config.get("hidden_act", default_activation),
+        attention=attention,
+    )
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raises CheckpointError that lists the problems of config.json, if there are any."""
+    if problems:
+        raise CheckpointError("config.json cannot be exported: " + "; ".join(problems) + ".")
 
 
 def missing_settings(config: Mapping[str, Any], required: tuple[str, ...]) -> list[str]:
@@ -119,7 +155,7 @@ class Loader:
         )
 
     def linear(self, name: str) -> Linear:
-        return Linear(weight=np.ascontiguousarray(self.tensors[f"{name}.weight"].T), bias=self.tensors[f"{name}.bias"])
+        return Linear.read(self.tensors, name)
 
     def norm(self, name: str) -> Norm:
         return Norm(scale=self.tensors[f"{name}.weight"], shift=self.tensors[f"{name}.bias"])

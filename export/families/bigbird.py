@@ -15,7 +15,7 @@ import numpy as np
 from export.assets import OrdinaryAssets, RowEnds, no_ordinary_pieces
 from export.checkpoint import TensorShape
 from export.engines import Ids, Vectors
-from export.errors import CheckpointError, ParityError
+from export.errors import ParityError
 from export.families import bert
 from export.families.family import Family, Reference
 from export.graph.attention import Attention, FullAttention
@@ -28,23 +28,14 @@ BLOCK_SPARSE, FULL = "block_sparse", "original_full"
 
 def parse_config(config: Mapping[str, Any], ends: RowEnds) -> EncoderConfig:
     """Raises CheckpointError that lists everything in the configuration that cannot be exported."""
-    problems = config_problems(config)
-    if problems:
-        raise CheckpointError("config.json cannot be exported: " + "; ".join(problems) + ".")
-    return EncoderConfig(
-        vocab_size=config["vocab_size"],
-        width=config["hidden_size"],
-        heads=config["num_attention_heads"],
-        intermediate=config["intermediate_size"],
-        positions=config["max_position_embeddings"],
+    bert.refuse(config_problems(config))
+    return bert.encoder_config(
+        config,
+        ends,
+        pad_id=config.get("pad_token_id", 0),
         first_position=0,
         padding_position=0,
-        types=config.get("type_vocab_size", 2),
-        pad_id=config.get("pad_token_id", 0),
-        cls_id=ends.cls_id,
-        sep_id=ends.sep_id,
-        layer_norm_eps=config.get("layer_norm_eps", 1e-12),
-        activation=config.get("hidden_act", "gelu_new"),
+        default_activation="gelu_new",
         attention=(attention(config),) * config["num_hidden_layers"],
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 from export.assets import OrdinaryAssets, RowEnds, byte_level_bpe
 from export.checkpoint import TensorShape
 from export.engines import Ids, Vectors
-from export.errors import CheckpointError, ParityError
+from export.errors import ParityError
 from export.families import bert
 from export.families.family import Family, Reference
 from export.graph.encoder import EncoderConfig
@@ -27,24 +27,15 @@ REQUIRED = (*bert.REQUIRED, "attention_window")
 
 def parse_config(config: Mapping[str, Any], ends: RowEnds) -> EncoderConfig:
     """Raises CheckpointError that lists everything in the configuration that cannot be exported."""
-    problems = config_problems(config)
-    if problems:
-        raise CheckpointError("config.json cannot be exported: " + "; ".join(problems) + ".")
+    bert.refuse(config_problems(config))
     pad_id = config.get("pad_token_id", 1)
-    return EncoderConfig(
-        vocab_size=config["vocab_size"],
-        width=config["hidden_size"],
-        heads=config["num_attention_heads"],
-        intermediate=config["intermediate_size"],
-        positions=config["max_position_embeddings"],
+    return bert.encoder_config(
+        config,
+        ends,
+        pad_id=pad_id,
         first_position=pad_id + 1,  # as RoBERTa numbers them
         padding_position=pad_id,
-        types=config.get("type_vocab_size", 2),
-        pad_id=pad_id,
-        cls_id=ends.cls_id,
-        sep_id=ends.sep_id,
-        layer_norm_eps=config.get("layer_norm_eps", 1e-12),
-        activation=config.get("hidden_act", "gelu"),
+        default_activation="gelu",
         attention=tuple(SlidingWindow(window // 2) for window in windows(config)),
     )
 

@@ -7,6 +7,7 @@ rows R (windows in a batch), pieces P (longest row), width W, heads H, size D = 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,6 +77,11 @@ class Linear:
 
     weight: Array
     bias: Array
+
+    @classmethod
+    def read(cls, tensors: Mapping[str, Array], name: str) -> Linear:
+        """From a layer's tensors as PyTorch keeps them, weight (outputs, inputs)."""
+        return cls(weight=np.ascontiguousarray(tensors[f"{name}.weight"].T), bias=tensors[f"{name}.bias"])
 
 
 @dataclass(frozen=True, kw_only=True)

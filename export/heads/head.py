@@ -69,11 +69,6 @@ def labels_of(raw: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(by_number[number] for number in range(len(by_number)))
 
 
-def read_linear(tensors: Mapping[str, Array], name: str) -> Linear:
-    """A layer from its tensors as PyTorch keeps them."""
-    return Linear(weight=np.ascontiguousarray(tensors[f"{name}.weight"].T), bias=tensors[f"{name}.bias"])
-
-
 def scores(ops: Ops, x: Tensor, layer: Linear) -> Tensor:
     """(N, I) -> (N, O), in fp32 whatever the model's precision: a head's few weights are what its answers hang on."""
     return ops.matmul(x, ops.constant(layer.weight, "weight")) + ops.constant(layer.bias, "bias")

@@ -13,7 +13,7 @@ from export.checkpoint import TensorShape
 from export.graph.encoder import EncoderConfig, Linear
 from export.graph.ops import Array, Ops, Tensor
 from export.graph.packed import Segments
-from export.heads.head import HeadSpec, labels_of, read_linear, scores
+from export.heads.head import HeadSpec, labels_of, scores
 from sparkclin.models.bundle import ENTITIES
 from sparkclin.text.entities import LOGITS
 from sparkclin.wire.outputs import Output
@@ -49,7 +49,7 @@ def shapes(config: EncoderConfig, raw: Mapping[str, Any]) -> dict[str, TensorSha
 
 
 def build(tensors: Mapping[str, Array], _config: EncoderConfig, raw: Mapping[str, Any]) -> TokenClassificationHead:
-    return TokenClassificationHead(classifier=read_linear(tensors, "classifier"), labels=labels_of(raw))
+    return TokenClassificationHead(classifier=Linear.read(tensors, "classifier"), labels=labels_of(raw))
 
 
 TOKEN_CLASSIFICATION = HeadSpec(

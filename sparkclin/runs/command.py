@@ -69,3 +69,10 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--id-column", default=NOTE_ID, metavar="NAME", help=f"default: {NOTE_ID}")
     add("--text-column", default=TEXT, metavar="NAME", help=f"default: {TEXT}")
     add("--partitions", type=int, metavar="N", help="tasks, and files written; default: by the number of notes")
+
+
+def add_window_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of tasks that read notes in windows."""
+    add = parser.add_argument
+    add("--max-pieces", type=int, metavar="N", help="pieces per window; default: the most the model reads")
+    add("--stride", type=int, metavar="N", help="pieces that two windows share; default: by the model")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import types as T
 
-from sparkclin.errors import InputError, OptionError
+from sparkclin.errors import OptionError
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.schema import (
     N_PIECES,
@@ -20,7 +20,7 @@ from sparkclin.schema import (
     STATUS_OK,
     TEXT,
     VECTORS,
-    column_problems,
+    check_note_columns,
 )
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.pooling import OUTPUTS_OF_POOLING, merge_note
@@ -97,10 +97,7 @@ def embed(
     Other columns of `notes` are left out. Raises InputError where note_id or text is missing, OptionError where the
     model reads fewer pieces than `options.max_pieces`, and SetupError for a session whose Arrow batches are too large.
     """
-    if problems := column_problems(notes.columns, needed=(NOTE_ID, TEXT)):
-        raise InputError(
-            f"{'; '.join(problems)}. Rename yours, or read the notes with sparkclin.runs.corpus.read_notes()."
-        )
+    check_note_columns(notes.columns)
     read = _with_sentences(notes.select(NOTE_ID, TEXT), options)
     pooled = segment_outputs(read, bundle=bundle, task=_task(options, bundle.manifest))
     return _rows(observe(pooled) if observe else pooled, options, model=bundle.manifest.name)

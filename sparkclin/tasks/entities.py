@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import types as T
 
-from sparkclin.errors import InputError, ModelError
+from sparkclin.errors import ModelError
 from sparkclin.models.bundle import ENTITIES, Bundle, Manifest
-from sparkclin.schema import NOTE_ID, STATUS, STATUS_NO_ENTITIES, STATUS_OK, TEXT, VECTORS, column_problems
+from sparkclin.schema import NOTE_ID, STATUS, STATUS_NO_ENTITIES, STATUS_OK, TEXT, VECTORS, check_note_columns
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.entities import LOGITS, EntityOptions, kinds_of, merge_entities, plan_entities
 from sparkclin.text.pieces import PieceEncoder
@@ -80,10 +80,7 @@ def find_entities(
     missing, ModelError for a model of another task, OptionError where the model reads fewer pieces than
     `options.max_pieces`, and SetupError for a session whose Arrow batches are too large.
     """
-    if problems := column_problems(notes.columns, needed=(NOTE_ID, TEXT)):
-        raise InputError(
-            f"{'; '.join(problems)}. Rename yours, or read the notes with sparkclin.runs.corpus.read_notes()."
-        )
+    check_note_columns(notes.columns)
     manifest = bundle.manifest
     entities = EntityOptions(
         labels=options.labels(manifest),

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
@@ -106,7 +105,7 @@ def shapes(config: EncoderConfig) -> dict[str, TensorShape]:
 
 def load(tensors: Mapping[str, Array], config: EncoderConfig) -> EncoderWeights:
     def linear(name: str) -> Linear:
-        return Linear(weight=np.ascontiguousarray(tensors[f"{name}.weight"].T), bias=tensors[f"{name}.bias"])
+        return Linear.read(tensors, name)
 
     def norm(name: str) -> Norm:
         return Norm(scale=tensors[f"{name}.weight"], shift=tensors[f"{name}.bias"])
