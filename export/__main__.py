@@ -45,6 +45,7 @@ def run_convert(options: argparse.Namespace) -> None:
             language=options.language,
             description=options.description,
             force=options.force,
+            global_attention=options.global_attention,
         )
     )
     manifest = bundle.manifest
@@ -103,6 +104,12 @@ def convert_parser() -> argparse.ArgumentParser:
         help=f"default: {PRECISIONS[0]}; int8 is faster, not exact, and not there with every engine",
     )
     add_notes(parser)
+    parser.add_argument(
+        "--global-attention",
+        choices=("none", "first", "question"),
+        help="Longformer's: of no position, of a row's first, of that and the question behind it; default: as "
+        "transformers has it for the head: first for classification, question for question answering, else none",
+    )
     parser.add_argument("--language", default="en", help="default: en")
     parser.add_argument("--description", default="", help="a line for `sparkclin models`")
     parser.add_argument(

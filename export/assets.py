@@ -48,10 +48,12 @@ class Assets:
 
 @dataclass(frozen=True, kw_only=True)
 class RowEnds:
-    """The special pieces that begin and end a row."""
+    """The special pieces that begin and end a row, and those that stand between two texts in one; none where the
+    tokenizer has no such rows."""
 
     cls_id: int
     sep_id: int
+    separators: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, tokenizer_json: str) -> RowEnds:
@@ -62,7 +64,9 @@ class RowEnds:
                 f"The tokenizer puts {len(ids)} special pieces around a text, expected one before it and one after it. "
                 "Check the post_processor of tokenizer.json."
             )
-        return cls(cls_id=ids[0], sep_id=ids[1])
+        of_two = Tokenizer.from_str(tokenizer_json).encode("", "", add_special_tokens=True).ids
+        has_pairs = len(of_two) > 2 and [of_two[0], of_two[-1]] == ids
+        return cls(cls_id=ids[0], sep_id=ids[1], separators=tuple(of_two[1:-1]) if has_pairs else ())
 
 
 def with_codes(ordinary: OrdinaryAssets) -> Assets:

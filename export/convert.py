@@ -28,11 +28,12 @@ from export.verify import parity
 from export.verify.parity import EXACT_PRECISION, Candidate, ParityReport
 from sparkclin.engines import PRECISIONS, TENSORFLOW
 from sparkclin.errors import OptionError
-from sparkclin.models.bundle import TOKENIZER_FILE, Bundle, Manifest, hash_files
+from sparkclin.models.bundle import CLASSIFY, TOKENIZER_FILE, Bundle, Manifest, hash_files
 from sparkclin.models.pretrained import engine_of
 from sparkclin.models.repository import ModelRepository
 from sparkclin.spark.session import spark_session
 from sparkclin.spark.settings import SPARK_NLP_VERSION
+from sparkclin.text.labels import MULTI_LABEL, SINGLE_LABEL
 from sparkclin.wire.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class ExportOptions:
     """What to export and where to.
 
     `revision` is a hub id's branch, tag or commit, by default its default branch. `notes` is a file of notes to compare
-    int8's vectors on, by default the packaged sample notes. Raises OptionError for a name that `pretrained()` could not
+    int8's vectors on, by default the packaged sample notes. `global_attention` is one of GLOBAL_ATTENTIONS, by default
+    what the head has in transformers. Raises OptionError for a name that `pretrained()` could not
     ask for, for an engine or precision that there is not, and for a revision of a folder.
     """
 
@@ -62,6 +64,7 @@ class ExportOptions:
     language: str = "en"
     description: str = ""
     force: bool = False
+    global_attention: str | None = None
 
     def __post_init__(self) -> None:
         problems = checkpoint.revision_problems(self.checkpoint, self.revision)
@@ -95,7 +98,9 @@ def convert(options: ExportOptions, *, spark: SparkSession | None = None) -> Bun
     repository = ModelRepository(options.models)
     refuse_taken_name(repository, options)
     notes = notes_to_compare(options.precision, options.notes)
-    trained = TrainedModel.read(options.checkpoint, revision=options.revision)
+    trained = TrainedModel.read(
+        options.checkpoint, revision=options.revision, global_attention=options.global_attention
+    )
     assets = assets_of(trained, trained.tokenizer_json)
     session = spark or spark_session(app_name="sparkclin export")
     with scratch_folder(options.models) as scratch:
@@ -153,7 +158,7 @@ def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> Pari
             "the manifest's. Name the right one with --checkpoint."
         )
     notes = notes_to_compare(bundle.manifest.precision, options.notes)
-    trained = TrainedModel.of(original)
+    trained = TrainedModel.of(original, global_attention=bundle.manifest.global_attention)
     session = spark or spark_session(app_name="sparkclin verify")
     with tempfile.TemporaryDirectory() as scratch:
         candidate = Candidate(
@@ -244,7 +249,9 @@ def describe(candidate: Candidate, *, options: ExportOptions, report: ParityRepo
         labels=trained.head.labels,
         outputs=candidate.outputs.all,
         selects_outputs=candidate.outputs.selectable,
-        n_fields=config.vocabulary.n_fields,
+        problem_type=problem_type(trained),
+        global_attention=config.global_attention,
+        separators=trained.ends.separators,
         max_pieces=config.max_pieces,
         width=config.width,
         vocab_size=config.vocab_size,
@@ -259,6 +266,14 @@ def describe(candidate: Candidate, *, options: ExportOptions, report: ParityRepo
         parity=report.to_dict(),
         files=hash_files(candidate.folder),
     )
+
+
+def problem_type(trained: TrainedModel) -> str | None:
+    """As transformers' TextClassificationPipeline takes it where config.json has none."""
+    if trained.head.task != CLASSIFY:
+        return None
+    named: str | None = trained.source.config.get("problem_type")
+    return named or (MULTI_LABEL if len(trained.head.labels) == 1 else SINGLE_LABEL)
 
 
 def library_versions(exporter: Exporter) -> dict[str, str]:

@@ -19,7 +19,8 @@ from export.heads.head import Head, HeadSpec
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """`tensors` are the encoder's, by name without prefix; `head`, made by `spec`, has its own."""
+    """`tensors` are the encoder's, by name without prefix; `head`, made by `spec`, has its own. `global_attention` is
+    the user's own choice, None for what the head has in transformers."""
 
     source: Checkpoint
     family: Family
@@ -28,21 +29,24 @@ class TrainedModel:
     spec: HeadSpec
     head: Head
     tokenizer_json: str
+    ends: RowEnds
+    global_attention: str | None
 
     @classmethod
-    def read(cls, source: str, *, revision: str | None = None) -> TrainedModel:
+    def read(cls, source: str, *, revision: str | None = None, global_attention: str | None = None) -> TrainedModel:
         """A checkpoint's folder or hub id; raises what checkpoint.read() raises, and CheckpointError where it cannot be
         exported."""
-        return cls.of(checkpoint.read(source, revision=revision))
+        return cls.of(checkpoint.read(source, revision=revision), global_attention=global_attention)
 
     @classmethod
-    def of(cls, source: Checkpoint) -> TrainedModel:
-        """Raises CheckpointError for a family or head that is not known, and that names every tensor that does not
-        fit."""
+    def of(cls, source: Checkpoint, *, global_attention: str | None = None) -> TrainedModel:
+        """`global_attention` is as in ParseConfig. Raises CheckpointError for a family or head that is not known, and
+        one that names every tensor that does not fit."""
         family = family_of(source.config, source=source.source)
         tokenizer_json = source.tokenizer_json()
-        config = family.parse_config(source.config, RowEnds.of(tokenizer_json))
         spec = head_of(source.config, source=source.source)
+        ends = RowEnds.of(tokenizer_json)
+        config = family.parse_config(source.config, ends, task=spec.task, global_attention=global_attention)
         of_encoder, of_head = family.shapes(config), spec.shapes(config, source.config)
         tensors = checkpoint.account_for(
             source,
@@ -58,6 +62,8 @@ class TrainedModel:
             spec=spec,
             head=spec.build({name: tensors[name] for name in of_head}, config, source.config),
             tokenizer_json=tokenizer_json,
+            ends=ends,
+            global_attention=global_attention,
         )
 
     def body(self) -> Body:

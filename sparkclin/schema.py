@@ -10,8 +10,8 @@ NOTE_ID, TEXT = "note_id", "text"
 PIECES, N_PIECES, N_WINDOWS, STATUS = "pieces", "n_pieces", "n_windows", "status"
 EMBEDDINGS, VECTORS = "embeddings", "vectors"
 
-STATUS_OK, STATUS_EMPTY, STATUS_NULL = STATUSES = ("ok", "empty", "null")
-"""Of a note: embedded; white space only; null."""
+STATUS_OK, STATUS_EMPTY, STATUS_NULL, STATUS_PAIR_TOO_LONG = STATUSES = ("ok", "empty", "null", "pair_too_long")
+"""Of a note: read; white space only; null; its pair, such as a question, leaves no room for it in a window."""
 
 STATUS_NO_PIECES = "no_pieces"
 """Of a sentence of an embedded note that no piece begins in: where `..` is one piece, it may be two sentences."""
@@ -23,9 +23,9 @@ LEVELS = ("document", "window", "sentence", "token")
 """What a note is cut into: a segment of each kind gets one vector."""
 
 
-def check_note_columns(present: Sequence[str]) -> None:
-    """Raises InputError where notes lack note_id or text."""
-    if problems := column_problems(present, needed=(NOTE_ID, TEXT)):
+def check_note_columns(present: Sequence[str], *, also: Sequence[str] = ()) -> None:
+    """Raises InputError where notes lack note_id, text or what else is needed."""
+    if problems := column_problems(present, needed=(NOTE_ID, TEXT, *also)):
         raise InputError(
             f"{'; '.join(problems)}. Rename yours, or read the notes with sparkclin.runs.corpus.read_notes()."
         )

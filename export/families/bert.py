@@ -22,6 +22,7 @@ from export.graph.encoder import (
     Linear,
     Norm,
 )
+from export.graph.model_input import NO_GLOBAL
 from export.graph.ops import Array
 
 REQUIRED = (
@@ -43,6 +44,8 @@ def encoder_config(
     padding_position: int,
     default_activation: str,
     attention: tuple[Attention, ...],
+    has_token_types: bool = False,
+    global_attention: str = NO_GLOBAL,
 ) -> EncoderConfig:
     """The encoder's shape by the settings that all of them have; a family gives what differs."""
     return EncoderConfig(
@@ -60,6 +63,8 @@ def encoder_config(
         layer_norm_eps=config.get("layer_norm_eps", 1e-12),
         activation=config.get("hidden_act", default_activation),
         attention=attention,
+        has_token_types=has_token_types,
+        global_attention=global_attention,
     )
 
 

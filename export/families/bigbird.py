@@ -21,14 +21,19 @@ from export.families.family import Family, Reference
 from export.graph.attention import Attention, FullAttention
 from export.graph.block_sparse import BlockSparse
 from export.graph.encoder import EncoderConfig
+from export.graph.model_input import NO_GLOBAL
 from export.graph.ops import Array
+from sparkclin.models.bundle import ANSWER, EMBED
 
 BLOCK_SPARSE, FULL = "block_sparse", "original_full"
 
 
-def parse_config(config: Mapping[str, Any], ends: RowEnds) -> EncoderConfig:
-    """Raises CheckpointError that lists everything in the configuration that cannot be exported."""
-    bert.refuse(config_problems(config))
+def parse_config(
+    config: Mapping[str, Any], ends: RowEnds, *, task: str = EMBED, global_attention: str | None = None
+) -> EncoderConfig:
+    """As in ParseConfig. Its question answering alone has token types: 0 of the question, 1 of what follows."""
+    chosen = f"global attention {global_attention!r} was asked for; BigBird's is its first and last block, always"
+    bert.refuse([*config_problems(config), *([chosen] if global_attention not in (None, NO_GLOBAL) else [])])
     return bert.encoder_config(
         config,
         ends,
@@ -37,6 +42,7 @@ def parse_config(config: Mapping[str, Any], ends: RowEnds) -> EncoderConfig:
         padding_position=0,
         default_activation="gelu_new",
         attention=(attention(config),) * config["num_hidden_layers"],
+        has_token_types=task == ANSWER,
     )
 
 
@@ -106,7 +112,10 @@ def reference(raw: Mapping[str, Any], tensors: Mapping[str, Array], config: Enco
             goes_in_blocks = isinstance(used, BlockSparse) and length > used.dense_limit
             model = models[BLOCK_SPARSE if goes_in_blocks else FULL]
             with torch.inference_mode():
-                output = model(torch.from_numpy(ids[row : row + 1, :length]).long())
+                alone = torch.from_numpy(ids[row : row + 1, :length]).long()
+                is_separator = (alone == config.sep_id).long()
+                types = (is_separator.cumsum(1) - is_separator).clip(max=1) if config.has_token_types else None
+                output = model(alone, token_type_ids=types)
             vectors[row, :length] = output.last_hidden_state[0].numpy()
         return vectors
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,23 @@ from export.engines import Ids, Vectors
 from export.errors import ParityError
 from export.families import bert
 from export.families.family import Family, Reference
-from export.graph.encoder import EncoderConfig
+from export.graph.encoder import EncoderConfig, EncoderWeights, Linear
+from export.graph.model_input import GLOBAL_FIRST, GLOBAL_QUESTION, NO_GLOBAL
 from export.graph.ops import Array
-from export.graph.sliding_window import SlidingWindow
+from export.graph.sliding_window import GlobalWeights, SlidingWindow
+from sparkclin.models.bundle import ANSWER, CLASSIFY, EMBED
 
 REQUIRED = (*bert.REQUIRED, "attention_window")
 
 
-def parse_config(config: Mapping[str, Any], ends: RowEnds) -> EncoderConfig:
-    """Raises CheckpointError that lists everything in the configuration that cannot be exported."""
+GLOBAL_OF_TASK = {CLASSIFY: GLOBAL_FIRST, ANSWER: GLOBAL_QUESTION}
+"""What transformers' classes give global attention to where they are not told; the others give it to nothing."""
+
+
+def parse_config(
+    config: Mapping[str, Any], ends: RowEnds, *, task: str = EMBED, global_attention: str | None = None
+) -> EncoderConfig:
+    """As in ParseConfig."""
     bert.refuse(config_problems(config))
     pad_id = config.get("pad_token_id", 1)
     return bert.encoder_config(
@@ -37,6 +46,7 @@ def parse_config(config: Mapping[str, Any], ends: RowEnds) -> EncoderConfig:
         padding_position=pad_id,
         default_activation="gelu",
         attention=tuple(SlidingWindow(window // 2) for window in windows(config)),
+        global_attention=global_attention or GLOBAL_OF_TASK.get(task, NO_GLOBAL),
     )
 
 
@@ -59,21 +69,68 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
     return own + bert.config_problems(config, default_activation="gelu")
 
 
+def shapes(config: EncoderConfig) -> dict[str, TensorShape]:
+    """Every tensor that the encoder is made of; those of global attention only where there is such."""
+    return {**bert.encoder_shapes(config), **(global_shapes(config) if has_global(config) else {})}
+
+
+def has_global(config: EncoderConfig) -> bool:
+    return config.global_attention != NO_GLOBAL
+
+
+def global_shapes(config: EncoderConfig) -> dict[str, TensorShape]:
+    found: dict[str, TensorShape] = {}
+    for index in range(config.layers):
+        for projection in ("query_global", "key_global", "value_global"):
+            found |= bert.linear_shapes(f"{attention_of(index)}.{projection}", config.width, config.width)
+    return found
+
+
+def attention_of(layer: int) -> str:
+    return f"encoder.layer.{layer}.attention.self"
+
+
+def load(tensors: Mapping[str, Array], config: EncoderConfig) -> EncoderWeights:
+    """The encoder's weights from its tensors, which shapes() names."""
+    weights = bert.load(tensors, config)
+    if not has_global(config):
+        return weights
+    layers = (
+        replace(layer, attention=replace(layer.attention, of_global=global_weights(tensors, index, config)))
+        for index, layer in enumerate(weights.layers)
+    )
+    return replace(weights, layers=tuple(layers))
+
+
+def global_weights(tensors: Mapping[str, Array], layer: int, config: EncoderConfig) -> GlobalWeights:
+    width, heads = config.width, config.heads
+    query, key, value = (
+        Linear.read(tensors, f"{attention_of(layer)}.{name}") for name in ("query_global", "key_global", "value_global")
+    )
+    scale = np.float32((width // heads) ** -0.5)
+    return GlobalWeights(
+        query_weight=query.weight * scale,
+        query_bias=query.bias * scale,
+        key=np.ascontiguousarray(key.weight.T.reshape(heads, width // heads, width)),
+        value=np.ascontiguousarray(value.weight.reshape(width, heads, width // heads).transpose(1, 0, 2)),
+        # Every context gets the bias of the others' values with the output's (AttentionWeights.fold).
+        bias=value.bias - tensors[f"{attention_of(layer)}.value.bias"],
+    )
+
+
 def unused_shapes(config: EncoderConfig) -> dict[str, TensorShape]:
-    """Tensors that a checkpoint may have and vectors do not need: global attention, pooler, language model's head."""
+    """Tensors that a checkpoint may have and the encoder does not need: pooler, language model's head, and global
+    attention where there is none."""
     width = config.width
-    shapes: dict[str, TensorShape] = {
+    return {
         **bert.linear_shapes("pooler.dense", width, width),
         "embeddings.position_ids": (1, config.positions),
         **bert.linear_shapes("lm_head.dense", width, width),
         **bert.norm_shapes("lm_head.layer_norm", width),
         **bert.linear_shapes("lm_head.decoder", width, config.vocab_size),
         "lm_head.bias": (config.vocab_size,),
+        **({} if has_global(config) else global_shapes(config)),
     }
-    for index in range(config.layers):
-        for projection in ("query_global", "key_global", "value_global"):
-            shapes |= bert.linear_shapes(f"encoder.layer.{index}.attention.self.{projection}", width, width)
-    return shapes
 
 
 def row_multiple(config: Mapping[str, Any]) -> int:
@@ -105,23 +162,37 @@ def reference(raw: Mapping[str, Any], tensors: Mapping[str, Array], config: Enco
         padded_ids = torch.from_numpy(np.pad(ids, padding, constant_values=config.pad_id)).long()
         padded_mask = torch.from_numpy(np.pad(mask, padding)).long()
         with torch.inference_mode():
-            output = model(padded_ids, attention_mask=padded_mask)
+            output = model(padded_ids, attention_mask=padded_mask, **global_inputs(padded_ids, config))
         vectors: Vectors = output.last_hidden_state.numpy()[:, : ids.shape[1]]
         return vectors
 
     return run
 
 
+def global_inputs(ids: Any, config: EncoderConfig) -> dict[str, Any]:
+    """Ids (R, P) -> the mask, as transformers' LongformerForSequenceClassification and …QuestionAnswering make it."""
+    import torch
+
+    if not has_global(config):
+        return {}
+    position = torch.arange(ids.shape[1])
+    if config.global_attention == GLOBAL_FIRST:
+        return {"global_attention_mask": (position == 0).long().expand_as(ids)}
+    question_end = (ids == config.sep_id).long().argmax(dim=1, keepdim=True)
+    return {"global_attention_mask": (position < question_end).long()}
+
+
 LONGFORMER = Family(
     model_type="longformer",
     parse_config=parse_config,
     prefixes=("longformer.", "roberta.", ""),
-    shapes=bert.encoder_shapes,
+    shapes=shapes,
     unused_shapes=unused_shapes,
-    load=bert.load,
+    load=load,
     ordinary_assets=ordinary_assets,
     reference=reference,
     row_multiple=row_multiple,
+    global_inputs=global_inputs,
     # For the window of 512 that Clinical-Longformer has: where a window holds the row, where dense attention ends, and
     # around whole blocks.
     lengths=(1, 2, 255, 256, 257, 258, 511, 512, 513, 769, 1025, 4096),

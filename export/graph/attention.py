@@ -20,11 +20,17 @@ of padding, in which nothing may be seen at all."""
 
 @dataclass(frozen=True, kw_only=True)
 class Projections:
-    """Queries, keys and values, (R, P, W) each; the queries are already scaled by 1 / √D."""
+    """Queries, keys and values, (R, P, W) each; the queries are already scaled by 1 / √D.
+
+    `states` (R, P, W) are what they were made of, and `of_global` the weights of another projection of them, for the
+    positions of an attention that has such.
+    """
 
     query: Tensor
     key: Tensor
     value: Tensor
+    states: Tensor
+    of_global: Any = None
 
 
 class Attention(Protocol):

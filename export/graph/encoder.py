@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from export.graph.attention import Attention, Projections, pad_rows
-from export.graph.model_input import ModelInput, read_input
+from export.graph.model_input import NO_GLOBAL, ModelInput, read_input
 from export.graph.ops import Array, Ops, Tensor
 from export.graph.packed import Arrived, Outputting, outputs_or_states
-from sparkclin.wire.tags import N_FIELDS, Vocabulary
+from export.graph.sliding_window import GlobalWeights
+from sparkclin.wire.tags import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,8 @@ class EncoderConfig:
 
     `attention` has an object per layer. `positions` and `types` are rows of the tables of positions and token types;
     the first piece of a row has the position `first_position`, padding `padding_position`. `cls_id` and `sep_id` are
-    the ids of the special pieces that begin and end a row. `flags` are those of positions that the model reads
-    (`sparkclin.wire.tags`), such as TOKEN_TYPE.
+    the ids of the special pieces that begin and end a row; the latter separates two texts, too. `has_token_types`:
+    what stands behind a row's first separator is of token type 1. `global_attention` is one of GLOBAL_ATTENTIONS.
     """
 
     vocab_size: int
@@ -44,17 +45,12 @@ class EncoderConfig:
     layer_norm_eps: float
     activation: str
     attention: tuple[Attention, ...]
-    flags: int = 0
+    has_token_types: bool = False
+    global_attention: str = NO_GLOBAL
 
     @property
     def vocabulary(self) -> Vocabulary:
-        return Vocabulary(
-            size=self.vocab_size,
-            cls_id=self.cls_id,
-            sep_id=self.sep_id,
-            pad_id=self.pad_id,
-            n_fields=N_FIELDS[self.flags],
-        )
+        return Vocabulary(size=self.vocab_size, cls_id=self.cls_id, sep_id=self.sep_id, pad_id=self.pad_id)
 
     @property
     def layers(self) -> int:
@@ -94,12 +90,14 @@ class Norm:
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionWeights:
-    """Attention's four projections, weights (W, W); `query` carries attention's 1 / √D."""
+    """Attention's four projections, weights (W, W); `query` carries attention's 1 / √D. `of_global` are those of the
+    positions with global attention, where there are such."""
 
     query: Linear
     key: Array
     value: Array
     output: Linear
+    of_global: GlobalWeights | None = None
 
     @classmethod
     def fold(cls, *, query: Linear, key: Linear, value: Linear, output: Linear, heads: int) -> AttentionWeights:
@@ -187,6 +185,8 @@ def encode_layer(
             query=linear(ops, states, layer.attention.query),
             key=ops.linear(states, layer.attention.key),
             value=ops.linear(states, layer.attention.value),
+            states=states,
+            of_global=layer.attention.of_global,
         )
         context = attention.attend(ops, projected, plan, heads=config.heads, width=config.width)
         attended = linear(ops, context, layer.attention.output)
@@ -213,6 +213,8 @@ def activate(ops: Ops, x: Tensor, name: str) -> Tensor:
         return ops.gelu(x)
     if name in ("gelu_new", "gelu_pytorch_tanh"):
         return x * 0.5 * (ops.tanh((x + x * x * x * 0.044715) * math.sqrt(2.0 / math.pi)) + 1.0)
+    if name == "tanh":
+        return ops.tanh(x)
     return ops.relu(x)
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from export.graph.ops import Ops, Tensor
 from export.graph.packed import Arrived
-from sparkclin.wire.tags import GLOBAL, TOKEN_TYPE
 
 if TYPE_CHECKING:
     from export.graph.encoder import EncoderConfig
@@ -18,18 +17,19 @@ class ModelInput:
     """Rows as the model was trained on them; all int (R, P).
 
     `ids` are piece ids, `positions` rows of the table of positions, `visible` is 1 where a piece may be seen.
-    `token_types` and `has_global_attention` are 0 or 1 per position, and None for a model that does not read the flag.
+    `token_types` are 0 or 1 per position, None where all are 0. `n_global` (R, 1) says how many of a row's first
+    positions have global attention, None where none has.
     """
 
     ids: Tensor
     positions: Tensor
     visible: Tensor
     token_types: Tensor | None
-    has_global_attention: Tensor | None
+    n_global: Tensor | None
 
 
 def read_input(ops: Ops, arrived: Arrived, *, config: EncoderConfig) -> ModelInput:
-    """Reads ordinary ids 0…V−1, transport codes from V on, and the fields of packed batches.
+    """Reads ordinary ids 0…V−1, transport codes from V on, and those of packed batches.
 
     Padding is what stands behind a row's last piece: Spark NLP's ONNX annotators of RoBERTa's kind send an attention
     mask that masks id 0, which is `<s>`, and shows padding. Padding's id within a row is a piece, as where BigBird's
@@ -45,13 +45,32 @@ def read_input(ops: Ops, arrived: Arrived, *, config: EncoderConfig) -> ModelInp
         ids=ids,
         positions=ops.where(ops.equal(visible, 0), config.padding_position, counted + (config.first_position - 1)),
         visible=visible,
-        token_types=read_flag(ops, arrived, TOKEN_TYPE, config=config),
-        has_global_attention=read_flag(ops, arrived, GLOBAL, config=config),
+        token_types=behind_separator(ops, ids, config=config) if config.has_token_types else None,
+        n_global=count_global(ops, ids, visible, config=config),
     )
 
 
-def read_flag(ops: Ops, arrived: Arrived, flag: int, *, config: EncoderConfig) -> Tensor | None:
-    """0 or 1 per position of a packed batch; 0 in other rows, whose codes have no fields."""
-    if not config.flags & flag:
+def behind_separator(ops: Ops, ids: Tensor, *, config: EncoderConfig) -> Tensor:
+    """1 behind a row's first separator, such as the one that ends a question, else 0: int (R, P)"""
+    is_separator = ops.to_int(ops.equal(ids, config.sep_id))
+    return ops.to_int(ops.less(0, ops.cumsum(is_separator, axis=1) - is_separator))
+
+
+def count_global(ops: Ops, ids: Tensor, visible: Tensor, *, config: EncoderConfig) -> Tensor | None:
+    """How many of a row's first positions have global attention: (R, 1), None where none has.
+
+    A row whose first separator is its last piece has no question.
+    """
+    if config.global_attention == NO_GLOBAL:
         return None
-    return ops.where(arrived.is_packed, ops.mod(arrived.ids // (config.vocab_size * flag), 2), 0 * arrived.ids)
+    n_visible = ops.sum(visible, axis=1)
+    if config.global_attention == GLOBAL_FIRST:
+        return 0 * n_visible + 1
+    seen_separators = ops.cumsum(ops.to_int(ops.equal(ids, config.sep_id)), axis=1)
+    length = ops.sum(ops.to_int(ops.equal(seen_separators, 0)), axis=1)
+    return ops.where(ops.less(length + 1, n_visible), length, 0)
+
+
+NO_GLOBAL, GLOBAL_FIRST, GLOBAL_QUESTION = GLOBAL_ATTENTIONS = ("none", "first", "question")
+"""Which positions have global attention: none; a row's first special piece; that and the question behind it, up to the
+first separator."""

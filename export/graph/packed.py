@@ -13,12 +13,12 @@ from typing import Protocol
 
 from export.graph.ops import Ops, Tensor
 from sparkclin.wire.outputs import Output
-from sparkclin.wire.tags import BEGIN, OUTSIDE, SEGMENT_TAGS, Vocabulary
+from sparkclin.wire.tags import BEGIN, OUTSIDE, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arrived:
-    """The rows to encode: `ids` int (R, P), with the fields of a packed batch or as codes. `is_packed` is a scalar."""
+    """The rows to encode: `ids` int (R, P), with the tags of a packed batch or as codes. `is_packed` is a scalar."""
 
     ids: Tensor
     is_packed: Tensor
@@ -116,8 +116,7 @@ def id_at(ops: Ops, input_ids: Tensor, index: int) -> Tensor:
 
 def find_segments(ops: Ops, states: Tensor, arrived: Arrived, *, vocabulary: Vocabulary) -> Segments:
     """Reads the segment tags."""
-    fields = ops.reshape(arrived.ids, (-1,)) // vocabulary.size
-    tags = ops.mod(fields, SEGMENT_TAGS)
+    tags = ops.reshape(arrived.ids, (-1,)) // vocabulary.size
     begins = ops.to_int(ops.equal(tags, BEGIN))
     count = ops.reshape(ops.sum(begins, axis=0), ())
     return Segments(

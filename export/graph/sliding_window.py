@@ -1,6 +1,7 @@
-"""Sliding-window attention, exact (Beltagy et al., 2020, section 3.1).
+"""Sliding-window attention, exact, and global attention (Beltagy et al., 2020, section 3.1).
 
-Shapes: rows R, pieces P, width W, heads H, size D; blocks N of B pieces, keys K = (2 · sides + 1) · B.
+Shapes: rows R, pieces P, width W, heads H, size D; blocks N of B pieces, keys K = (2 · sides + 1) · B; global positions
+G of the row that has most, in F blocks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from export.graph.attention import MASKED, Projections, by_head, from_heads, hidden_padding, split_heads, weigh
 from export.graph.model_input import ModelInput
-from export.graph.ops import Ops, Tensor
+from export.graph.ops import Array, Ops, Size, Tensor
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class SlidingWindow:
     - up to one_sided + 1 pieces every piece sees all others: plain attention;
     - up to `dense_limit` plain attention with a band mask costs less than the copies that blocks need;
     - beyond, queries go in blocks of B against the keys of their own block and of `sides` blocks to each side.
+
+    A row's first positions may have global attention: they see all pieces, by projections of their own, and all pieces
+    see them. Blocks of queries then read the first F blocks once more, in which only these positions are not masked,
+    while they are masked in the window.
     """
 
     one_sided: int
@@ -61,27 +66,29 @@ class SlidingWindow:
         row never builds a (P, P) band; the other path has zeros in its place."""
         with ops.scope(f"attention_{self.one_sided}"):
             masked = hidden_padding(ops, model_input)
+            of_global = GlobalPlan.of(ops, masked, model_input.n_global)
             is_short = ops.less_equal(ops.size(masked, axis=1), self.dense_limit)
             return WindowPlan(
                 is_short=is_short,
+                of_global=of_global,
                 dense_mask=ops.cond(
                     is_short,
-                    lambda: self.dense_mask(ops, masked),
+                    lambda: self.dense_mask(ops, masked, of_global),
                     lambda: ops.constant(np.zeros((1, 1, 1, 1), np.float32), "no_mask"),
                 ),
                 block_mask=ops.cond(
                     is_short,
                     lambda: ops.constant(np.zeros((1, 1, 1, 1, 1), np.float32), "no_mask"),
-                    lambda: self.block_mask(ops, masked),
+                    lambda: self.block_mask(ops, masked, of_global),
                 ),
                 neighbours=ops.cond(
                     is_short,
                     lambda: ops.reshape(ops.range(1), (1, 1)),
-                    lambda: self.clipped(ops, self.neighbours(ops, masked), masked),
+                    lambda: self.blocks_read(ops, masked, of_global),
                 ),
             )
 
-    def dense_mask(self, ops: Ops, masked: Tensor) -> Tensor:
+    def dense_mask(self, ops: Ops, masked: Tensor, of_global: GlobalPlan | None) -> Tensor:
         """(R, P) -> (R, 1, 1, P) where the window holds the whole row, else (R, 1, P, P)"""
         pieces = ops.size(masked, axis=1)
         padding = ops.reshape(masked, (-1, 1, 1, pieces))
@@ -89,12 +96,26 @@ class SlidingWindow:
         def banded() -> Tensor:
             position = ops.range(pieces)
             distance = ops.abs(ops.reshape(position, (-1, 1)) - ops.reshape(position, (1, -1)))
-            return padding + ops.to_float(ops.less(self.one_sided, distance)) * MASKED
+            outside = ops.to_float(ops.less(self.one_sided, distance)) * MASKED
+            if of_global is None:
+                return padding + outside
+            return padding + outside * ops.reshape(1.0 - of_global.is_global, (-1, 1, 1, pieces))
 
         return ops.cond(ops.less_equal(pieces, self.one_sided + 1), lambda: padding, banded)
 
-    def block_mask(self, ops: Ops, masked: Tensor) -> Tensor:
-        """(R, P) -> (R, 1, N, B, K)"""
+    def block_mask(self, ops: Ops, masked: Tensor, of_global: GlobalPlan | None) -> Tensor:
+        """(R, P) -> (R, 1, N, B, K), or (R, 1, N, B, K + F · B)"""
+        if of_global is None:
+            return self.window_mask(ops, masked) + ops.constant(self.band(), "band")
+        in_window = self.window_mask(ops, masked + of_global.is_global * MASKED)
+        first = self.first_blocks(of_global) * self.block_size
+        others = ops.slice(masked + (1.0 - of_global.is_global) * MASKED, axis=1, begin=0, end=first)
+        every = 0.0 * ops.slice(in_window, axis=4, begin=0, end=1)  # (R, 1, N, 1, 1)
+        of_keys = ops.concat([in_window, every + ops.reshape(others, (-1, 1, 1, 1, first))], axis=4)
+        return of_keys + ops.pad(ops.constant(self.band(), "band"), axis=1, before=0, after=first, value=0.0)
+
+    def window_mask(self, ops: Ops, masked: Tensor) -> Tensor:
+        """(R, P) -> (R, 1, N, 1, K)"""
         wanted = self.neighbours(ops, masked)
         there = self.clipped(ops, wanted, masked)
         blocks = self.n_blocks(ops, masked)
@@ -102,8 +123,20 @@ class SlidingWindow:
         outside = ops.to_float(ops.not_equal(wanted, there)) * MASKED
         # Masked offsets may add up: exp() of the sum is 0 all the same.
         keys = padding + ops.reshape(outside, (blocks, self.near, 1))
-        of_keys = ops.reshape(keys, (-1, 1, blocks, 1, self.near * self.block_size))
-        return of_keys + ops.constant(self.band(), "band")
+        return ops.reshape(keys, (-1, 1, blocks, 1, self.near * self.block_size))
+
+    def blocks_read(self, ops: Ops, masked: Tensor, of_global: GlobalPlan | None) -> Tensor:
+        """(N, near), or (N, near + F)"""
+        near = self.clipped(ops, self.neighbours(ops, masked), masked)
+        if of_global is None:
+            return near
+        every = 0 * ops.slice(near, axis=1, begin=0, end=1)
+        first = ops.reshape(ops.range(self.first_blocks(of_global)), (1, -1))
+        return ops.concat([near, every + first], axis=1)
+
+    def first_blocks(self, of_global: GlobalPlan) -> Size:
+        """F: the blocks that hold the global positions."""
+        return (of_global.most + (self.block_size - 1)) // self.block_size
 
     def n_blocks(self, ops: Ops, masked: Tensor) -> Tensor:
         return ops.size(masked, axis=1) // self.block_size
@@ -125,6 +158,13 @@ class SlidingWindow:
 
     def attend(self, ops: Ops, projected: Projections, plan: WindowPlan, *, heads: int, width: int) -> Tensor:
         """-> context (R, P, W)"""
+        context = self.in_window(ops, projected, plan, heads=heads, width=width)
+        if plan.of_global is None:
+            return context
+        return with_global(ops, context, projected, plan.of_global, heads=heads, width=width)
+
+    def in_window(self, ops: Ops, projected: Projections, plan: WindowPlan, *, heads: int, width: int) -> Tensor:
+        """-> context (R, P, W)"""
         pieces = ops.size(projected.query, axis=1)
         block, size = self.block_size, width // heads
 
@@ -137,7 +177,7 @@ class SlidingWindow:
             def around(x: Tensor) -> Tensor:  # (R, P, W) -> (R, H, N, K, D), the only copy of keys or values
                 in_heads = by_head(ops, x, heads=heads, width=width)
                 runs = ops.gather(ops.reshape(in_heads, (-1, heads, blocks, block * size)), plan.neighbours, axis=2)
-                return ops.reshape(runs, (-1, heads, blocks, self.near * block, size))
+                return ops.reshape(runs, (-1, heads, blocks, ops.size(plan.neighbours, axis=1) * block, size))
 
             query = by_head(ops, projected.query, heads=heads, width=width)
             in_rows = ops.reshape(query, (-1, heads, blocks, block, size))
@@ -149,10 +189,74 @@ class SlidingWindow:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowPlan:
-    """`is_short` is a scalar: take the dense path. `dense_mask` (R, 1, 1 or P, P) and `block_mask` (R, 1, N, B, K) are
-    score offsets, 0 or MASKED; `neighbours` (N, near) the blocks whose keys a block reads."""
+    """`is_short` is a scalar: take the dense path. `dense_mask` (R, 1, 1 or P, P) and `block_mask` (R, 1, N, B, keys)
+    are score offsets, 0 or MASKED; `neighbours` (N, blocks) the blocks whose keys a block reads. `of_global` is None
+    where no position has global attention."""
 
     is_short: Tensor
+    of_global: GlobalPlan | None
     dense_mask: Tensor
     block_mask: Tensor
     neighbours: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalPlan:
+    """`most` is G, a scalar, at least 1. `is_global` (R, P) is 1.0 at the positions with global attention, else 0.0;
+    `padding` (R, 1, P) are score offsets."""
+
+    most: Tensor
+    is_global: Tensor
+    padding: Tensor
+
+    @classmethod
+    def of(cls, ops: Ops, masked: Tensor, n_global: Tensor | None) -> GlobalPlan | None:
+        """`masked` (R, P) are score offsets of padding, `n_global` is as in ModelInput."""
+        if n_global is None:
+            return None
+        pieces = ops.size(masked, axis=1)
+        is_global = ops.less(ops.reshape(ops.range(pieces), (1, -1)), n_global)
+        found = ops.reshape(ops.sum(ops.to_int(ops.any(is_global, axis=0)), axis=1), ())
+        return cls(
+            most=ops.clip(found, low=1, high=pieces),
+            is_global=ops.to_float(is_global),
+            padding=ops.reshape(masked, (-1, 1, pieces)),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalWeights:
+    """The projections of positions with global attention: queries, scaled by 1 / √D, weight (W, W) and bias; keys
+    (H, D, W) and values (H, W, D), by head; `bias` (W,) of the values, less what the output's bias has of the others.
+
+    A key's bias adds the same to all scores of a query, and softmax does not see that.
+    """
+
+    query_weight: Array
+    query_bias: Array
+    key: Array
+    value: Array
+    bias: Array
+
+
+def with_global(
+    ops: Ops, context: Tensor, projected: Projections, plan: GlobalPlan, *, heads: int, width: int
+) -> Tensor:
+    """The context (R, P, W) with that of global positions in its place.
+
+    They are few, and the pieces that they see are many: so it is their queries that go through the keys' projection,
+    qᵀ (K x) = (Kᵀ q)ᵀ x, and what they saw that goes through the values'. The cost is G · P · H · W, and not P · W².
+    """
+    weights: GlobalWeights = projected.of_global
+    few, states = plan.most, projected.states
+    first = ops.slice(states, axis=1, begin=0, end=few)
+    query = by_head(ops, ops.linear(first, weights.query_weight, weights.query_bias), heads=heads, width=width)
+    asked = ops.reshape(ops.matmul(query, ops.constant(weights.key, "global_key")), (-1, heads * few, width))
+    weight = ops.softmax(ops.matmul(asked, states, transpose_b=True) + plan.padding)  # (R, H · G, P)
+    seen = ops.reshape(ops.matmul(weight, states), (-1, heads, few, width))
+    answer = from_heads(ops, ops.matmul(seen, ops.constant(weights.value, "global_value")), width=width)
+    found = answer + ops.constant(weights.bias, "global_bias")
+    is_global = ops.reshape(ops.slice(plan.is_global, axis=1, begin=0, end=few), (-1, few, 1))
+    kept = ops.slice(context, axis=1, begin=0, end=few)
+    rest = ops.slice(context, axis=1, begin=few, end=ops.size(context, axis=1))
+    return ops.concat([ops.where(ops.less(0.5, is_global), found, kept), rest], axis=1)

@@ -8,6 +8,8 @@ from typing import Any
 from export.errors import CheckpointError
 from export.heads.embedding import EmbeddingHead
 from export.heads.head import HeadSpec
+from export.heads.question_answering import BIGBIRD_QUESTION_ANSWERING, QUESTION_ANSWERING
+from export.heads.sequence_classification import BIGBIRD_SEQUENCE_CLASSIFICATION, SEQUENCE_CLASSIFICATION
 from export.heads.token_classification import TOKEN_CLASSIFICATION
 from sparkclin.models.bundle import EMBED
 
@@ -18,8 +20,15 @@ EMBEDDING = HeadSpec(
     build=lambda _tensors, config, _raw: EmbeddingHead(width=config.width),
 )
 
-HEADS: dict[str, HeadSpec] = {spec.task: spec for spec in (EMBEDDING, TOKEN_CLASSIFICATION)}
-"""By task."""
+HEADS: list[HeadSpec] = [
+    EMBEDDING,
+    TOKEN_CLASSIFICATION,
+    BIGBIRD_SEQUENCE_CLASSIFICATION,
+    SEQUENCE_CLASSIFICATION,
+    BIGBIRD_QUESTION_ANSWERING,
+    QUESTION_ANSWERING,
+]
+"""A family's own head stands before the one that the others share: the first whose architecture fits is taken."""
 
 
 def head_of(config: Mapping[str, Any], *, source: str) -> HeadSpec:
@@ -28,9 +37,9 @@ def head_of(config: Mapping[str, Any], *, source: str) -> HeadSpec:
     Raises CheckpointError, saying what there is, for an architecture without a head here.
     """
     names = config.get("architectures") or ["Model"]
-    found = [spec for spec in HEADS.values() for name in names if str(name).endswith(spec.architectures)]
+    found = [spec for spec in HEADS for name in names if str(name).endswith(spec.architectures)]
     if not found:
-        known = ", ".join(f"…{ending}" for spec in HEADS.values() for ending in spec.architectures)
+        known = ", ".join(f"…{ending}" for spec in HEADS for ending in spec.architectures)
         raise CheckpointError(
             f"{source} is a {', '.join(map(str, names))}; the architectures that can be exported end in {known}. "
             "Check config.json."

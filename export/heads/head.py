@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -39,7 +40,9 @@ class HeadSpec:
     `architectures` are the endings of the names by which transformers' config.json says that a checkpoint has it, such
     as `ForTokenClassification`. `shapes` are the tensors that it takes, by their names in the checkpoint; `build` makes
     it of them, of the encoder's shape and of config.json. `auto_class` is transformers' class of models with this head,
-    whose logits of each position the head's output is held to; None for a head that transformers does not have.
+    and `logits` takes those of a row's first positions, (positions, numbers), from what it gives for that row; the
+    head's output is held to them. None for a head that transformers does not have. `reads_pairs`: a row is a question
+    and a text.
     """
 
     task: str
@@ -47,6 +50,8 @@ class HeadSpec:
     shapes: Callable[[EncoderConfig, Mapping[str, Any]], dict[str, TensorShape]]
     build: Callable[[Mapping[str, Array], EncoderConfig, Mapping[str, Any]], Head]
     auto_class: str | None = None
+    logits: Callable[[Any], Any] = lambda output: output.logits[0]
+    reads_pairs: bool = False
 
 
 def labels_of(raw: Mapping[str, Any]) -> tuple[str, ...]:
@@ -72,3 +77,18 @@ def labels_of(raw: Mapping[str, Any]) -> tuple[str, ...]:
 def scores(ops: Ops, x: Tensor, layer: Linear) -> Tensor:
     """(N, I) -> (N, O), in fp32 whatever the model's precision: a head's few weights are what its answers hang on."""
     return ops.matmul(x, ops.constant(layer.weight, "weight")) + ops.constant(layer.bias, "bias")
+
+
+def gelu_tanh(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    found: npt.NDArray[np.float64] = x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    return found
+
+
+ACTIVATION_OF: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]] = {
+    "gelu": lambda x: x / 2 * (1 + np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2))),
+    "gelu_new": gelu_tanh,
+    "gelu_pytorch_tanh": gelu_tanh,
+    "relu": lambda x: np.maximum(x, 0),
+    "tanh": np.tanh,
+}
+"""In float64, for `Head.expected`, by the names in export.graph.encoder."""

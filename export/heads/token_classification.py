@@ -15,7 +15,7 @@ from export.graph.ops import Array, Ops, Tensor
 from export.graph.packed import Segments
 from export.heads.head import HeadSpec, labels_of, scores
 from sparkclin.models.bundle import ENTITIES
-from sparkclin.text.entities import LOGITS
+from sparkclin.text.labels import LOGITS
 from sparkclin.wire.outputs import Output
 
 

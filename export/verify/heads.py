@@ -9,14 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from export.engines import Ids
+from export.errors import CheckpointError
 from export.trained import TrainedModel
 from export.verify.samples import Batch
 
 Logits = npt.NDArray[np.float64]
 
+LEFT_OUT = -1e5
+"""Below this are the logits of what a class leaves out, as BigBirdForQuestionAnswering the pieces of the question."""
+
 
 def reference_logits(trained: TrainedModel, row: Ids) -> Logits:
-    """A row (P,) -> the logits of each position (P, labels), by a model that has read no other row.
+    """A row (P,) -> the logits of its first positions, (positions, numbers), by a model that has read no other row.
 
     A BigBird model that has once read a short row keeps full attention for good.
     """
@@ -28,10 +32,25 @@ def reference_logits(trained: TrainedModel, row: Ids) -> Logits:
     model.train(False)
     behind = (0, -len(row) % trained.family.row_multiple(trained.source.config))
     ids, mask = np.pad(row, behind, constant_values=trained.config.pad_id), np.pad(np.ones_like(row), behind)
+    rows = torch.from_numpy(ids[None]).long()
+    chosen = trained.family.global_inputs(rows, trained.config) if trained.global_attention else {}
     with torch.inference_mode():
-        output = model(torch.from_numpy(ids[None]).long(), attention_mask=torch.from_numpy(mask[None]).long())
-    logits: Logits = output.logits[0, : len(row)].numpy().astype(np.float64)
+        output = model(rows, attention_mask=torch.from_numpy(mask[None]).long(), **chosen)
+    logits: Logits = trained.spec.logits(output)[: len(row)].numpy().astype(np.float64)
     return logits
+
+
+def separators_of(trained: TrainedModel) -> tuple[int, ...]:
+    """What stands between a question and a text, for a head that reads them; raises CheckpointError where the tokenizer
+    has nothing there."""
+    if not trained.spec.reads_pairs:
+        return ()
+    if not trained.ends.separators:
+        raise CheckpointError(
+            "The tokenizer has no rows of two texts, and this head reads a question and a text. Check the "
+            "post_processor of tokenizer.json."
+        )
+    return trained.ends.separators
 
 
 def compare_logits(
@@ -41,10 +60,13 @@ def compare_logits(
     reference = trained.reference()
     [output] = trained.head.outputs
     for length in lengths:
-        [row, _] = Batch.random(generator, length=length, config=trained.config).ids
+        batch = Batch.random(generator, length=length, config=trained.config, separators=separators_of(trained))
+        row = batch.ids[0]
         states = reference(row[None], np.ones_like(row[None]))[0].astype(np.float64)
-        ours = np.stack([trained.head.expected(state[None])[output.name] for state in states])
-        yield length, ours, reference_logits(trained, row)
+        theirs = reference_logits(trained, row)
+        ours = np.stack([trained.head.expected(state[None])[output.name] for state in states[: len(theirs)]])
+        is_left = theirs.max(axis=1) > LEFT_OUT
+        yield length, ours[is_left], theirs[is_left]
 
 
 def labels_differ(ours: Logits, theirs: Logits, *, limit: float) -> int:

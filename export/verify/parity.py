@@ -18,7 +18,7 @@ from export.errors import ParityError
 from export.families.family import Reference
 from export.sparknlp import load_annotator, run_windows
 from export.trained import TrainedModel
-from export.verify.heads import compare_logits, labels_differ
+from export.verify.heads import compare_logits, labels_differ, separators_of
 from export.verify.quantization import QuantizationReport, cosines, measure
 from export.verify.reference import reference_ids
 from export.verify.samples import Batch, PackedSample
@@ -215,7 +215,14 @@ def measure_on_notes(
     candidate: Candidate, notes: Sequence[Note], *, graph: Graph, reference: Reference
 ) -> QuantizationReport:
     config = candidate.trained.config
-    return measure(notes, graph=graph, reference=reference, config=config, tokenizer_json=candidate.tokenizer_json)
+    return measure(
+        notes,
+        graph=graph,
+        reference=reference,
+        config=config,
+        tokenizer_json=candidate.tokenizer_json,
+        separators=separators_of(candidate.trained),
+    )
 
 
 def sample_texts() -> list[str]:
@@ -281,7 +288,7 @@ def compare_paths(
     lengths = lengths_of(candidate.trained)
     shortest_packed = min((length for length in lengths if length > SHORTEST_WINDOW), default=None)
     for length in lengths:
-        batch = Batch.random(generator, length=length, config=config)
+        batch = Batch.random(generator, length=length, config=config, separators=separators_of(candidate.trained))
         expected, own = reference(batch.ids, batch.mask), graph.run(batch.ids, batch.mask)
         outputs = [PathOutput(ORDINARY_IDS, batch.real(own), batch.real), by_codes(graph, batch)]
         if length > SHORTEST_WINDOW:
@@ -302,10 +309,15 @@ SHORTEST_WINDOW = 3
 a piece between them: Spark NLP makes no row without one."""
 
 
+SHORTEST_PAIR = 16
+"""Of a batch of rows that are a question and a text: the shorter one has half the length."""
+
+
 def lengths_of(trained: TrainedModel) -> list[int]:
     """The lengths to compare, in ids."""
     longest = trained.config.max_row
-    return sorted({*(length for length in trained.family.lengths if length <= longest), longest})
+    shortest = SHORTEST_PAIR if trained.spec.reads_pairs else 0
+    return sorted({*(length for length in trained.family.lengths if shortest <= length <= longest), longest})
 
 
 def by_codes(graph: Graph, batch: Batch) -> PathOutput:

@@ -105,13 +105,21 @@ class QuantizationReport:
 
 
 def measure(
-    notes: Sequence[Note], *, graph: Graph, reference: Reference, config: EncoderConfig, tokenizer_json: str
+    notes: Sequence[Note],
+    *,
+    graph: Graph,
+    reference: Reference,
+    config: EncoderConfig,
+    tokenizer_json: str,
+    separators: Sequence[int] = (),
 ) -> QuantizationReport:
     """Runs the exported graph and the fp32 reference over notes, each cut into windows that do not overlap.
 
+    With `separators`, each window stands behind a question: its note's first pieces.
+
     Raises InputError where no note has a piece.
     """
-    rows = list(to_rows(notes, tokenizer_json=tokenizer_json, config=config))
+    rows = list(to_rows(notes, tokenizer_json=tokenizer_json, config=config, separators=separators))
     if not rows:
         raise InputError("there is no note to compare vectors on: expected notes with text.")
     sums = Sums(exported=np.zeros((len(notes), config.width)), fp32=np.zeros((len(notes), config.width)))
@@ -164,10 +172,16 @@ class Sums:
         return Sums(exported=self.exported[notes], fp32=self.fp32[notes])
 
 
-def to_rows(notes: Sequence[Note], *, tokenizer_json: str, config: EncoderConfig) -> Iterator[Row]:
+QUESTION_PIECES = 12
+
+
+def to_rows(
+    notes: Sequence[Note], *, tokenizer_json: str, config: EncoderConfig, separators: Sequence[int]
+) -> Iterator[Row]:
     for index, pieces in enumerate(PieceEncoder(tokenizer_json).encode([note.text for note in notes])):
-        for begin, end in cut(len(pieces), config.max_pieces, stride=0):
-            ids = [config.cls_id, *pieces.ids[begin:end], config.sep_id]
+        before = [*pieces.ids[:QUESTION_PIECES], *separators] if separators else []
+        for begin, end in cut(len(pieces), config.max_pieces - len(before), stride=0):
+            ids = [config.cls_id, *before, *pieces.ids[begin:end], config.sep_id]
             yield Row(index, np.array(ids, np.int32))
 
 

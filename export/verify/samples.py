@@ -24,12 +24,17 @@ class Batch:
     config: EncoderConfig
 
     @classmethod
-    def random(cls, generator: np.random.Generator, *, length: int, config: EncoderConfig) -> Batch:
+    def random(
+        cls, generator: np.random.Generator, *, length: int, config: EncoderConfig, separators: Sequence[int] = ()
+    ) -> Batch:
+        """With `separators` a row is a question, of a quarter of its pieces and 20 at most, and what follows it."""
         ordinary = np.setdiff1d(np.arange(config.vocab_size), special_ids(config))
         ids = generator.choice(ordinary, (2, length)).astype(np.int32)
         mask = np.ones_like(ids)
         lengths = (length, max(length // 2, 1))
         for row, size in enumerate(lengths):
+            behind_question = 1 + min(20, size // 4)
+            ids[row, behind_question : behind_question + len(separators)] = separators
             ids[row, size - 1] = config.sep_id
             ids[row, 0] = config.cls_id
             ids[row, size:] = config.pad_id

@@ -13,18 +13,28 @@ from typing import Any
 from sparkclin.errors import ModelError, OptionError
 from sparkclin.spark import storage
 from sparkclin.text.pooling import MAX, MEAN
+from sparkclin.text.tokenization import PairOptions
 from sparkclin.text.windows import WindowOptions, default_stride
 from sparkclin.wire.outputs import Output, Outputs
-from sparkclin.wire.tags import N_FIELDS, Vocabulary
+from sparkclin.wire.tags import Vocabulary
 
 MANIFEST_FILE = "sparkclin.json"
 TOKENIZER_FILE = "tokenizer.json"
 
-FORMAT_REVISION = 3
+FORMAT_REVISION = 4
 OLDEST_REVISION = 2
 
-EMBED, ENTITIES = "embed", "entities"
-"""Tasks: vectors, of a model without a head for another task; a label per piece."""
+EMBED, ENTITIES, CLASSIFY, ANSWER = "embed", "entities", "classify", "answer"
+"""Tasks: vectors, of a model without a head for another task; a label per piece; labels per note, or per pair of a note
+and another text; the part of a note that answers a question."""
+
+CHECKPOINTS = {
+    EMBED: "…Model or …ForMaskedLM",
+    ENTITIES: "…ForTokenClassification",
+    CLASSIFY: "…ForSequenceClassification",
+    ANSWER: "…ForQuestionAnswering",
+}
+"""What a model for a task is exported from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +49,10 @@ class Manifest:
     SHA-256.
 
     `task` is what the model's head is for and `labels` its labels; `outputs` says how many numbers each output has that
-    the graph gives per segment part; `selects_outputs` whether it gives only those that are asked for; `n_fields` how
-    many fields of a position it reads (`sparkclin.wire.tags`).
+    the graph gives per segment part; `selects_outputs` whether it gives only those that are asked for. `problem_type`
+    is transformers' word for how labels go together, such as multi_label_classification; None for other tasks.
+    `global_attention` says which positions have it (`export.graph.model_input`), `separators` which ids stand between
+    two texts in a row.
     """
 
     name: str
@@ -67,7 +79,9 @@ class Manifest:
     labels: tuple[str, ...] = ()
     outputs: tuple[Output, ...]
     selects_outputs: bool = True
-    n_fields: int = N_FIELDS[0]
+    problem_type: str | None = None
+    global_attention: str = "none"
+    separators: tuple[int, ...] = ()
     format_revision: int = FORMAT_REVISION
 
     def to_json(self) -> str:
@@ -92,17 +106,30 @@ class Manifest:
         if wrong:
             raise ModelError(f"{where} lacks or adds the fields {', '.join(wrong)}. Export the model again.")
         outputs = tuple(Output(output["name"], output["size"]) for output in raw["outputs"])
-        return cls(**{**raw, "labels": tuple(raw["labels"]), "outputs": outputs})
+        lists = {name: tuple(raw[name]) for name in ("labels", "separators")}
+        return cls(**{**raw, **lists, "outputs": outputs})
 
     @property
     def vocabulary(self) -> Vocabulary:
-        return Vocabulary(
-            size=self.vocab_size, cls_id=self.cls_id, sep_id=self.sep_id, pad_id=self.pad_id, n_fields=self.n_fields
-        )
+        return Vocabulary(size=self.vocab_size, cls_id=self.cls_id, sep_id=self.sep_id, pad_id=self.pad_id)
 
     @property
     def segment_outputs(self) -> Outputs:
         return Outputs(all=self.outputs, selectable=self.selects_outputs)
+
+    def check_task(self, task: str) -> None:
+        """Raises ModelError for a model that was exported for another one."""
+        if self.task != task:
+            raise ModelError(
+                f"{self.name} is a model for the task {self.task!r}; {task!r} takes one that was exported from a "
+                f"{CHECKPOINTS[task]} checkpoint."
+            )
+
+    def pairing(self, *, first: bool) -> PairOptions:
+        """How it reads two texts in a row; raises ModelError where its tokenizer has no such rows."""
+        if not self.separators:
+            raise ModelError(f"the tokenizer of {self.name} has no rows of two texts: it takes notes without a pair.")
+        return PairOptions(separators=self.separators, first=first)
 
     def windows(
         self, *, max_pieces: int | None = None, stride: int | None = None, context: str = "note"
@@ -126,12 +153,14 @@ class Manifest:
 
 def _with_defaults(raw: dict[str, Any]) -> dict[str, Any]:
     """A manifest of an older revision with what that revision took for granted."""
+    since_4 = {"problem_type": None, "global_attention": "none", "separators": ()}
     if raw["format_revision"] >= 3:
-        return raw
+        kept = {name: value for name, value in raw.items() if name != "n_fields"}
+        return since_4 | kept
     width = raw.get("width", 0)
     both = {"outputs": [{"name": name, "size": width} for name in (MEAN, MAX)], "selects_outputs": False}
     parity = {"parity": _with_new_words(raw["parity"])} if "parity" in raw else {}
-    return {"task": EMBED, "labels": (), "n_fields": N_FIELDS[0], **both, **raw, **parity}
+    return {"task": EMBED, "labels": (), **since_4, **both, **raw, **parity}
 
 
 def _with_new_words(parity: Any) -> Any:

@@ -22,6 +22,7 @@ from sparkclin.schema import (
     VECTORS,
     check_note_columns,
 )
+from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.pooling import OUTPUTS_OF_POOLING, merge_note
 from sparkclin.text.segments import check_pooling, plan_segments
@@ -54,7 +55,7 @@ OUTPUT: dict[str, tuple[T.StructField, ...]] = {
 
 def output_schema(level: str, note_id: T.DataType) -> T.StructType:
     """The schema of a level's output."""
-    return T.StructType([T.StructField(NOTE_ID, note_id), *OUTPUT[level]])
+    return schema_of(OUTPUT[level], note_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +149,5 @@ def _rows(pooled: DataFrame, options: EmbedOptions, *, model: str) -> DataFrame:
         "pooling": F.lit(options.pooling),
     }
     if options.level == "token":
-        # Spark counts code points, as the offsets do.
-        made["token"] = F.expr(f"substring({TEXT}, entry.begin + 1, entry.end - entry.begin)")
-    schema = output_schema(options.level, pooled.schema[NOTE_ID].dataType)
-    columns = (made.get(field.name, F.col(field.name)).cast(field.dataType).alias(field.name) for field in schema)
-    return found.select(*columns)
+        made["token"] = cut_out("entry.begin", "entry.end")
+    return selected(found, OUTPUT[options.level], made)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import types as T
 
-from sparkclin.errors import ModelError
 from sparkclin.models.bundle import ENTITIES, Bundle, Manifest
 from sparkclin.schema import NOTE_ID, STATUS, STATUS_NO_ENTITIES, STATUS_OK, TEXT, VECTORS, check_note_columns
+from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
-from sparkclin.text.entities import LOGITS, EntityOptions, kinds_of, merge_entities, plan_entities
+from sparkclin.text.entities import EntityOptions, kinds_of, merge_entities, plan_entities
+from sparkclin.text.labels import LOGITS
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.windows import WindowOptions
 from sparkclin.wire.batches import NoteColumns
@@ -39,7 +40,7 @@ probability, 0…1. A note without entities has one row, which says so in its st
 
 def output_schema(note_id: T.DataType) -> T.StructType:
     """The schema of the output."""
-    return T.StructType([T.StructField(NOTE_ID, note_id), *OUTPUT])
+    return schema_of(OUTPUT, note_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +58,7 @@ class NerOptions:
 
     def labels(self, manifest: Manifest) -> tuple[str, ...]:
         """The model's; raises ModelError for one that was exported for another task."""
-        if manifest.task != ENTITIES:
-            raise ModelError(
-                f"{manifest.name} is a model for the task {manifest.task!r}; entities take one that was exported from "
-                "a …ForTokenClassification checkpoint."
-            )
+        manifest.check_task(ENTITIES)
         return manifest.labels
 
 
@@ -108,8 +105,7 @@ def _rows(found: DataFrame, options: EntityOptions, *, model: str) -> DataFrame:
         INDEX: F.col("entry.index"),
         "begin": F.col("entry.begin"),
         "end": F.col("entry.end"),
-        # Spark counts code points, as the offsets do.
-        "text": F.expr(f"substring({TEXT}, entry.begin + 1, entry.end - entry.begin)"),
+        "text": cut_out("entry.begin", "entry.end"),
         "label": F.get(kinds, F.get("entry.vector", F.lit(0)).cast("int")),
         "score": F.get("entry.vector", F.lit(1)),
         STATUS: F.when((F.col(STATUS) == STATUS_OK) & F.col("entry").isNull(), STATUS_NO_ENTITIES).otherwise(
@@ -117,7 +113,4 @@ def _rows(found: DataFrame, options: EntityOptions, *, model: str) -> DataFrame:
         ),
         "model": F.lit(model),
     }
-    exploded = found.withColumn("entry", F.explode_outer(VECTORS))
-    schema = output_schema(found.schema[NOTE_ID].dataType)
-    columns = (made.get(field.name, F.col(field.name)).cast(field.dataType).alias(field.name) for field in schema)
-    return exploded.select(*columns)
+    return selected(found.withColumn("entry", F.explode_outer(VECTORS)), OUTPUT, made)

@@ -9,24 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparkclin.errors import OptionError
+from sparkclin.text.labels import Floats64, softmax
 from sparkclin.text.pooling import PartOutput, SegmentVector
 from sparkclin.text.segments import SegmentPart, SegmentPlan
 from sparkclin.text.tokenization import TokenizedNote
 from sparkclin.text.windows import Range, own
 
-LOGITS = "logits"
-"""The name of the head's output: a number per label."""
-
 AGGREGATIONS = ("simple", "first", "max", "average")
 OUTSIDE_LABEL = "O"
-
-Floats64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +104,7 @@ def merge_entities(
     kinds_of(labels), and the mean probability of its words. One of white space only is none."""
     if not parts:
         return []
-    words = _words(np.array([part.segment for part in parts]), _softmax(np.stack([part.numbers for part in parts])))
+    words = _words(np.array([part.segment for part in parts]), softmax(np.stack([part.numbers for part in parts])))
     labelled = [
         (begin, end, options.labels[number], score)
         for (begin, end), (number, score) in zip(segments, _labels(words, options.aggregation), strict=True)
@@ -120,12 +115,6 @@ def merge_entities(
         for begin, end, kind, score in _grouped(labelled)
         if begin < end
     ]
-
-
-def _softmax(logits: NDArray[np.floating[Any]]) -> Floats64:
-    exponents = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    found: Floats64 = exponents / exponents.sum(axis=1, keepdims=True)
-    return found
 
 
 def _words(of_pieces: NDArray[np.intp], probabilities: Floats64) -> list[Floats64]:

@@ -51,35 +51,15 @@ class SegmentPart:
         return self.end - self.begin
 
 
-@dataclass(frozen=True, kw_only=True)
-class WindowContext:
-    """What a window carries beside its own pieces: a prefix (a question, a premise) and flags of positions.
-
-    `prefix` are piece ids that stand behind the first special piece, with the separators that the model wants behind
-    them; `prefix_flags` has the flags of each, of `sparkclin.wire.tags`. `first_flags` are those of the first special
-    piece, `own_flags` those of the window's own pieces and its last special piece. The model reads a prefix as a part
-    of the row: where there is one, windows must be cut shorter by its length.
-    """
-
-    prefix: tuple[int, ...] = ()
-    prefix_flags: tuple[int, ...] = ()
-    first_flags: int = 0
-    own_flags: int = 0
-
-
-NO_CONTEXT = WindowContext()
-
-
 @dataclass(frozen=True, eq=False)
 class SegmentPlan:
     """A note's segments, as ranges of code points, and their parts, by window and position.
 
-    A segment without parts has no output. `context` is what each of the note's windows carries beside its own pieces.
+    A segment without parts has no output.
     """
 
     segments: Sequence[Range]
     parts: Sequence[SegmentPart]
-    context: WindowContext = NO_CONTEXT
 
 
 def plan_segments(note: TokenizedNote, *, level: str, pooling: str) -> SegmentPlan:

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sparkclin.schema import STATUS_EMPTY, STATUS_NULL, STATUS_OK
-from sparkclin.text.pieces import NO_PIECES, NO_WORD, PieceEncoder, Pieces, combine
+import numpy as np
+
+from sparkclin.schema import STATUS_EMPTY, STATUS_NULL, STATUS_OK, STATUS_PAIR_TOO_LONG
+from sparkclin.text.pieces import NO_PIECES, NO_WORD, Ints, PieceEncoder, Pieces, combine
 from sparkclin.text.windows import Range, WindowOptions, cut
+
+
+@dataclass(frozen=True, eq=False)
+class PairIds:
+    """What each of a note's windows is read with, such as a question: the ids that stand before the window's own pieces
+    and behind them, with the separators between the two."""
+
+    before: Ints = field(default_factory=lambda: np.empty(0, np.int32))
+    behind: Ints = field(default_factory=lambda: np.empty(0, np.int32))
+
+    def __len__(self) -> int:
+        return len(self.before) + len(self.behind)
+
+
+NO_PAIR = PairIds()
 
 
 @dataclass(frozen=True, eq=False)
 class TokenizedNote:
     """A note's pieces, its windows as ranges of them, and its sentences as ranges of code points.
 
-    `text` is empty where the note came by a column of pieces.
+    `text` is empty where the note came by a column of pieces. `pair` is what its windows are read with.
     """
 
     pieces: Pieces
@@ -22,6 +39,7 @@ class TokenizedNote:
     sentences: Sequence[Range]
     status: str = STATUS_OK
     text: str = field(default="", repr=False)
+    pair: PairIds = NO_PAIR
 
 
 def tokenize(
@@ -63,3 +81,47 @@ def _note(
         before = windows[-1][1] if windows else 0
         windows += [(before + begin, before + end) for begin, end in cut(len(part), options.max_pieces, options.stride)]
     return TokenizedNote(pieces, tuple(windows), sentences, STATUS_OK, text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairOptions:
+    """How a model reads two texts in a row: `separators` are the ids between them; `first` says that the pair stands
+    before the note's window, as a question does, and not behind it."""
+
+    separators: tuple[int, ...]
+    first: bool = False
+
+    def ids(self, pair: Pieces) -> PairIds:
+        between = np.array(self.separators, np.int32)
+        if self.first:
+            return PairIds(before=np.concatenate([pair.ids, between]).astype(np.int32))
+        return PairIds(behind=np.concatenate([between, pair.ids]).astype(np.int32))
+
+
+def tokenize_pairs(
+    texts: Sequence[str | None],
+    pairs: Sequence[str | None],
+    *,
+    encoder: PieceEncoder,
+    options: WindowOptions,
+    pairing: PairOptions,
+) -> list[TokenizedNote]:
+    """Tokenizes notes that are read with another text each. A pair takes its part of every window, whole.
+
+    Where either is null, or white space only, that is the note's status; where a pair leaves no room for a window that
+    is longer than the stride, it is STATUS_PAIR_TOO_LONG.
+    """
+    notes = tokenize(texts, [()] * len(texts), encoder=encoder, options=options)
+    encoded = tokenize(pairs, [()] * len(pairs), encoder=encoder, options=options)
+    return [_read_with(note, pair, options, pairing) for note, pair in zip(notes, encoded, strict=True)]
+
+
+def _read_with(note: TokenizedNote, pair: TokenizedNote, options: WindowOptions, pairing: PairOptions) -> TokenizedNote:
+    for read in (note, pair):
+        if read.status != STATUS_OK:
+            return _without_pieces(read.status)
+    ids = pairing.ids(pair.pieces)
+    room = options.max_pieces - len(ids)
+    if room <= options.stride:
+        return _without_pieces(STATUS_PAIR_TOO_LONG)
+    return replace(note, windows=cut(len(note.pieces), room, options.stride), pair=ids)

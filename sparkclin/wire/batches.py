@@ -13,7 +13,7 @@ import pyarrow as pa
 from sparkclin.errors import InputError
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.sentences import Sentence, cover
-from sparkclin.text.tokenization import TokenizedNote, tokenize
+from sparkclin.text.tokenization import PairOptions, TokenizedNote, tokenize, tokenize_pairs
 from sparkclin.text.windows import WindowOptions
 
 if TYPE_CHECKING:
@@ -26,10 +26,13 @@ NOTES_AT_ONCE = 16
 
 @dataclass(frozen=True, kw_only=True)
 class NoteColumns:
-    """Where a note's text is, and its sentences (Spark NLP annotations); None where there are none."""
+    """Where a note's text is, its sentences (Spark NLP annotations), and the text that it is read with; None where
+    there are none. `pairing` says how the two are read."""
 
     text: str
-    sentences: str | None
+    sentences: str | None = None
+    pair: str | None = None
+    pairing: PairOptions | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,9 @@ def _tokenized(
     batch: pa.RecordBatch, encoder: PieceEncoder, columns: NoteColumns, options: WindowOptions
 ) -> list[TokenizedNote]:
     texts = _texts(batch.column(columns.text))
+    if columns.pair is not None and columns.pairing is not None:
+        pairs = _texts(batch.column(columns.pair))
+        return tokenize_pairs(texts, pairs, encoder=encoder, options=options, pairing=columns.pairing)
     if columns.sentences is None:
         return tokenize(texts, [()] * len(texts), encoder=encoder, options=options)
     annotated = _sentences(batch.column(columns.sentences))

@@ -22,8 +22,9 @@ import numpy as np
 import pyarrow as pa
 
 from sparkclin.text.pieces import Ints
-from sparkclin.text.segments import NO_CONTEXT, SegmentPart, WindowContext
-from sparkclin.wire.tags import BEGIN, INSIDE, OUTSIDE, Vocabulary, fields_of
+from sparkclin.text.segments import SegmentPart
+from sparkclin.text.tokenization import NO_PAIR, PairIds
+from sparkclin.wire.tags import BEGIN, INSIDE, OUTSIDE, Vocabulary
 
 PIECES_PER_BATCH = 512
 """What a forward pass is worth: enough to keep a core's matrix products busy, little enough for its caches, and for
@@ -33,27 +34,18 @@ MAX_PADDING = 0.1
 """The most that padding may be of a packed batch."""
 
 
-def tagged(
-    ids: Ints, parts: Sequence[SegmentPart], vocabulary: Vocabulary, *, context: WindowContext = NO_CONTEXT
-) -> Ints:
-    """A window's piece ids -> its row of a packed batch, with special pieces, prefix and fields.
+def tagged(ids: Ints, parts: Sequence[SegmentPart], vocabulary: Vocabulary, *, pair: PairIds = NO_PAIR) -> Ints:
+    """A window's piece ids -> its row of a packed batch, with special pieces, tags, and what it is read with.
 
-    `parts` are the window's, in order; their positions do not count the prefix. Raises OptionError for a flag that the
-    model does not read.
+    `parts` are the window's, in order; their positions do not count what stands before the window.
     """
-    n_prefix = len(context.prefix)
-    row = np.concatenate([[vocabulary.cls_id], context.prefix, ids, [vocabulary.sep_id]]).astype(np.int32)
+    row = np.concatenate([[vocabulary.cls_id], pair.before, ids, pair.behind, [vocabulary.sep_id]]).astype(np.int32)
     tags = np.full(len(row), OUTSIDE, np.int32)
     for part in parts:
-        shift = n_prefix if part.begin else 0  # the first special piece stands before the prefix
+        shift = len(pair.before) if part.begin else 0  # the first special piece stands first
         tags[part.begin + shift : part.end + shift] = INSIDE
         tags[part.begin + shift] = BEGIN
-    flags = np.concatenate(
-        [[context.first_flags], context.prefix_flags, np.full(len(ids) + 1, context.own_flags)]
-    ).astype(np.int32)
-    fields = fields_of(tags, flags)
-    vocabulary.check_fields(fields)
-    return row + fields * np.int32(vocabulary.size)
+    return row + tags * np.int32(vocabulary.size)
 
 
 def plan_batches(lengths: Sequence[int]) -> Iterator[list[int]]:

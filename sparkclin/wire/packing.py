@@ -209,7 +209,7 @@ def _tagged_windows(
         of_window[part.window].append(part)
     for (begin, end), parts in zip(note.windows, of_window, strict=True):
         if parts:
-            ids = tagged(note.pieces.ids[begin:end], parts, vocabulary, context=plan.context)
+            ids = tagged(note.pieces.ids[begin:end], parts, vocabulary, pair=note.pair)
             yield _TaggedWindow(ids, index, parts)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,12 +20,11 @@ from sparkclin.models.bundle import Bundle
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.pieces import Ints, PieceEncoder
 from sparkclin.text.pooling import OUTPUTS_OF_POOLING, merge_note
-from sparkclin.text.segments import SegmentPart, SegmentPlan, WindowContext, plan_segments
-from sparkclin.text.tokenization import TokenizedNote
+from sparkclin.text.segments import SegmentPart, plan_segments
+from sparkclin.text.tokenization import PairIds
 from sparkclin.text.windows import cut
 from sparkclin.wire.batches import NoteColumns
 from sparkclin.wire.packed import concatenated, tagged
-from sparkclin.wire.tags import TOKEN_TYPE
 from testkit.checkpoints import TEXTS
 from tests.export.graphs import open_graph
 from tests.seams.toy_family import TOY, bert, bert_vectors, toy_checkpoint, toy_name, toy_tokenizer
@@ -97,6 +95,7 @@ def document_vector(trained: TrainedModel, text: str) -> np.typing.NDArray[np.fl
 
 
 QUESTION = (10, 11, 12)
+ASKED = "was he seen in the clinic?"
 
 
 @pytest.mark.parametrize("engine", EXPORTERS)
@@ -108,7 +107,7 @@ def test_a_prefix_with_token_types_is_what_bert_reads(checkpoint: Path, tmp_path
     vocabulary, window = trained.config.vocabulary, np.array([20, 21, 22, 23, 24], np.int32)
     parts = [SegmentPart(0, 0, 1, 0), SegmentPart(0, 1, 4, 1), SegmentPart(0, 4, 6, 2)]
     sent = concatenated(
-        [tagged(window, parts, vocabulary, context=after_question(vocabulary.sep_id))], vocabulary, request=0
+        [tagged(window, parts, vocabulary, pair=after_question(vocabulary.sep_id))], vocabulary, request=0
     )
     packed = np.array([[vocabulary.n_tagged, *sent, vocabulary.n_tagged + 1]], np.int32)
     found = run(packed, np.ones_like(packed)).reshape(len(parts), -1)
@@ -121,37 +120,35 @@ def test_a_prefix_with_token_types_is_what_bert_reads(checkpoint: Path, tmp_path
 
 @pytest.mark.slow
 def test_notes_are_read_after_a_question(spark: SparkSession, checkpoint: Path, bundle: Bundle) -> None:
-    """The same through Spark: a task's plan gives the prefix."""
+    """The same through Spark: a column has the question."""
+    manifest = bundle.manifest
     task = SegmentTask(
-        columns=NoteColumns(text="text", sentences=None),
+        columns=NoteColumns(text="text", pair="asked", pairing=manifest.pairing(first=True)),
         carried=("note_id",),
-        windows=bundle.manifest.windows(max_pieces=bundle.manifest.max_pieces - len(QUESTION) - 1),
-        plan=partial(plan_after_question, sep_id=bundle.manifest.sep_id),
+        windows=manifest.windows(),
+        plan=partial(plan_segments, level="document", pooling="mean"),
         wanted=OUTPUTS_OF_POOLING["mean"],
         merge=partial(merge_note, pooling="mean"),
     )
-    notes = spark.createDataFrame(list(enumerate(TEXTS)), "note_id int, text string")
+    notes = spark.createDataFrame([(*row, ASKED) for row in enumerate(TEXTS)], "note_id int, text string, asked string")
     rows = segment_outputs(notes, bundle=bundle, task=task).collect()
     found = {row.note_id: row.vectors[0].vector for row in rows}
     trained = TrainedModel.read(str(checkpoint))
-    for note_id, pieces in enumerate(PieceEncoder(trained.tokenizer_json).encode(TEXTS)):
-        own = vectors_after_question(trained, pieces.ids)[len(QUESTION) + 2 : -1]
+    encoder = PieceEncoder(trained.tokenizer_json)
+    [asked] = encoder.encode([ASKED])
+    for note_id, pieces in enumerate(encoder.encode(TEXTS)):
+        own = vectors_after_question(trained, pieces.ids, question=asked.ids)[len(asked) + 2 : -1]
         np.testing.assert_allclose(found[note_id], own.mean(axis=0), atol=1e-4, rtol=0)
 
 
-def plan_after_question(note: TokenizedNote, *, sep_id: int) -> SegmentPlan:
-    plan = plan_segments(note, level="document", pooling="mean")
-    return replace(plan, context=after_question(sep_id))
+def after_question(sep_id: int) -> PairIds:
+    return PairIds(before=np.array([*QUESTION, sep_id], np.int32))
 
 
-def after_question(sep_id: int) -> WindowContext:
-    return WindowContext(prefix=(*QUESTION, sep_id), prefix_flags=(0,) * (len(QUESTION) + 1), own_flags=TOKEN_TYPE)
-
-
-def vectors_after_question(trained: TrainedModel, window: Ints) -> Vectors:
+def vectors_after_question(trained: TrainedModel, window: Ints, question: Sequence[int] | Ints = QUESTION) -> Vectors:
     """Of all positions of the row, by BERT: (positions, W)"""
     config = trained.config
-    first = [config.cls_id, *QUESTION, config.sep_id]
+    first = [config.cls_id, *question, config.sep_id]
     row = np.array([[*first, *window, config.sep_id]], np.int32)
     types = np.array([[0] * len(first) + [1] * (len(window) + 1)], np.int32)
     model = bert(trained.source.config)

@@ -31,9 +31,9 @@ LABELS = {"0": "calm", "1": "worse", "2": "better"}
 
 @pytest.fixture(scope="module", autouse=True)
 def _toy_is_a_head() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(HEADS, TOY_HEAD.task, TOY_HEAD)
-        yield
+    HEADS.append(TOY_HEAD)
+    yield
+    HEADS.remove(TOY_HEAD)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_a_head_without_its_weights_is_refused(checkpoint: Path, tmp_path: Path)
 
 
 def test_weights_of_a_head_that_is_not_asked_for_are_refused(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(HEADS, TOY_HEAD.task)
+    monkeypatch.setattr("export.heads.HEADS", [head for head in HEADS if head is not TOY_HEAD])
     with pytest.raises(CheckpointError, match=r"LongformerForToyScores; the architectures that can be exported end in"):
         TrainedModel.read(str(checkpoint))
 

@@ -22,7 +22,6 @@ from export.families.family import Family, Reference
 from export.graph.attention import FullAttention
 from export.graph.encoder import AttentionWeights, EncoderConfig, EncoderWeights, LayerWeights, Linear, Norm
 from export.graph.ops import Array
-from sparkclin.wire.tags import TOKEN_TYPE
 
 SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 NAMES = {
@@ -41,7 +40,13 @@ NAMES = {
 """BERT's names -> the toy's."""
 
 
-def parse_config(config: Mapping[str, Any], ends: RowEnds) -> EncoderConfig:
+def parse_config(
+    config: Mapping[str, Any],
+    ends: RowEnds,
+    *,
+    task: str = "",  # noqa: ARG001
+    global_attention: str | None = None,  # noqa: ARG001
+) -> EncoderConfig:
     return EncoderConfig(
         vocab_size=config["n_pieces"],
         width=config["width"],
@@ -57,7 +62,7 @@ def parse_config(config: Mapping[str, Any], ends: RowEnds) -> EncoderConfig:
         layer_norm_eps=1e-12,
         activation="gelu",
         attention=(FullAttention(),) * config["blocks"],
-        flags=TOKEN_TYPE,
+        has_token_types=True,
     )
 
 

@@ -40,8 +40,8 @@ def id_attention(ops: Ops, ids: Tensor, *, attention: Attention) -> Tensor:
     padded = pad_rows(ops, ids, attention=[attention], padding=PADDING)
     numbers = ops.reshape(ops.to_float(padded), (-1, ops.size(padded, axis=1), 1))
     visible = ops.to_int(ops.not_equal(padded, PADDING))
-    model_input = ModelInput(ids=padded, positions=padded, visible=visible, token_types=None, has_global_attention=None)
-    projected = Projections(query=numbers * 0.0 + 1.0, key=numbers, value=numbers)
+    model_input = ModelInput(ids=padded, positions=padded, visible=visible, token_types=None, n_global=None)
+    projected = Projections(query=numbers * 0.0 + 1.0, key=numbers, value=numbers, states=numbers)
     context = attention.attend(ops, projected, attention.plan(ops, model_input), heads=1, width=1)
     return ops.slice(context, axis=1, begin=0, end=ops.size(ids, axis=1))
 

@@ -20,7 +20,8 @@ from transformers import (
 from export.errors import CheckpointError
 from export.heads.head import labels_of
 from export.trained import TrainedModel
-from sparkclin.text.entities import AGGREGATIONS, LOGITS, EntityOptions, kinds_of, merge_entities, plan_entities
+from sparkclin.text.entities import AGGREGATIONS, EntityOptions, kinds_of, merge_entities, plan_entities
+from sparkclin.text.labels import LOGITS
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.pooling import PartOutput
 from sparkclin.text.tokenization import tokenize

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkclin.errors import OptionError
-from sparkclin.text.segments import SegmentPart, WindowContext
+from sparkclin.text.segments import SegmentPart
+from sparkclin.text.tokenization import PairIds
 from sparkclin.wire import codes
 from sparkclin.wire.annotations import code_words
 from sparkclin.wire.packed import (
@@ -21,13 +22,10 @@ from sparkclin.wire.packed import (
 )
 from sparkclin.wire.tags import (
     BEGIN,
-    GLOBAL,
     HOST_IDS,
     INSIDE,
-    N_FIELDS,
     OUTSIDE,
     SEGMENT_TAGS,
-    TOKEN_TYPE,
     Vocabulary,
 )
 
@@ -92,31 +90,18 @@ def test_the_text_is_the_codes_of_tagged_ids() -> None:
     assert text.startswith(" ")  # which makes the first word's space a part of it, for a byte-level BPE
 
 
-def test_a_window_carries_a_prefix_and_flags_of_its_positions() -> None:
-    """A question with global attention before a window of token type 1: the parts move behind the prefix."""
-    vocabulary = Vocabulary(size=100, cls_id=0, sep_id=2, pad_id=1, n_fields=N_FIELDS[TOKEN_TYPE | GLOBAL])
-    context = WindowContext(
-        prefix=(50, 51, 2), prefix_flags=(GLOBAL, GLOBAL, 0), first_flags=GLOBAL, own_flags=TOKEN_TYPE
-    )
+def test_a_window_is_read_with_what_stands_before_and_behind_it() -> None:
+    """The parts move behind what stands before, but for the first special piece."""
+    pair = PairIds(before=np.array([50, 51, 2], np.int32), behind=np.array([2, 60], np.int32))
     parts = [SegmentPart(0, 0, 1, 0), SegmentPart(0, 2, 4, 1)]
-    row = tagged(np.array([10, 11, 12], np.int32), parts, vocabulary, context=context)
-    fields = row // vocabulary.size
-    assert (row % vocabulary.size).tolist() == [0, 50, 51, 2, 10, 11, 12, 2]
-    assert (fields % SEGMENT_TAGS).tolist() == [BEGIN, OUTSIDE, OUTSIDE, OUTSIDE, OUTSIDE, BEGIN, INSIDE, OUTSIDE]
-    assert (fields & TOKEN_TYPE > 0).tolist() == [False] * 4 + [True] * 4
-    assert (fields & GLOBAL > 0).tolist() == [True] * 3 + [False] * 5
+    row = tagged(np.array([10, 11, 12], np.int32), parts, VOCABULARY, pair=pair)
+    assert (row % VOCABULARY.size).tolist() == [0, 50, 51, 2, 10, 11, 12, 2, 60, 2]
+    assert (row // VOCABULARY.size).tolist() == [BEGIN, *[OUTSIDE] * 4, BEGIN, INSIDE, *[OUTSIDE] * 3]
 
 
-def test_a_flag_that_the_model_does_not_read_is_refused() -> None:
-    with pytest.raises(OptionError, match="has the field 6; this model reads fields below 3"):
-        tagged(np.array([5], np.int32), [], VOCABULARY, context=WindowContext(own_flags=TOKEN_TYPE))
-
-
-@pytest.mark.parametrize("flags", N_FIELDS)
-def test_fields_have_room_among_the_codes_up_to_a_limit(flags: int) -> None:
-    n_fields = N_FIELDS[flags]
-    most = (codes.MAX_IDS - HOST_IDS) // n_fields
-    fits = Vocabulary(size=most, cls_id=0, sep_id=2, pad_id=1, n_fields=n_fields)
+def test_tags_have_room_among_the_codes_up_to_a_limit() -> None:
+    most = (codes.MAX_IDS - HOST_IDS) // SEGMENT_TAGS
+    fits = Vocabulary(size=most, cls_id=0, sep_id=2, pad_id=1)
     assert codes.decode(codes.encode(fits.n_tagged + HOST_IDS - 1)) == fits.n_tagged + HOST_IDS - 1
     with pytest.raises(OptionError, match="transport codes can carry"):
-        Vocabulary(size=most + 1, cls_id=0, sep_id=2, pad_id=1, n_fields=n_fields)
+        Vocabulary(size=most + 1, cls_id=0, sep_id=2, pad_id=1)

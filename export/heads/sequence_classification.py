@@ -1,0 +1,94 @@
+"""Labels of a row, by its first piece: `…ForSequenceClassification` of both families."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from export.checkpoint import TensorShape
+from export.graph.encoder import EncoderConfig, Linear, activate
+from export.graph.ops import Array, Ops, Tensor
+from export.graph.packed import Segments
+from export.heads.embedding import mean
+from export.heads.head import ACTIVATION_OF, HeadSpec, labels_of, scores
+from sparkclin.models.bundle import CLASSIFY
+from sparkclin.text.labels import LOGITS
+from sparkclin.wire.outputs import Output
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceClassificationHead:
+    """One output: a logit per label. Tasks ask for parts of one piece, a row's first; of others it is what their mean
+    state gives."""
+
+    dense: Linear
+    out_proj: Linear
+    activation: str
+    labels: tuple[str, ...]
+    task: str = CLASSIFY
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        return (Output(LOGITS, len(self.labels)),)
+
+    def compute(self, ops: Ops, segments: Segments) -> Sequence[Callable[[], Tensor]]:
+        def logits() -> Tensor:
+            inner = activate(ops, scores(ops, mean(ops, segments), self.dense), self.activation)
+            return scores(ops, inner, self.out_proj)
+
+        return (logits,)
+
+    def expected(self, states: npt.NDArray[np.float64]) -> Mapping[str, npt.NDArray[np.float64]]:
+        inner = ACTIVATION_OF[self.activation](states.mean(axis=0) @ self.dense.weight + self.dense.bias)
+        return {LOGITS: inner @ self.out_proj.weight + self.out_proj.bias}
+
+
+def shapes(config: EncoderConfig, raw: Mapping[str, Any]) -> dict[str, TensorShape]:
+    labels = len(labels_of(raw))
+    return {
+        "classifier.dense.weight": (config.width, config.width),
+        "classifier.dense.bias": (config.width,),
+        "classifier.out_proj.weight": (labels, config.width),
+        "classifier.out_proj.bias": (labels,),
+    }
+
+
+def with_activation(
+    name_of: Callable[[EncoderConfig], str],
+) -> Callable[[Mapping[str, Array], EncoderConfig, Mapping[str, Any]], SequenceClassificationHead]:
+    """How a family's head is made, which has the activation that `name_of` gives."""
+
+    def build(
+        tensors: Mapping[str, Array], config: EncoderConfig, raw: Mapping[str, Any]
+    ) -> SequenceClassificationHead:
+        return SequenceClassificationHead(
+            dense=Linear.read(tensors, "classifier.dense"),
+            out_proj=Linear.read(tensors, "classifier.out_proj"),
+            activation=name_of(config),
+            labels=labels_of(raw),
+        )
+
+    return build
+
+
+SEQUENCE_CLASSIFICATION = HeadSpec(
+    task=CLASSIFY,
+    architectures=("ForSequenceClassification",),
+    shapes=shapes,
+    build=with_activation(lambda _config: "tanh"),
+    auto_class="AutoModelForSequenceClassification",
+    logits=lambda output: output.logits,  # of the first position
+)
+
+BIGBIRD_SEQUENCE_CLASSIFICATION = HeadSpec(
+    task=CLASSIFY,
+    architectures=("BigBirdForSequenceClassification",),
+    shapes=shapes,
+    build=with_activation(lambda config: config.activation),
+    auto_class="AutoModelForSequenceClassification",
+    logits=lambda output: output.logits,
+)

@@ -1,0 +1,128 @@
+"""Questions to notes -> answers: `answer()`, a function from DataFrame to DataFrame, and the columns that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import types as T
+
+from sparkclin.models.bundle import ANSWER, Bundle, Manifest
+from sparkclin.schema import NOTE_ID, STATUS, TEXT, VECTORS, check_note_columns
+from sparkclin.tasks.rows import cut_out, schema_of, selected
+from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
+from sparkclin.text.answers import NO_ANSWER, Answer, AnswerOptions, best_answers, merge_answers, plan_answers
+from sparkclin.text.labels import LOGITS
+from sparkclin.text.windows import WindowOptions
+from sparkclin.wire.batches import NoteColumns
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+INDEX = "rank"
+QUESTION = "question"
+
+OUTPUT = (
+    T.StructField(INDEX, T.IntegerType()),
+    T.StructField("begin", T.IntegerType()),
+    T.StructField("end", T.IntegerType()),
+    T.StructField("text", T.StringType()),
+    T.StructField("score", T.FloatType()),
+    T.StructField(STATUS, T.StringType()),
+    T.StructField("model", T.StringType()),
+)
+"""What the output has after `note_id`, which keeps its type: a row per answer, the best of rank 0. Offsets are code
+points, ends exclusive. An answer whose offsets and text are null says that there is none. A note without answers has
+one row, which says so in its status."""
+
+_RANGE = [T.StructField("begin", T.IntegerType()), T.StructField("end", T.IntegerType())]
+_ANSWERS = T.ArrayType(T.StructType([*_RANGE, T.StructField("score", T.FloatType())]))
+
+
+def output_schema(note_id: T.DataType) -> T.StructType:
+    """The schema of the output."""
+    return schema_of(OUTPUT, note_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionOptions:
+    """How notes are asked. `question` is the column of the questions; `answers` what is wanted of them. `max_pieces`
+    and `stride` are the model's own where they are None; the question is a part of each window."""
+
+    question: str = QUESTION
+    answers: AnswerOptions = field(default_factory=AnswerOptions)
+    max_pieces: int | None = None
+    stride: int | None = None
+
+    def windows(self, manifest: Manifest) -> WindowOptions:
+        """How a model's notes are cut; raises ModelError for a model of another task, and OptionError where it cannot
+        read such windows."""
+        manifest.check_task(ANSWER)
+        return manifest.windows(max_pieces=self.max_pieces, stride=self.stride)
+
+    def settings(self, manifest: Manifest) -> Mapping[str, Any]:
+        """For a run's report, with what the model decides filled in."""
+        windows = self.windows(manifest)
+        return {
+            "answers": self.answers.answers,
+            "max_answer_pieces": self.answers.max_answer_pieces,
+            "may_be_missing": self.answers.may_be_missing,
+            "max_pieces": windows.max_pieces,
+            "stride": windows.stride,
+        }
+
+
+def answer(
+    notes: DataFrame,
+    *,
+    bundle: Bundle,
+    options: QuestionOptions,
+    observe: Callable[[DataFrame], DataFrame] | None = None,
+) -> DataFrame:
+    """(note_id, text, question) -> a row per answer; every note is in it.
+
+    A note may have any length: its windows are asked one by one, and the best answers of all are kept. `observe` may
+    add an observation to the notes (a row per note, with n_pieces, n_windows, status). Other columns of `notes` are
+    left out. Raises InputError where a column is missing, ModelError for a model of another task, OptionError where the
+    model reads fewer pieces than `options.max_pieces`, and SetupError for a session whose Arrow batches are too large.
+    """
+    check_note_columns(notes.columns, also=(options.question,))
+    manifest = bundle.manifest
+    task = SegmentTask(
+        columns=NoteColumns(text=TEXT, pair=options.question, pairing=manifest.pairing(first=True)),
+        carried=(NOTE_ID, TEXT),
+        windows=options.windows(manifest),
+        plan=plan_answers,
+        wanted=(LOGITS,),
+        merge=partial(merge_answers, options=options.answers),
+    )
+    found = segment_outputs(notes.select(NOTE_ID, TEXT, options.question), bundle=bundle, task=task)
+    return _rows(observe(found) if observe else found, options.answers, model=manifest.name)
+
+
+def _rows(found: DataFrame, options: AnswerOptions, *, model: str) -> DataFrame:
+    """A row per answer, in the order and types of the schema."""
+    from pyspark.sql import functions as F
+
+    choose = F.udf(partial(_chosen, options=options), _ANSWERS)
+    chosen = found.withColumn("answers", choose(TEXT, VECTORS))
+    exploded = chosen.select("*", F.posexplode_outer("answers").alias(INDEX, "answer"))
+    is_answer = F.col("answer.begin") != NO_ANSWER[0]
+    made = {
+        "begin": F.when(is_answer, F.col("answer.begin")),
+        "end": F.when(is_answer, F.col("answer.end")),
+        "text": F.when(is_answer, cut_out("answer.begin", "answer.end")),
+        "score": F.col("answer.score"),
+        "model": F.lit(model),
+    }
+    return selected(exploded, OUTPUT, made)
+
+
+def _chosen(text: str | None, entries: Sequence[T.Row] | None, *, options: AnswerOptions) -> list[tuple[Any, ...]]:
+    """Candidates of a note -> its answers, as rows of _ANSWERS."""
+    if text is None or not entries:
+        return []
+    candidates = [Answer(begin=entry.begin, end=entry.end, score=entry.vector[0]) for entry in entries]
+    return [(found.begin, found.end, found.score) for found in best_answers(text, candidates, options=options)]

@@ -1,0 +1,136 @@
+"""Notes -> labels: `classify()`, a function from DataFrame to DataFrame, and the columns that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import types as T
+
+from sparkclin.errors import OptionError
+from sparkclin.models.bundle import CLASSIFY, Bundle, Manifest
+from sparkclin.schema import N_WINDOWS, NOTE_ID, STATUS, TEXT, VECTORS, check_note_columns
+from sparkclin.tasks.rows import schema_of, selected
+from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
+from sparkclin.text.labels import LOGITS, MULTI_LABEL, SINGLE_LABEL, LabelOptions, merge_labels
+from sparkclin.text.segments import plan_segments
+from sparkclin.text.windows import WindowOptions
+from sparkclin.wire.batches import NoteColumns
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+INDEX = "label_index"
+
+OUTPUT = (
+    T.StructField(INDEX, T.IntegerType()),
+    T.StructField("label", T.StringType()),
+    T.StructField("score", T.FloatType()),
+    T.StructField("predicted", T.BooleanType()),
+    T.StructField(N_WINDOWS, T.IntegerType()),
+    T.StructField(STATUS, T.StringType()),
+    T.StructField("model", T.StringType()),
+)
+"""What the output has after `note_id`, which keeps its type: a row per note and label. `score` is a probability, 0…1.
+`predicted` is true of the label with the largest score, or of each that reaches the threshold in a model whose labels
+do not exclude each other. A note without windows has one row, which says so in its status."""
+
+
+def output_schema(note_id: T.DataType) -> T.StructType:
+    """The schema of the output."""
+    return schema_of(OUTPUT, note_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyOptions:
+    """How notes are labelled. `pair` is the column of the text that a note is read with, such as a statement to be
+    checked; the note's windows come first in a row, as transformers' `text`, and the pair second, as `text_pair`;
+    `pair_first` turns that round. `aggregation` is as in LabelOptions. `threshold` is of probabilities, for a model
+    whose labels do not exclude each other. `max_pieces` and `stride` are the model's own where they are None.
+
+    Raises OptionError for a threshold that is no probability.
+    """
+
+    pair: str | None = None
+    pair_first: bool = False
+    aggregation: str = "mean"
+    threshold: float = 0.5
+    max_pieces: int | None = None
+    stride: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise OptionError(f"threshold is {self.threshold}, expected a probability, 0 to 1.")
+
+    def labels(self, manifest: Manifest) -> LabelOptions:
+        """Raises ModelError for a model of another task, OptionError for an aggregation that is not known."""
+        manifest.check_task(CLASSIFY)
+        return LabelOptions(problem_type=manifest.problem_type or SINGLE_LABEL, aggregation=self.aggregation)
+
+    def windows(self, manifest: Manifest) -> WindowOptions:
+        """How a model's notes are cut; raises OptionError where the model cannot read such windows."""
+        return manifest.windows(max_pieces=self.max_pieces, stride=self.stride)
+
+    def settings(self, manifest: Manifest) -> Mapping[str, Any]:
+        """For a run's report, with what the model decides filled in."""
+        windows, labels = self.windows(manifest), self.labels(manifest)
+        return {
+            "pair_column": self.pair,
+            "pair_first": self.pair_first,
+            "aggregation": labels.aggregation,
+            "problem_type": labels.problem_type,
+            "threshold": self.threshold if labels.problem_type == MULTI_LABEL else None,
+            "labels": list(manifest.labels),
+            "max_pieces": windows.max_pieces,
+            "stride": windows.stride,
+        }
+
+
+def classify(
+    notes: DataFrame,
+    *,
+    bundle: Bundle,
+    options: ClassifyOptions,
+    observe: Callable[[DataFrame], DataFrame] | None = None,
+) -> DataFrame:
+    """(note_id, text, and the pair's column) -> a row per note and label; every note is in it.
+
+    A note may have any length: each of its windows is labelled, with the whole pair, and `options.aggregation` makes
+    one of them. `observe` may add an observation to the notes (a row per note, with n_pieces, n_windows, status). Other
+    columns of `notes` are left out. Raises InputError where a column is missing, ModelError for a model of another task
+    or without rows of two texts, OptionError where the model reads fewer pieces than `options.max_pieces`, and
+    SetupError for a session whose Arrow batches are too large.
+    """
+    pair = () if options.pair is None else (options.pair,)
+    check_note_columns(notes.columns, also=pair)
+    manifest = bundle.manifest
+    labels = options.labels(manifest)
+    task = SegmentTask(
+        columns=NoteColumns(
+            text=TEXT, pair=options.pair, pairing=manifest.pairing(first=options.pair_first) if pair else None
+        ),
+        carried=(NOTE_ID,),
+        windows=options.windows(manifest),
+        plan=partial(plan_segments, level="document", pooling="cls"),
+        wanted=(LOGITS,),
+        merge=partial(merge_labels, options=labels),
+    )
+    found = segment_outputs(notes.select(NOTE_ID, TEXT, *pair), bundle=bundle, task=task)
+    return _rows(observe(found) if observe else found, manifest, labels, threshold=options.threshold)
+
+
+def _rows(found: DataFrame, manifest: Manifest, labels: LabelOptions, *, threshold: float) -> DataFrame:
+    """A row per label, in the order and types of the schema."""
+    from pyspark.sql import functions as F
+
+    scores = found.withColumn("scores", F.get(VECTORS, F.lit(0)).getField("vector"))
+    exploded = scores.select("*", F.posexplode_outer("scores").alias(INDEX, "score"))
+    best = F.col(INDEX) == F.array_position("scores", F.array_max("scores")) - 1
+    made: dict[str, Column] = {
+        "label": F.get(F.array(*map(F.lit, manifest.labels)), F.col(INDEX)),
+        "predicted": F.col("score") >= threshold if labels.problem_type == MULTI_LABEL else best,
+        "model": F.lit(manifest.name),
+    }
+    return selected(exploded, OUTPUT, made)
