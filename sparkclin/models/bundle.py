@@ -213,6 +213,11 @@ class Bundle:
     def tokenizer_json(self) -> str:
         return self.read_text(f"{self.location}/{TOKENIZER_FILE}")
 
+    def manifest_sha256(self) -> str:
+        """SHA-256 of the manifest, as `sha256sum sparkclin.json` prints it. The manifest has the hashes of all other
+        files, so this is the bundle's, wherever it lies."""
+        return hashlib.sha256(self.read_text(f"{self.location}/{MANIFEST_FILE}").encode("utf-8")).hexdigest()
+
     def problems(self) -> list[str]:
         """What differs between the folder and its manifest; empty when every file is as it was exported."""
         found = hash_files(self.path)

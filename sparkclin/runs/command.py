@@ -26,14 +26,16 @@ def run_command(
     arguments: Sequence[str] | None,
     *,
     task: Callable[[argparse.Namespace], Task],
+    request: Callable[[argparse.Namespace], RunRequest] | None = None,
 ) -> int:
     """Runs a task as the options say; returns the exit status: 0, or 1 for what the user can mend, said in a line.
 
-    Wrong usage ends the program with status 2, as with every parser.
+    `request` makes a RunRequest of the options where request_of() alone would not do. Wrong usage ends the program
+    with status 2, as with every parser.
     """
     asked = parser.parse_args(arguments)
     try:
-        report = run(task(asked), request_of(asked))
+        report = run(task(asked), (request or request_of)(asked))
     except SparkclinError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -41,12 +43,21 @@ def run_command(
     return 0
 
 
-def request_of(asked: argparse.Namespace) -> RunRequest:
-    """What the options of add_run_arguments() ask for; raises OptionError for what cannot be."""
+def request_of(asked: argparse.Namespace, *, text_column: str = TEXT, integer_ids: bool = False) -> RunRequest:
+    """What the options of add_run_arguments() ask for; raises OptionError for what cannot be.
+
+    `text_column` is where the texts are unless the options say it, `integer_ids` is as in NoteSource.
+    """
     # Files have no columns: their names are the ids.
-    names = (NOTE_ID, TEXT) if asked.input_format == "text" else (asked.id_column, asked.text_column)
+    names = (NOTE_ID, TEXT) if asked.input_format == "text" else (asked.id_column, asked.text_column or text_column)
     return RunRequest(
-        source=NoteSource(path=asked.input, format=asked.input_format, id_column=names[0], text_column=names[1]),
+        source=NoteSource(
+            path=asked.input,
+            format=asked.input_format,
+            id_column=names[0],
+            text_column=names[1],
+            integer_ids=integer_ids,
+        ),
         sink=Sink(path=asked.output, format=asked.output_format),
         model=ModelChoice(repository=asked.models, name=asked.model, engine=asked.engine, precision=asked.precision),
         partitions=asked.partitions,
@@ -67,7 +78,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--input-format", choices=INPUT_FORMATS, default="parquet", help="text: a file is a note; default: parquet")
     add("--output-format", choices=OUTPUT_FORMATS, default="parquet", help="default: parquet")
     add("--id-column", default=NOTE_ID, metavar="NAME", help=f"default: {NOTE_ID}")
-    add("--text-column", default=TEXT, metavar="NAME", help=f"default: {TEXT}")
+    add("--text-column", metavar="NAME", help=f"default: {TEXT}")
     add("--partitions", type=int, metavar="N", help="tasks, and files written; default: by the number of notes")
 
 

@@ -27,12 +27,14 @@ _BROKEN = "_sparkclin_broken_record"
 
 @dataclass(frozen=True, kw_only=True)
 class NoteSource:
-    """Where notes come from. With format `text` every file is a note, and its name is the id."""
+    """Where notes come from. With format `text` every file is a note, and its name is the id. With `integer_ids` all
+    ids must be integers of 64 bits, as OMOP's are; digits in a text, as CSV has them, are one."""
 
     path: str
     format: str = "parquet"
     id_column: str = NOTE_ID
     text_column: str = TEXT
+    integer_ids: bool = False
 
     def __post_init__(self) -> None:
         if self.format not in INPUT_FORMATS:
@@ -40,10 +42,10 @@ class NoteSource:
 
 
 def read_notes(spark: SparkSession, source: NoteSource) -> DataFrame:
-    """The notes as (note_id, text); nothing is computed yet.
+    """The notes as (note_id, text); nothing is computed yet, but where ids are texts and must be integers.
 
-    Raises InputError for a path without notes, a missing column, a text column that is not text, or records that
-    cannot be read, and SetupError where Delta Lake is missing.
+    Raises InputError for a path without notes, a missing column, a text column that is not text, ids that are not what
+    the source says, or records that cannot be read, and SetupError where Delta Lake is missing.
     """
     from pyspark.sql import functions as F
 
@@ -58,9 +60,32 @@ def read_notes(spark: SparkSession, source: NoteSource) -> DataFrame:
     found = frame.schema[source.text_column].dataType.simpleString()
     if found not in ("string", "void"):
         raise InputError(f"column {source.text_column} of {source.path} is {found}, expected string.")
-    return frame.select(
+    notes = frame.select(
         F.col(f"`{source.id_column}`").alias(NOTE_ID), F.col(f"`{source.text_column}`").cast("string").alias(TEXT)
     )
+    return _with_integer_ids(notes) if source.integer_ids else notes
+
+
+def _with_integer_ids(notes: DataFrame) -> DataFrame:
+    """The notes with ids of the type bigint, null where they are null; raises InputError, with counts, for others."""
+    from pyspark.sql import functions as F
+    from pyspark.sql import types as T
+
+    kind = notes.schema[NOTE_ID].dataType
+    if isinstance(kind, T.IntegralType):
+        return notes.withColumn(NOTE_ID, F.col(NOTE_ID).cast("bigint"))
+    as_text = F.col(NOTE_ID).cast("string")
+    # Spark's cast alone also takes " 7" and "7.5" for 7.
+    integer = F.when(as_text.rlike(r"\A-?[0-9]+\z"), F.expr(f"try_cast(cast({NOTE_ID} as string) as bigint)"))
+    wrong = F.col(NOTE_ID).isNotNull() & integer.isNull()
+    row = notes.agg(F.count(F.lit(1)).alias("notes"), F.count(F.when(wrong, 1)).alias("wrong")).first()
+    assert row is not None  # an aggregation without grouping always gives a row
+    if row.wrong:
+        raise InputError(
+            f"of {row.notes} notes, {row.wrong} have an id that is not an integer of 64 bits (the ids are "
+            f"{kind.simpleString()}); an OMOP note_id is one. Name its column with --id-column, or number the notes."
+        )
+    return notes.withColumn(NOTE_ID, integer)
 
 
 def count_notes(notes: DataFrame) -> int:

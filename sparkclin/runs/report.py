@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,8 @@ def length_labels() -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """A finished run. Times are UTC, ISO 8601; `rows` is how many rows were written."""
+    """A finished run. Times are UTC, ISO 8601; `rows` is how many rows were written, and `derived` has the counts of a
+    table that was made of them, by its name."""
 
     started: str
     finished: str
@@ -74,6 +75,7 @@ class RunReport:
     settings: dict[str, Any]
     model: dict[str, Any]
     versions: dict[str, str]
+    derived: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def notes_per_s(self) -> float:
@@ -102,12 +104,13 @@ class RunReport:
         """The run in a few lines."""
         counts = self.counts
         without = {status: number for status, number in counts.statuses.items() if number and status != "ok"}
-        missing = ", ".join(f"{number} {status}" for status, number in without.items()) or "none"
+        missing = _listed(without) or "none"
         return "\n".join(
             [
                 f"- notes: {counts.notes:,}, all accounted for (without text: {missing})",
                 f"- pieces: {counts.pieces:,} in {counts.windows:,} windows, none cut",
                 f"- rows written: {self.rows:,}",
+                *(f"- {name}: {_listed(numbers)}" for name, numbers in self.derived.items()),
                 f"- time: {self.elapsed_s:,.1f} s, {self.notes_per_s:,.2f} notes/s, {self.pieces_per_s:,.0f} pieces/s",
             ]
         )
@@ -116,6 +119,11 @@ class RunReport:
         """Writes both files into the folder of the output; Spark's readers pass over names that begin with `_`."""
         write_text(f"{folder.rstrip('/')}/{JSON_FILE}", self.to_json())
         write_text(f"{folder.rstrip('/')}/{MARKDOWN_FILE}", self.to_markdown())
+
+
+def _listed(numbers: Mapping[str, int]) -> str:
+    """`1,200 rows, 3 too_long`"""
+    return ", ".join(f"{number:,} {name}" for name, number in numbers.items())
 
 
 def _table(rows: Mapping[str, Any]) -> str:

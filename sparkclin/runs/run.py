@@ -19,6 +19,7 @@ from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.pretrained import active_repository
 from sparkclin.models.repository import ModelRepository
 from sparkclin.runs.corpus import NoteSource, count_notes, default_partitions, read_notes
+from sparkclin.runs.derived import DerivedTable, write_derived
 from sparkclin.runs.progress import Work, shown
 from sparkclin.runs.report import NoteCounts, RunReport, count_columns
 from sparkclin.runs.sink import Sink, check_sink, check_written, write_rows
@@ -41,13 +42,15 @@ class Task:
     have its note_id. It calls `observe` on a DataFrame of one row per note with n_pieces, n_windows and status, and
     goes on with what that returns. `index` is the column that numbers a note's rows from 0; None where a note has one
     row. `settings` gives the task's settings with what the model decides filled in, and raises OptionError for those
-    that the model does not allow.
+    that the model does not allow. `derived` is what is made of the rows once they are written, if anything; it raises
+    ModelError for a model with which that cannot be.
     """
 
     name: str
     rows: Callable[[DataFrame, Bundle, Observe], DataFrame]
     settings: Callable[[Manifest], Mapping[str, Any]]
     index: str | None = None
+    derived: Callable[[Bundle], DerivedTable] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,8 @@ def run(task: Task, request: RunRequest) -> RunReport:
     spark.sparkContext.setLogLevel("ERROR")
     bundle = request.model.find()
     settings = task.settings(bundle.manifest)
+    table = task.derived(bundle) if task.derived else None
+    sink = request.sink.within(table.rows_name) if table else request.sink
     check_sink(spark, request.sink)
     with errors_of_tasks():
         notes = read_notes(spark, request.source)
@@ -110,9 +115,10 @@ def run(task: Task, request: RunRequest) -> RunReport:
         rows = task.rows(notes.repartition(n_tasks), bundle, lambda frame: frame.observe(counts, *count_columns()))
         work = Work(name=task.name, group=f"{task.name} {request.sink.path}", n_notes=n_notes, n_tasks=n_tasks)
         with shown(spark.sparkContext, work):
-            write_rows(rows, request.sink)
+            write_rows(rows, sink)
         elapsed_s = time.monotonic() - started_s
-        n_rows = check_written(spark, request.sink, n_notes=n_notes, index=task.index)
+        n_rows = check_written(spark, sink, n_notes=n_notes, index=task.index)
+        derived = write_derived(spark, table, request.sink, notes=notes, started=started) if table else {}
 
     report = RunReport(
         started=started,
@@ -120,6 +126,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
         elapsed_s=round(elapsed_s, 3),
         counts=NoteCounts.from_metrics(counts.get),
         rows=n_rows,
+        derived={table.name: derived} if table else {},
         settings={**_settings(request, bundle), "partitions": n_tasks, **settings},
         model=_model(bundle),
         versions=_versions(spark),
@@ -172,6 +179,7 @@ def _model(bundle: Bundle) -> dict[str, Any]:
         "precision": manifest.precision,
         "width": manifest.width,
         "source": manifest.source,
+        "manifest_sha256": bundle.manifest_sha256(),
     }
 
 

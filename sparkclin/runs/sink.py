@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sparkclin.errors import IncompleteError, InputError, OptionError
@@ -27,6 +27,10 @@ class Sink:
         if self.format not in OUTPUT_FORMATS:
             raise OptionError(f"output format {self.format!r} is not one of {', '.join(OUTPUT_FORMATS)}")
 
+    def within(self, name: str) -> Sink:
+        """A place of that name in the folder which this one is then."""
+        return replace(self, path=f"{self.path.rstrip('/')}/{name}")
+
 
 def check_sink(spark: SparkSession, sink: Sink) -> None:
     """Says before hours of work what would be said after them.
@@ -49,6 +53,11 @@ def write_rows(rows: DataFrame, sink: Sink) -> None:
     rows.write.format(sink.format).mode("errorifexists").save(sink.path)
 
 
+def read_rows(spark: SparkSession, sink: Sink) -> DataFrame:
+    """What was written."""
+    return spark.read.format(sink.format).load(sink.path)
+
+
 def check_written(spark: SparkSession, sink: Sink, *, n_notes: int, index: str | None) -> int:
     """How many rows were written.
 
@@ -58,7 +67,7 @@ def check_written(spark: SparkSession, sink: Sink, *, n_notes: int, index: str |
     """
     from pyspark.sql import functions as F
 
-    written = spark.read.format(sink.format).load(sink.path)
+    written = read_rows(spark, sink)
     number = F.coalesce(F.col(index), F.lit(0)) if index else F.lit(0)
     notes = written.groupBy(NOTE_ID).agg(
         F.count(F.lit(1)).alias("rows"), F.max(number).alias("last"), F.sum(number).alias("sum")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -77,6 +80,44 @@ def test_a_path_without_notes_is_refused(spark: SparkSession, tmp_path: Path) ->
         read_notes(spark, NoteSource(path=str(tmp_path / "nowhere")))
     with pytest.raises(OptionError, match="input format 'xml' is not one of"):
         NoteSource(path="x", format="xml")
+
+
+@pytest.mark.parametrize(
+    ("kind", "ids"),
+    [
+        ("int", [7, -2]),
+        ("bigint", [7, 2**62]),
+        ("string", ["7", "-2", "007", None]),
+        ("decimal(38,0)", [Decimal(7), Decimal(2**63 - 1)]),
+    ],
+)
+def test_integer_ids_are_of_64_bits_whatever_they_come_as(
+    spark: SparkSession, tmp_path: Path, kind: str, ids: list[object]
+) -> None:
+    spark.createDataFrame([(key, "x") for key in ids], f"note_id {kind}, text string").write.parquet(f"{tmp_path}/n")
+    notes = read_notes(spark, NoteSource(path=f"{tmp_path}/n", integer_ids=True))
+    assert notes.schema["note_id"].dataType == T.LongType()
+    found = Counter(row.note_id for row in notes.collect())
+    assert found == Counter(None if key is None else int(str(key)) for key in ids)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [("string", ["a7", " 7", "7.5", "7\n", "", str(2**63)]), ("double", [7.0]), ("decimal(38,2)", [Decimal("7.00")])],
+)
+def test_ids_that_are_no_integers_are_counted_and_not_shown(
+    spark: SparkSession, tmp_path: Path, kind: str, wrong: list[object]
+) -> None:
+    rows = [*((key, "x") for key in wrong), (None, "x")]
+    spark.createDataFrame(rows, f"note_id {kind}, text string").write.parquet(f"{tmp_path}/n")
+    source = NoteSource(path=f"{tmp_path}/n", integer_ids=True)
+    with pytest.raises(InputError) as found:
+        read_notes(spark, source)
+    assert (
+        f"of {len(rows)} notes, {len(wrong)} have an id that is not an integer of 64 bits (the ids are {kind})"
+        in str(found.value)
+    )
+    assert read_notes(spark, replace(source, integer_ids=False)).count() == len(rows)
 
 
 def test_null_and_duplicate_ids_are_counted(spark: SparkSession) -> None:

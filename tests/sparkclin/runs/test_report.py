@@ -39,6 +39,12 @@ def test_the_summary_accounts_for_every_note() -> None:
     assert "(without text: none)" in replace(REPORT, counts=whole).summary()
 
 
+def test_a_derived_table_has_a_line() -> None:
+    report = replace(REPORT, derived={"note_nlp": {"rows": 1_200, "too_long": 2}})
+    assert report.summary().splitlines()[3] == "- note_nlp: 1,200 rows, 2 too_long"
+    assert json.loads(report.to_json())["derived"] == {"note_nlp": {"rows": 1_200, "too_long": 2}}
+
+
 def test_the_json_has_all_figures() -> None:
     found = json.loads(REPORT.to_json())
     assert found["throughput"] == {"notes_per_s": 2.5, "pieces_per_s": 2000.0}

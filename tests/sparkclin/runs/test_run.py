@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -16,11 +17,12 @@ from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkclin.errors import InputError, ModelError, OptionError
+from sparkclin.errors import IncompleteError, InputError, ModelError, OptionError
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.repository import ModelRepository
 from sparkclin.runs.command import add_run_arguments, request_of, run_command
 from sparkclin.runs.corpus import NoteSource
+from sparkclin.runs.derived import DerivedTable
 from sparkclin.runs.run import ModelChoice, RunRequest, Task, run
 from sparkclin.runs.sink import Sink
 from testkit.bundles import manifest_of, stage
@@ -122,6 +124,8 @@ def test_the_report_has_what_was_used_and_not_what_was_asked(request_: RunReques
         "width": 7,
     }
     assert (report.model["engine"], report.model["precision"]) == ("tensorflow", "fp32")
+    used = request_.model.find().path / "sparkclin.json"
+    assert report.model["manifest_sha256"] == hashlib.sha256(used.read_bytes()).hexdigest()
     assert {"sparkclin", "pyspark", "spark-nlp", "spark", "python"} <= set(report.versions)
 
 
@@ -251,6 +255,47 @@ def test_another_error_in_a_task_stays_what_it_is(request_: RunRequest) -> None:
         run(failing(ValueError), request_)
 
 
+def with_initials(seen: list[str]) -> Task:
+    """letters() with a table of the notes' first letters, made of the rows that were written."""
+
+    def make(rows: DataFrame, notes: DataFrame, started: str) -> DataFrame:
+        seen.append(started)
+        return rows.join(notes, "note_id").select("note_id", F.left("text", F.lit(1)).alias("initial"))
+
+    def check(written: DataFrame, rows: DataFrame) -> dict[str, int]:
+        if written.count() != rows.count():
+            raise IncompleteError("initials are missing")
+        return {"rows": written.count()}
+
+    table = DerivedTable(name="initials", rows_name="lengths", make=make, check=check)
+    return replace(letters(spaces=False), derived=lambda _: table)
+
+
+def test_a_table_is_made_of_the_rows_that_were_written(spark: SparkSession, request_: RunRequest) -> None:
+    seen: list[str] = []
+    report = run(with_initials(seen), request_)
+    output = Path(request_.sink.path)
+    assert spark.read.parquet(str(output / "lengths")).count() == report.rows == 4
+    initials = spark.read.parquet(str(output / "initials")).collect()
+    assert {row.note_id: row.initial for row in initials} == {"a": "f", "b": "n", "c": "", "d": None}
+    assert report.derived == {"initials": {"rows": 4}}
+    assert seen == [report.started]
+    assert json.loads((output / "_report.json").read_text()) == json.loads(report.to_json())
+
+
+def test_without_a_whole_table_there_is_no_report(request_: RunRequest, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = with_initials([])
+
+    def lossy(bundle: Bundle) -> DerivedTable:
+        assert whole.derived is not None
+        table = whole.derived(bundle)
+        return replace(table, make=lambda rows, notes, started: table.make(rows.filter("n_pieces > 5"), notes, started))
+
+    assert run_command(parser(), command(request_), task=lambda _: replace(whole, derived=lossy)) == 1
+    assert "error: initials are missing" in capsys.readouterr().err
+    assert not (Path(request_.sink.path) / "_report.json").exists()
+
+
 @pytest.mark.parametrize(
     ("option", "read"),
     [
@@ -276,6 +321,14 @@ def test_every_option_is_asked_of_the_run(option: str, read: Callable[[RunReques
 def test_files_have_no_columns() -> None:
     options = ["--input", "in", "--output", "out", "--input-format", "text", "--id-column", "key"]
     assert request_of(parser().parse_args(options)).source == NoteSource(path="in", format="text")
+
+
+def test_a_pipeline_may_have_another_text_column_and_integer_ids() -> None:
+    least = parser().parse_args(["--input", "in", "--output", "out"])
+    chosen = parser().parse_args(["--input", "in", "--output", "out", "--text-column", "words"])
+    asked = request_of(least, text_column="note_text", integer_ids=True).source
+    assert asked == NoteSource(path="in", text_column="note_text", integer_ids=True)
+    assert request_of(chosen, text_column="note_text").source.text_column == "words"
 
 
 def test_there_is_at_least_one_partition(request_: RunRequest) -> None:

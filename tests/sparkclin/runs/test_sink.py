@@ -60,6 +60,11 @@ def test_without_a_number_a_note_has_one_row(spark: SparkSession, tmp_path: Path
         check_written(spark, sink, n_notes=2, index=None)
 
 
+def test_a_place_within_another_is_of_its_format() -> None:
+    for path in ("s3a://a/out", "s3a://a/out/"):
+        assert Sink(path=path, format="delta").within("spans") == Sink(path="s3a://a/out/spans", format="delta")
+
+
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(OptionError, match="'csv' is not one of parquet, delta"):
         Sink(path="out", format="csv")
