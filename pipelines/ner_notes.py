@@ -8,18 +8,44 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from sparkclin.models.bundle import ENTITIES, Manifest
-from sparkclin.runs.command import add_run_arguments, add_window_arguments, run_command
-from sparkclin.runs.run import Task
+from sparkclin.errors import OptionError
+from sparkclin.models.bundle import ENTITIES, Bundle, Manifest
+from sparkclin.runs.command import add_run_arguments, add_window_arguments, request_of, run_command
+from sparkclin.runs.derived import DerivedTable
+from sparkclin.runs.run import RunRequest, Task
 from sparkclin.tasks.entities import INDEX, NerOptions, find_entities
+from sparkclin.tasks.note_nlp import check_first_id, check_note_nlp, nlp_system, note_nlp
 from sparkclin.text.entities import AGGREGATIONS
+
+OMOP = "omop"
+SCHEMAS = (ENTITIES, OMOP)
+"""What is written: a row per entity, or OMOP's note_nlp and those rows beside it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
-    return run_command(parser(), arguments, task=lambda asked: finding(options_of(asked)))
+    return run_command(parser(), arguments, task=task_of, request=notes_of)
+
+
+def task_of(asked: argparse.Namespace) -> Task:
+    """Raises OptionError for options that do not go together."""
+    options = NerOptions(aggregation=asked.aggregation, max_pieces=asked.max_pieces, stride=asked.stride)
+    if asked.output_schema == OMOP:
+        return finding_for_omop(options, first_id=1 if asked.first_note_nlp_id is None else asked.first_note_nlp_id)
+    if asked.first_note_nlp_id is not None:
+        raise OptionError(f"--first-note-nlp-id is for --output-schema {OMOP}.")
+    return finding(options)
+
+
+def notes_of(asked: argparse.Namespace) -> RunRequest:
+    """With --output-schema omop the input is OMOP's table `note`."""
+    if asked.output_schema == OMOP:
+        return request_of(asked, text_column="note_text", integer_ids=True)
+    return request_of(asked)
 
 
 def finding(options: NerOptions) -> Task:
@@ -32,6 +58,7 @@ def finding(options: NerOptions) -> Task:
             "labels": list(options.labels(manifest)),
             "max_pieces": windows.max_pieces,
             "stride": windows.stride,
+            "output_schema": ENTITIES,
         }
 
     return Task(
@@ -42,8 +69,24 @@ def finding(options: NerOptions) -> Task:
     )
 
 
-def options_of(asked: argparse.Namespace) -> NerOptions:
-    return NerOptions(aggregation=asked.aggregation, max_pieces=asked.max_pieces, stride=asked.stride)
+def finding_for_omop(options: NerOptions, *, first_id: int) -> Task:
+    """The same with OMOP's note_nlp, whose ids begin with `first_id`; raises OptionError where they cannot."""
+    check_first_id(first_id)
+    found = finding(options)
+
+    def derived(bundle: Bundle) -> DerivedTable:
+        system = nlp_system(bundle)
+        return DerivedTable(
+            name="note_nlp",
+            rows_name="spans",
+            make=lambda rows, notes, started: note_nlp(
+                rows, notes, system=system, at=datetime.fromisoformat(started), first_id=first_id
+            ),
+            check=lambda written, rows: check_note_nlp(written, rows, first_id=first_id),
+        )
+
+    chosen = {"output_schema": OMOP, "first_note_nlp_id": first_id}
+    return replace(found, settings=lambda manifest: {**found.settings(manifest), **chosen}, derived=derived)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,6 +94,13 @@ def parser() -> argparse.ArgumentParser:
     add_run_arguments(build)
     add = build.add_argument
     add("--aggregation", choices=AGGREGATIONS, default="simple", help="how pieces become words; default: simple")
+    add(
+        "--output-schema",
+        choices=SCHEMAS,
+        default=ENTITIES,
+        help=f"{OMOP}: note_nlp, from a table `note` (the text column is note_text then); default: {ENTITIES}",
+    )
+    add("--first-note-nlp-id", type=int, metavar="N", help=f"with {OMOP}: the first note_nlp_id; default: 1")
     add_window_arguments(build)
     return build
 

@@ -114,6 +114,8 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "python -m evaluation notes.jsonl vectors": Smoke(after=(EMBED,)),
     "spark-submit pipelines/ner_notes.py --input notes.parquet --output entities --models models --model a_ner_model "
     "--aggregation first": RunBy("tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_them_with_a_report"),
+    "spark-submit pipelines/ner_notes.py --input note.parquet --output nlp --models models --model a_ner_model "
+    "--output-schema omop": RunBy("tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_note_nlp_for_omop"),
     "python -m training.ner": FINE_TUNING,
     "python -m training.ner --train train.tsv --dev devel.tsv --init checkpoint --output ner_checkpoint "
     "--work ner-run": FINE_TUNING,

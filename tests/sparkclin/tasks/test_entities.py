@@ -120,6 +120,31 @@ def test_the_pipeline_writes_them_with_a_report(bundle: Bundle, tmp_path: Path, 
     assert report["rows"] == spark.read.parquet(str(output)).count()
 
 
+def test_the_pipeline_writes_note_nlp_for_omop(bundle: Bundle, tmp_path: Path, spark: SparkSession) -> None:
+    texts = dict(enumerate(NOTES.values(), start=7))
+    rows = [(note_id, 1, text) for note_id, text in texts.items()]
+    spark.createDataFrame(rows, "note_id int, person_id int, note_text string").write.parquet(f"{tmp_path}/note")
+    models = bundle.location.rpartition("/")[0]
+    arguments = ["--input", f"{tmp_path}/note", "--output", f"{tmp_path}/out", "--models", models]
+    assert main([*arguments, "--output-schema", "omop", "--first-note-nlp-id", "1001"]) == 0
+    spans = spark.read.parquet(f"{tmp_path}/out/spans")
+    assert {row.note_id: row.status for row in spans.collect() if row.note_id > 9} == {10: "empty", 11: "null"}
+    found = spans.filter("status = 'ok'").orderBy("note_id", "entity").collect()
+    written = spark.read.parquet(f"{tmp_path}/out/note_nlp").orderBy("note_nlp_id").collect()
+    assert [row.note_nlp_id for row in written] == list(range(1001, 1001 + len(found)))
+    assert len(found) > 10
+    for row, span in zip(written, found, strict=True):
+        assert (row.note_id, row.offset, row.lexical_variant) == (span.note_id, str(span.begin), span.text)
+        assert row.term_modifiers.startswith(f"label={span.label};end={span.end};score=0.")
+        assert row.snippet in (texts[row.note_id] or "")
+    report = json.loads((tmp_path / "out" / "_report.json").read_text(encoding="utf-8"))
+    assert report["rows"] == spans.count()
+    assert report["derived"] == {"note_nlp": {"rows": len(found), "too_long": 0}}
+    assert {"output_schema": "omop", "first_note_nlp_id": 1001}.items() <= report["settings"].items()
+    assert {row.nlp_system.rpartition(" ")[2] for row in written} == {report["model"]["manifest_sha256"][:16]}
+    assert {row.nlp_date.isoformat() for row in written} == {report["started"][:10]}
+
+
 def test_a_model_of_another_task_is_refused(spark: SparkSession) -> None:
     embedding = ModelRepository(DEMO_MODELS).find("clinical_longformer_demo")
     notes = spark.createDataFrame([("a", "fever")], "note_id string, text string")
