@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -50,8 +50,8 @@ class FineTuneOptions:
     init: str
     output: Path
     work: Path
-    lr: float
-    epochs: int
+    lr: float = 2e-5
+    epochs: int = 4
     batch: int = 4
     warm_up_share: float = 0.1
     weight_decay: float = 0.01
@@ -67,7 +67,8 @@ class FineTuneOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What made a checkpoint, without a path of the machine that did. `rows` are windows to train on."""
+    """What made a checkpoint, without a path of the machine that did. `rows` are windows to train
+    on; `epochs_run` is less than `epochs` where training ended early."""
 
     date: str
     elapsed_s: float
@@ -77,6 +78,7 @@ class Run:
     rows: int
     lr: float
     epochs: int
+    epochs_run: float
     best_epoch: float
     batch: int
     weight_decay: float
@@ -132,6 +134,7 @@ def train_best(
     started = time.monotonic()
     trainer.train()
     elapsed_s = time.monotonic() - started
+    epochs_run = float(trainer.state.epoch)
     run = Run(
         date=datetime.now(UTC).date().isoformat(),
         elapsed_s=round(elapsed_s, 1),
@@ -141,6 +144,7 @@ def train_best(
         rows=len(train),
         lr=options.lr,
         epochs=options.epochs,
+        epochs_run=epochs_run,
         best_epoch=best_epoch(trainer),
         batch=options.batch,
         weight_decay=options.weight_decay,
@@ -188,14 +192,16 @@ def best_epoch(trainer: Trainer) -> float:
     return float(max(scored, key=lambda entry: entry["eval_metric"])["epoch"])
 
 
-def window_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, options: FineTuneOptions) -> int:
+def window_of(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, source: str, max_pieces: int | None
+) -> int:
     """Pieces per window, special ones not counted; CheckpointError for a model of a family that cannot be exported."""
     config = model.config.to_dict()
     ends = RowEnds.of(tokenizer.backend_tokenizer.to_str())
-    most = family_of(config, source=options.init).parse_config(config, ends).max_pieces
-    if options.max_pieces is not None and not 1 <= options.max_pieces <= most:
-        raise OptionError(f"max_pieces is {options.max_pieces}; the model reads 1 to {most}.")
-    return options.max_pieces or most
+    most = family_of(config, source=source).parse_config(config, ends).max_pieces
+    if max_pieces is not None and not 1 <= max_pieces <= most:
+        raise OptionError(f"max_pieces is {max_pieces}; the model reads 1 to {most}.")
+    return max_pieces or most
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, record: Any, *, folder: Path) -> None:
@@ -235,9 +241,9 @@ def parser_of(
     return parser
 
 
-def asked(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> dict[str, Any]:
-    """The options by the names of the fields."""
-    found = vars(parser.parse_args(arguments))
+def shared_options(parsed: argparse.Namespace) -> dict[str, Any]:
+    """The options of parser_of(), by the names of the fields."""
+    found = {field.name: getattr(parsed, field.name) for field in fields(FineTuneOptions)}
     return {**found, "train": tuple(found["train"]), "dev": tuple(found["dev"])}
 
 

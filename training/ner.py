@@ -35,10 +35,10 @@ from training.fine_tune import (
     Features,
     FineTuneOptions,
     Run,
-    asked,
     parser_of,
     run_and_print,
     save,
+    shared_options,
     train_best,
     window_of,
 )
@@ -50,8 +50,6 @@ class NerOptions(FineTuneOptions):
 
     counts: ClassVar[tuple[str, ...]] = (*FineTuneOptions.counts, "sentences_per_note")
 
-    lr: float = 2e-5
-    epochs: int = 4
     sentences_per_note: int = 1
 
 
@@ -147,7 +145,7 @@ def fine_tune(options: NerOptions) -> NerRecord:
     model = AutoModelForTokenClassification.from_pretrained(
         options.init, id2label=dict(enumerate(labels)), label2id=numbers
     )
-    max_pieces = window_of(model, tokenizer, options)
+    max_pieces = window_of(model, tokenizer, source=options.init, max_pieces=options.max_pieces)
     train_rows, dev_rows = (
         list(labelled_rows(sentences, tokenizer, numbers=numbers, max_pieces=max_pieces)) for sentences in (train, dev)
     )
@@ -211,7 +209,8 @@ def parse_options(arguments: Sequence[str] | None = None) -> NerOptions:
     parser = parser_of("training.ner", __doc__, NerOptions, files="CoNLL files", metric="F1")
     default = NerOptions.sentences_per_note
     parser.add_argument("--sentences-per-note", type=int, default=default, metavar="N", help="joined to one note")
-    return NerOptions(**asked(parser, arguments))
+    found = parser.parse_args(arguments)
+    return NerOptions(**shared_options(found), sentences_per_note=found.sentences_per_note)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from evaluation.notes import Note
+from evaluation.notes import Note, read_notes
 from sparkclin.errors import OptionError
 from training.sample_notes import LONGEST, choose
-from training.split import is_held_out, split_notes
+from training.split import is_held_out, main, split_notes, write_notes
 
 NOTES = [Note(note_id=str(number), text="stable") for number in range(2000)]
 
@@ -54,3 +57,16 @@ def test_samples_have_the_longest_and_every_specialty() -> None:
 def test_more_samples_than_notes_are_refused() -> None:
     with pytest.raises(OptionError, match="at most the 10"):
         choose(NOTES[:10], count=11)
+
+
+def test_the_command_writes_both_parts_without_rare_specialties(tmp_path: Path) -> None:
+    corpus, train, dev = (tmp_path / name for name in ("notes.jsonl", "train.jsonl", "dev.jsonl"))
+    notes = [replace(note, specialties=("often", "rare" if note.note_id == "9" else "often 2")) for note in NOTES[:100]]
+    write_notes(notes, corpus)
+    assert main([str(corpus), "--train", str(train), "--dev", str(dev), "--least-notes", "2"]) == 0
+    kept = read_notes(dev)
+    assert [note.note_id for note in kept] == ["9", "39", "49", "51", "55", "65"]
+    assert kept[0].specialties == ("often",)
+    assert kept[1].specialties == ("often", "often 2")
+    assert len(read_notes(train)) == 94
+    assert main([str(corpus), "--train", str(train), "--dev", str(dev), "--held-out", "1"]) == 1
