@@ -72,6 +72,10 @@ WHEEL = RunBy("tests/test_wheel.py::test_notes_are_embedded_outside_the_checkout
 
 FINE_TUNING = RunBy("tests/training/test_ner.py::test_a_model_learns_them_and_can_be_exported")
 SCORING = RunBy("tests/evaluation/test_ner.py::test_the_command_makes_notes_and_scores_entities")
+LABELLING = RunBy(
+    "tests/training/test_classify.py::test_a_model_learns_several_labels_and_transformers_predictions_are_scored"
+)
+ANSWERING = RunBy("tests/training/test_qa.py::test_a_model_learns_answers_and_transformers_predictions_are_scored")
 
 EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models"
 EMBED = (
@@ -83,6 +87,7 @@ PRETRAIN = (
     "python -m training.pretrain notes.jsonl --config training/demo.config.json --tokenizer tokenizer "
     "--output training/demo_checkpoint --work demo-run"
 )
+SPLIT = "python -m training.split notes.jsonl --train mtsamples_train.jsonl --dev mtsamples_dev.jsonl --least-notes 20"
 TINY_TRAINING = "--steps 2 --save-steps 2 --warm-up 1 --length 64 --batch 1 --held-out 0.4 --no-bf16"
 
 COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
@@ -124,6 +129,21 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "python -m training.predict_ner test.tsv ner_checkpoint --output theirs.parquet": RunBy(
         "tests/training/test_ner.py::test_what_transformers_finds_can_be_scored"
     ),
+    "python -m training.classify --train train.csv --dev dev.csv --init checkpoint --output label_checkpoint "
+    "--work label-run": LABELLING,
+    "python -m evaluation.classify notes test.csv --output test_notes.jsonl": LABELLING,
+    "python -m training.predict_classify test_notes.jsonl label_checkpoint --output labels.parquet": LABELLING,
+    "python -m evaluation.classify score labels.parquet test.csv": LABELLING,
+    SPLIT: Smoke(more="--held-out 0.3 --least-notes 2"),
+    "python -m training.classify --train mtsamples_train.jsonl --dev mtsamples_dev.jsonl --label-column specialties "
+    "--multi-label --init training/demo_checkpoint --output specialties_checkpoint --work specialties-run": Smoke(
+        more="--epochs 1 --max-pieces 60", after=(PRETRAIN, SPLIT)
+    ),
+    "python -m training.qa --train train.json --dev dev.json --init checkpoint --output answer_checkpoint "
+    "--work answer-run": ANSWERING,
+    "python -m evaluation.qa notes test.json --output questions.jsonl": ANSWERING,
+    "python -m training.predict_qa questions.jsonl answer_checkpoint --output answers.parquet": ANSWERING,
+    "python -m evaluation.qa score answers.parquet test.json": ANSWERING,
     "spark-submit --properties-file": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
     "docker compose up": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
     "python docker/fetch_jars.py jars": RunBy("tests/test_compose.py::test_the_image_gets_every_jar_once"),

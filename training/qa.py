@@ -5,14 +5,17 @@
 Corpora have SQuAD's form, version 1.1 or 2.0 (evaluation/qa.py). The defaults are those of the Clinical-Longformer
 authors for emrQA (Li et al., arXiv 2201.11838): learning rate 3e-5, 4 epochs, 4,096 pieces. A row is the question and a
 window of the context; windows overlap. A window in which an answer does not stand whole points to the first special
-piece, and so does every window of a question without an answer. Longformer's global attention is on the question, which
-transformers puts there itself. The epoch with the best F1 on `--dev` is kept (training/fine_tune.py).
+piece, and so does every window of a question without an answer. `--empty-windows 1` trains on one of these per
+question, drawn by the seed, where a corpus of long contexts would take too long. Longformer's global attention is on
+the question, which transformers puts there itself. The epoch with the best F1 on `--dev` is kept
+(training/fine_tune.py).
 """
 
 from __future__ import annotations
 
 import heapq
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +31,7 @@ from transformers import (
 )
 
 from evaluation.qa import Answer, AnswerScore, Question, read_squad, score
-from sparkclin.errors import InputError
+from sparkclin.errors import InputError, OptionError
 from sparkclin.text.pieces import Ints, PieceEncoder
 from training.fine_tune import (
     Features,
@@ -52,12 +55,19 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class QaOptions(FineTuneOptions):
-    """`max_answer_pieces` is the longest answer that is looked for on dev; in training there is no limit."""
+    """`empty_windows` is how many windows of a question that do not hold its answer are trained on, all where it is
+    None; `max_answer_pieces` the longest answer that is looked for on dev, in training there is no limit."""
 
     counts = (*FineTuneOptions.counts, "max_answer_pieces")
 
     lr: float = 3e-5
+    empty_windows: int | None = None
     max_answer_pieces: int = MAX_ANSWER_PIECES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.empty_windows is not None and self.empty_windows < 1:
+            raise OptionError(f"empty_windows is {self.empty_windows}, it must be at least 1.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +80,7 @@ class QaRecord:
     dev_questions: int
     rows_with_answer: int
     no_answer: bool
+    empty_windows: int | None
     max_answer_pieces: int
     dev_score: AnswerScore
 
@@ -124,6 +135,7 @@ def fine_tune(options: QaOptions) -> QaRecord:
         [row.to_learn(questions[row.question].answers) for row in rows]
         for questions, rows in ((train, train_rows), (dev, dev_rows))
     )
+    train_features = drawn(train_rows, train_features, most_empty=options.empty_windows, seed=options.seed)
 
     def dev_score(logits: tuple[Floats, Floats]) -> AnswerScore:
         spans = best_spans(dev_rows, zip(*logits, strict=True), longest=options.max_answer_pieces, no_answer=no_answer)
@@ -146,6 +158,7 @@ def fine_tune(options: QaOptions) -> QaRecord:
         dev_questions=len(dev),
         rows_with_answer=sum(row["end_positions"] != NO_ANSWER for row in train_features),
         no_answer=no_answer,
+        empty_windows=options.empty_windows,
         max_answer_pieces=options.max_answer_pieces,
         dev_score=dev_score(trained.predictions),
     )
@@ -173,6 +186,20 @@ def rows_of(
         for row in layout.rows(context.ids.tolist(), ids, other_first=True, max_pieces=max_pieces):
             begins, ends = context.begins[slice(*row.window)], context.ends[slice(*row.window)]
             yield QuestionRow(index, row.features, row.first, begins, ends)
+
+
+def drawn(
+    rows: Sequence[QuestionRow], features: Sequence[Features], *, most_empty: int | None, seed: int
+) -> list[Features]:
+    """The features of all rows with an answer, and of at most `most_empty` other ones per question, in their order."""
+    counts: Counter[int] = Counter()
+    kept = []
+    for index in np.random.default_rng(seed).permutation(len(rows)):
+        question, is_empty = rows[index].question, features[index]["end_positions"] == NO_ANSWER
+        counts[question] += is_empty
+        if not is_empty or most_empty is None or counts[question] <= most_empty:
+            kept.append(int(index))
+    return [features[index] for index in sorted(kept)]
 
 
 def best_spans(
@@ -241,8 +268,13 @@ def parse_options(arguments: Sequence[str] | None = None) -> QaOptions:
     parser.add_argument(
         "--max-answer-pieces", type=int, default=default, metavar="N", help="longest answer found on dev"
     )
+    parser.add_argument(
+        "--empty-windows", type=int, metavar="N", help="of a question, without its answer, to train on; default: all"
+    )
     found = parser.parse_args(arguments)
-    return QaOptions(**shared_options(found), max_answer_pieces=found.max_answer_pieces)
+    return QaOptions(
+        **shared_options(found), empty_windows=found.empty_windows, max_answer_pieces=found.max_answer_pieces
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

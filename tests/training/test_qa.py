@@ -15,6 +15,7 @@ from transformers import AutoTokenizer
 
 import evaluation.qa
 from evaluation.qa import Answer, Question
+from sparkclin.errors import OptionError
 from testkit.checkpoints import random_bigbird, random_checkpoint
 from training import predict_qa
 from training.qa import (
@@ -23,6 +24,7 @@ from training.qa import (
     QuestionRow,
     Span,
     best_spans,
+    drawn,
     fine_tune,
     log_softmax,
     main,
@@ -102,6 +104,20 @@ def test_rows_are_those_of_transformers(checkpoint: Path) -> None:
         np.testing.assert_array_equal(our_row.begins, their_row.begins)
         np.testing.assert_array_equal(our_row.ends, their_row.ends)
     assert len(ours) > 1
+
+
+def test_of_the_windows_without_the_answer_some_may_be_drawn(checkpoint: Path) -> None:
+    questions = [question("120/80"), question("today")]
+    rows = list(rows_of(questions, AutoTokenizer.from_pretrained(checkpoint), max_pieces=12))
+    features = [row.to_learn(questions[row.question].answers) for row in rows]
+    with_answer = [row for row in features if row["end_positions"] != NO_ANSWER]
+    assert drawn(rows, features, most_empty=None, seed=0) == features
+    kept = drawn(rows, features, most_empty=1, seed=0)
+    assert len(kept) == len(with_answer) + len(questions) < len(features)
+    assert [row for row in kept if row in with_answer] == with_answer
+    assert drawn(rows, features, most_empty=1, seed=0) == kept
+    with pytest.raises(OptionError, match="empty_windows is 0, it must be at least 1"):
+        QaOptions(train=(), dev=(), init="", output=Path(), work=Path(), empty_windows=0)
 
 
 def spans(*, longest: int, top_k: int = 1, no_answer: bool = False, seed: int = 0) -> list[Span]:
