@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sparkclin.errors import InputError
 
-NOTE_ID, TEXT = "note_id", "text"
+NOTE_ID, TEXT, PAIR = "note_id", "text", "pair"
 PIECES, N_PIECES, N_WINDOWS, STATUS = "pieces", "n_pieces", "n_windows", "status"
 EMBEDDINGS, VECTORS = "embeddings", "vectors"
 
@@ -15,6 +15,9 @@ STATUS_OK, STATUS_EMPTY, STATUS_NULL, STATUS_PAIR_TOO_LONG = STATUSES = ("ok", "
 
 STATUS_NO_PIECES = "no_pieces"
 """Of a sentence of an embedded note that no piece begins in: where `..` is one piece, it may be two sentences."""
+
+STATUS_NO_ANSWER = "no_answer"
+"""Of an answer: that there is none."""
 
 STATUS_NO_ENTITIES = "no_entities"
 """Of a note that was read and has none."""

@@ -121,6 +121,16 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "--aggregation first": RunBy("tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_them_with_a_report"),
     "spark-submit pipelines/ner_notes.py --input note.parquet --output nlp --models models --model a_ner_model "
     "--output-schema omop": RunBy("tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_note_nlp_for_omop"),
+    "spark-submit pipelines/classify_notes.py --input notes.parquet --output labels --models models --model "
+    "a_classifier": RunBy("tests/sparkclin/tasks/test_pairs.py::test_labels_are_those_of_transformers"),
+    "spark-submit pipelines/classify_notes.py --input trials.parquet --output labels --models models --model "
+    "a_classifier --pair-column statement": RunBy(
+        "tests/sparkclin/tasks/test_pairs.py::test_labels_are_those_of_transformers"
+    ),
+    "spark-submit pipelines/answer_notes.py --input notes.parquet --output answers --models models --model a_reader "
+    '--question "Which drugs does the patient take?"': RunBy(
+        "tests/sparkclin/tasks/test_pairs.py::test_one_question_is_asked_of_all_notes"
+    ),
     "python -m training.ner": FINE_TUNING,
     "python -m training.ner --train train.tsv --dev devel.tsv --init checkpoint --output ner_checkpoint "
     "--work ner-run": FINE_TUNING,

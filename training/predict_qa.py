@@ -4,8 +4,8 @@
 
 NOTES is a .jsonl with note_id, text and question, as `python -m evaluation.qa notes` writes it. PREDICTIONS has a row
 per answer, rank 0 the best, which `python -m evaluation.qa score` scores. transformers has no pipeline for questions
-since version 5. So this runs the model itself, on each window alone, and picks spans as that pipeline did, but spans of
-pieces and not of whole words (training/qa.py). With `--no-answer` there may be none: a row without text.
+since version 5. So this runs the model itself, on each window alone, and picks answers of whole words as that pipeline
+did in version 4.57. With `--no-answer` there may be none: a row without text.
 """
 
 from __future__ import annotations
@@ -18,19 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from tokenizers import Encoding
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from evaluation.classify import read_records
 from sparkclin.errors import SparkclinError
-from sparkclin.schema import NOTE_ID, STATUS_EMPTY, STATUS_NULL, STATUS_OK, TEXT
+from sparkclin.schema import NOTE_ID, STATUS_EMPTY, STATUS_NO_ANSWER, STATUS_NULL, STATUS_OK, TEXT
 from training.fine_tune import keep_attention_type, window_of
-from training.qa import MAX_ANSWER_PIECES, QuestionRow, best_spans
+from training.qa import MAX_ANSWER_PIECES, Span
 from training.windowed import forward, rows_of_transformers
 
+Logits = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""Of begins and ends, (pieces,) each."""
+
 QUESTION = "question"
-STATUS_NO_ANSWER = "no_answer"
 COLUMNS = ["note_id", "rank", "begin", "end", "text", "score", "status", "model"]
 
 
@@ -60,13 +63,8 @@ def predicted(notes: Sequence[Mapping[str, Any]], checkpoint: str, options: Pred
             continue
         windows = rows_of_transformers(tokenizer, text, note[QUESTION], other_first=True, max_pieces=max_pieces)
         outputs = [forward(model, tokenizer, window) for window in windows]
-        (spans,) = best_spans(
-            [row_of(window, text) for window in windows],
-            ((output.start_logits[0].numpy(), output.end_logits[0].numpy()) for output in outputs),
-            longest=options.max_answer_pieces,
-            no_answer=options.no_answer,
-            top_k=options.top_k,
-        )
+        logits = [(output.start_logits[0].numpy(), output.end_logits[0].numpy()) for output in outputs]
+        spans = answers_of(windows, logits, text, options)
         for rank, span in enumerate(spans):
             if span.range is None:
                 rows.append((note_id, rank, None, None, None, span.score, STATUS_NO_ANSWER, name))
@@ -75,12 +73,44 @@ def predicted(notes: Sequence[Mapping[str, Any]], checkpoint: str, options: Pred
     return pd.DataFrame(rows, columns=COLUMNS).astype({"begin": "Int32", "end": "Int32"})
 
 
-def row_of(window: Encoding, text: str) -> QuestionRow:
-    """Where the pieces of its second text are."""
-    own = [position for position, sequence in enumerate(window.sequence_ids) if sequence == 1]
-    offsets = [without_white_space(text, *window.offsets[position]) for position in own]
-    begins, ends = np.array(offsets, dtype=np.int32).T
-    return QuestionRow(0, {}, own[0], begins, ends)
+def answers_of(windows: Sequence[Encoding], logits: Sequence[Logits], text: str, options: PredictOptions) -> list[Span]:
+    """As QuestionAnsweringPipeline of transformers 4.57 makes answers of its windows; 5 has none."""
+    scores: dict[str, float] = {}
+    ranges: dict[str, tuple[int, int]] = {}
+    missing = 1.0
+    for window, of_window in zip(windows, logits, strict=True):
+        asked = np.array([sequence == 1 for sequence in window.sequence_ids])
+        readable = asked | (np.arange(len(asked)) == 0)
+        begins, ends = (softmax(np.where(readable, numbers.astype(np.float64), -1e4)) for numbers in of_window)
+        missing = min(missing, begins[0] * ends[0])
+        spans = np.tril(np.triu(np.outer(begins * asked, ends * asked)), options.max_answer_pieces - 1)
+        best = np.argsort(-spans, axis=None, kind="stable")[: 2 * options.top_k + 10]
+        for first, last in zip(*np.unravel_index(best, spans.shape), strict=True):
+            if asked[first] and asked[last]:
+                found = range_of_words(window, int(first), int(last), text)
+                if answer := text[slice(*found)].lower():
+                    ranges.setdefault(answer, found)
+                    scores[answer] = scores.get(answer, 0.0) + float(spans[first, last])
+    answers = [Span(score, ranges[answer]) for answer, score in scores.items()]
+    if options.no_answer:
+        answers.append(Span(missing, None))
+    return sorted(answers, key=lambda answer: -answer.score)[: options.top_k]
+
+
+def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    exponents = np.exp(logits - logits.max())
+    found: npt.NDArray[np.float64] = exponents / exponents.sum()
+    return found
+
+
+def range_of_words(window: Encoding, first: int, last: int, text: str) -> tuple[int, int]:
+    """From the begin of the word of one piece to the end of that of another; of a piece without a word, its own."""
+    edges = []
+    for piece in (first, last):
+        word = window.token_to_word(piece)
+        of_word = None if word is None else window.word_to_chars(word, sequence_index=1)
+        edges.append(of_word or window.offsets[piece])
+    return without_white_space(text, edges[0][0], edges[1][1])
 
 
 def without_white_space(text: str, begin: int, end: int) -> tuple[int, int]:

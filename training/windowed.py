@@ -58,7 +58,9 @@ class Layout:
     ) -> list[Row]:
         """`max_pieces` do not count the first and the last special piece, as when notes are run."""
         room = self.room(other, max_pieces=max_pieces)
-        return [self._row(note, window, other, other_first) for window in cut(len(note), room, default_stride(room))]
+        return [
+            self._row(note, window, other, other_first) for window in cut(len(note), room, default_stride(max_pieces))
+        ]
 
     def _row(self, note: Sequence[int], window: Range, other: Sequence[int] | None, other_first: bool) -> Row:  # noqa: FBT001
         own = list(note[slice(*window)])
@@ -90,7 +92,7 @@ def rows_of_transformers(
         *texts,
         truncation="only_second" if other_first and other is not None else "only_first",
         max_length=max_pieces + 2,
-        stride=default_stride(layout.room(pieces, max_pieces=max_pieces)),
+        stride=default_stride(max_pieces),
         return_overflowing_tokens=True,
         return_offsets_mapping=True,
         split_special_tokens=True,

@@ -43,10 +43,17 @@ def run_command(
     return 0
 
 
-def request_of(asked: argparse.Namespace, *, text_column: str = TEXT, integer_ids: bool = False) -> RunRequest:
+def request_of(
+    asked: argparse.Namespace,
+    *,
+    text_column: str = TEXT,
+    integer_ids: bool = False,
+    pair_column: str | None = None,
+    pair_text: str | None = None,
+) -> RunRequest:
     """What the options of add_run_arguments() ask for; raises OptionError for what cannot be.
 
-    `text_column` is where the texts are unless the options say it, `integer_ids` is as in NoteSource.
+    `text_column` is where the texts are unless the options say it, the others are as in NoteSource.
     """
     # Files have no columns: their names are the ids.
     names = (NOTE_ID, TEXT) if asked.input_format == "text" else (asked.id_column, asked.text_column or text_column)
@@ -57,6 +64,8 @@ def request_of(asked: argparse.Namespace, *, text_column: str = TEXT, integer_id
             id_column=names[0],
             text_column=names[1],
             integer_ids=integer_ids,
+            pair_column=pair_column,
+            pair_text=pair_text,
         ),
         sink=Sink(path=asked.output, format=asked.output_format),
         model=ModelChoice(repository=asked.models, name=asked.model, engine=asked.engine, precision=asked.precision),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sparkclin.errors import InputError, OptionError
 from sparkclin.runs.delta import check_delta
-from sparkclin.schema import NOTE_ID, TEXT
+from sparkclin.schema import NOTE_ID, PAIR, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,21 +28,33 @@ _BROKEN = "_sparkclin_broken_record"
 @dataclass(frozen=True, kw_only=True)
 class NoteSource:
     """Where notes come from. With format `text` every file is a note, and its name is the id. With `integer_ids` all
-    ids must be integers of 64 bits, as OMOP's are; digits in a text, as CSV has them, are one."""
+    ids must be integers of 64 bits, as OMOP's are; digits in a text, as CSV has them, are one. Each note is read with
+    another text where `pair_column` says which, or with the same one, `pair_text`, for all. Raises OptionError for a
+    format that is not known, and for what does not go together."""
 
     path: str
     format: str = "parquet"
     id_column: str = NOTE_ID
     text_column: str = TEXT
     integer_ids: bool = False
+    pair_column: str | None = None
+    pair_text: str | None = None
 
     def __post_init__(self) -> None:
+        if self.pair_column is not None and (self.pair_text is not None or self.format == "text"):
+            raise OptionError(
+                "a column of other texts was named: it goes neither with one text for all nor with files of text, "
+                "which have no columns."
+            )
+        if self.pair_text is not None and not self.pair_text.strip():
+            raise OptionError("the text that all notes are to be read with, such as --question, is empty.")
         if self.format not in INPUT_FORMATS:
             raise OptionError(f"input format {self.format!r} is not one of {', '.join(INPUT_FORMATS)}")
 
 
 def read_notes(spark: SparkSession, source: NoteSource) -> DataFrame:
-    """The notes as (note_id, text); nothing is computed yet, but where ids are texts and must be integers.
+    """The notes as (note_id, text), with `pair` where the source has such; nothing is computed yet, but where ids are
+    texts and must be integers.
 
     Raises InputError for a path without notes, a missing column, a text column that is not text, ids that are not what
     the source says, or records that cannot be read, and SetupError where Delta Lake is missing.
@@ -50,19 +62,24 @@ def read_notes(spark: SparkSession, source: NoteSource) -> DataFrame:
     from pyspark.sql import functions as F
 
     frame = _load(spark, source)
-    wanted = {source.id_column, source.text_column}
+    texts = {source.text_column: TEXT, **({source.pair_column: PAIR} if source.pair_column else {})}
+    wanted = {source.id_column, *texts}
     missing = sorted(wanted - set(frame.columns))
     if missing:
         raise InputError(
             f"{source.path} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}. "
-            "Name the right ones with --id-column and --text-column."
+            "Name the right ones with the options that end in -column."
         )
-    found = frame.schema[source.text_column].dataType.simpleString()
-    if found not in ("string", "void"):
-        raise InputError(f"column {source.text_column} of {source.path} is {found}, expected string.")
+    for column in texts:
+        found = frame.schema[column].dataType.simpleString()
+        if found not in ("string", "void"):
+            raise InputError(f"column {column} of {source.path} is {found}, expected string.")
     notes = frame.select(
-        F.col(f"`{source.id_column}`").alias(NOTE_ID), F.col(f"`{source.text_column}`").cast("string").alias(TEXT)
+        F.col(f"`{source.id_column}`").alias(NOTE_ID),
+        *(F.col(f"`{column}`").cast("string").alias(name) for column, name in texts.items()),
     )
+    if source.pair_text is not None:
+        notes = notes.withColumn(PAIR, F.lit(source.pair_text))
     return _with_integer_ids(notes) if source.integer_ids else notes
 
 

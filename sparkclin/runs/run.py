@@ -160,6 +160,7 @@ def _settings(request: RunRequest, bundle: Bundle) -> dict[str, Any]:
         "input_format": request.source.format,
         "id_column": request.source.id_column,
         "text_column": request.source.text_column,
+        **_pair(request),
         "output": request.sink.path,
         "output_format": request.sink.format,
         "models": bundle.location.rpartition("/")[0],
@@ -167,6 +168,12 @@ def _settings(request: RunRequest, bundle: Bundle) -> dict[str, Any]:
         "engine": manifest.engine,
         "precision": manifest.precision,
     }
+
+
+def _pair(request: RunRequest) -> dict[str, Any]:
+    """What notes are read with, where that is asked for."""
+    given = {"pair_column": request.source.pair_column, "pair_text": request.source.pair_text}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _model(bundle: Bundle) -> dict[str, Any]:

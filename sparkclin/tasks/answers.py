@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import types as T
 
 from sparkclin.models.bundle import ANSWER, Bundle, Manifest
-from sparkclin.schema import NOTE_ID, STATUS, TEXT, VECTORS, check_note_columns
+from sparkclin.schema import NOTE_ID, STATUS, STATUS_NO_ANSWER, TEXT, VECTORS, check_note_columns
 from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.answers import NO_ANSWER, Answer, AnswerOptions, best_answers, merge_answers, plan_answers
@@ -34,8 +34,8 @@ OUTPUT = (
     T.StructField("model", T.StringType()),
 )
 """What the output has after `note_id`, which keeps its type: a row per answer, the best of rank 0. Offsets are code
-points, ends exclusive. An answer whose offsets and text are null says that there is none. A note without answers has
-one row, which says so in its status."""
+points, ends exclusive. The answer that there is none has the status `no_answer`, its score, and neither offsets nor
+text. A note that was not asked has one row, which says why in its status."""
 
 _RANGE = [T.StructField("begin", T.IntegerType()), T.StructField("end", T.IntegerType())]
 _ANSWERS = T.ArrayType(T.StructType([*_RANGE, T.StructField("score", T.FloatType())]))
@@ -115,6 +115,7 @@ def _rows(found: DataFrame, options: AnswerOptions, *, model: str) -> DataFrame:
         "end": F.when(is_answer, F.col("answer.end")),
         "text": F.when(is_answer, cut_out("answer.begin", "answer.end")),
         "score": F.col("answer.score"),
+        STATUS: F.when(~is_answer, STATUS_NO_ANSWER).otherwise(F.col(STATUS)),
         "model": F.lit(model),
     }
     return selected(exploded, OUTPUT, made)

@@ -77,8 +77,7 @@ class ClassifyOptions:
         """For a run's report, with what the model decides filled in."""
         windows, labels = self.windows(manifest), self.labels(manifest)
         return {
-            "pair_column": self.pair,
-            "pair_first": self.pair_first,
+            "pair_first": self.pair_first if self.pair else None,
             "aggregation": labels.aggregation,
             "problem_type": labels.problem_type,
             "threshold": self.threshold if labels.problem_type == MULTI_LABEL else None,
@@ -127,7 +126,7 @@ def _rows(found: DataFrame, manifest: Manifest, labels: LabelOptions, *, thresho
 
     scores = found.withColumn("scores", F.get(VECTORS, F.lit(0)).getField("vector"))
     exploded = scores.select("*", F.posexplode_outer("scores").alias(INDEX, "score"))
-    best = F.col(INDEX) == F.array_position("scores", F.array_max("scores")) - 1
+    best = F.col(INDEX) == F.expr("array_position(scores, array_max(scores)) - 1")
     made: dict[str, Column] = {
         "label": F.get(F.array(*map(F.lit, manifest.labels)), F.col(INDEX)),
         "predicted": F.col("score") >= threshold if labels.problem_type == MULTI_LABEL else best,

@@ -4,7 +4,7 @@ transformers 4.57 was the last to have it (pipelines/question_answering.py, `pos
 begins and of ends become probabilities, over the window's own pieces and its first special piece, which stands for "no
 answer". An answer's score is the product of the two; it reaches from the word of its first piece to that of its last.
 Answers of all windows are sorted together; those with the same text, by lower case, count as one, with the sum of
-their scores.
+their scores. Here they have no white space at their ends, which transformers leaves where a line breaks.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparkclin.errors import OptionError
 from sparkclin.text.labels import Floats64, softmax
-from sparkclin.text.pieces import NO_WORD
+from sparkclin.text.pieces import NO_WORD, WHITE_SPACE, Pieces
 from sparkclin.text.pooling import PartOutput, SegmentVector
 from sparkclin.text.segments import SegmentPart, SegmentPlan
 from sparkclin.text.tokenization import TokenizedNote
@@ -52,12 +51,11 @@ class AnswerOptions:
 
 def plan_answers(note: TokenizedNote) -> SegmentPlan:
     """Of every window its first special piece, with the range NO_ANSWER, and all its pieces, each with the range of its
-    word: a segment of one part each, window after window."""
-    begins, ends = _word_ranges(note)
+    word in that window: a segment of one part each, window after window."""
     segments: list[Range] = []
     parts: list[SegmentPart] = []
-    for window, (begin, end) in enumerate(note.windows):
-        ranges = [NO_ANSWER, *zip(begins[begin:end].tolist(), ends[begin:end].tolist(), strict=True)]
+    for window, piece_range in enumerate(note.windows):
+        ranges = [NO_ANSWER, *_word_ranges(note.pieces, piece_range)]
         parts += [
             SegmentPart(window, position, position + 1, len(segments) + position) for position in range(len(ranges))
         ]
@@ -65,16 +63,15 @@ def plan_answers(note: TokenizedNote) -> SegmentPlan:
     return SegmentPlan(segments, parts)
 
 
-def _word_ranges(note: TokenizedNote) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Of each piece the range of its word, in code points; of a piece of white space its own."""
-    words, begins, ends = note.pieces.words, note.pieces.begins.copy(), note.pieces.ends.copy()
+def _word_ranges(pieces: Pieces, window: Range) -> list[Range]:
+    """Of each piece of a window the range of its word, in code points; of a piece of white space its own."""
+    words, begins, ends = (column[slice(*window)].copy() for column in (pieces.words, pieces.begins, pieces.ends))
     of_words = np.flatnonzero(words != NO_WORD)
     numbers = words[of_words]
-    if len(numbers):
-        first = np.searchsorted(numbers, numbers, side="left")
-        last = np.searchsorted(numbers, numbers, side="right") - 1
-        begins[of_words], ends[of_words] = begins[of_words][first], ends[of_words][last]
-    return begins, ends
+    first = np.searchsorted(numbers, numbers, side="left")
+    last = np.searchsorted(numbers, numbers, side="right") - 1
+    begins[of_words], ends[of_words] = begins[of_words[first]], ends[of_words[last]]
+    return list(zip(begins.tolist(), ends.tolist(), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,10 +135,16 @@ def _best(logits: Floats64, ranges: Sequence[Range], options: AnswerOptions) -> 
 
 
 def best_answers(text: str, candidates: Sequence[Answer], *, options: AnswerOptions) -> list[Answer]:
-    """A note's best answers, best first. Those with the same text are one, where the first of them stands."""
+    """A note's best answers, best first, without white space at their ends. Those with the same text are one, where the
+    first of them stands; one of white space only is none."""
     joined: dict[str | None, Answer] = {}
-    for answer in candidates:
-        key = None if (answer.begin, answer.end) == NO_ANSWER else text[answer.begin : answer.end].lower()
-        before = joined.get(key)
-        joined[key] = replace(before, score=before.score + answer.score) if before else answer
+    for candidate in candidates:
+        if (candidate.begin, candidate.end) == NO_ANSWER:
+            joined[None] = candidate
+            continue
+        shown = text[candidate.begin : candidate.end].strip(WHITE_SPACE)
+        if shown:
+            begin = text.index(shown, candidate.begin)
+            before = joined.get(shown.lower(), Answer(begin=begin, end=begin + len(shown), score=0.0))
+            joined[shown.lower()] = replace(before, score=before.score + candidate.score)
     return sorted(joined.values(), key=lambda answer: -answer.score)[: options.answers]
