@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sparkclin.models.bundle import Manifest
+from sparkclin.models.bundle import EMBED, Manifest
 from sparkclin.runs.command import add_run_arguments, add_window_arguments, run_command
 from sparkclin.runs.run import Task
 from sparkclin.schema import LEVELS
@@ -38,10 +38,11 @@ def embedding(options: EmbedOptions) -> Task:
         }
 
     return Task(
-        name="embed",
+        name=EMBED,
         rows=lambda notes, bundle, observe: embed(notes, bundle=bundle, options=options, observe=observe),
         settings=settings,
         index=INDEX_COLUMNS.get(options.level),
+        model_task=EMBED,
     )
 
 

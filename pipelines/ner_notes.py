@@ -66,6 +66,7 @@ def finding(options: NerOptions) -> Task:
         rows=lambda notes, bundle, observe: find_entities(notes, bundle=bundle, options=options, observe=observe),
         settings=settings,
         index=INDEX,
+        model_task=ENTITIES,
     )
 
 

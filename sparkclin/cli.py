@@ -43,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def list_models(options: argparse.Namespace) -> int:
     repository = _repository(options)
     bundles = repository.bundles() if options.all else repository.newest()
-    rows = [("NAME", "LANGUAGE", "ENGINE", "PRECISION", "CREATED", "FAMILY", "WIDTH", "MAX PIECES", "FOLDER")]
+    rows = [("NAME", "LANGUAGE", "TASK", "ENGINE", "PRECISION", "CREATED", "FAMILY", "WIDTH", "MAX PIECES", "FOLDER")]
     rows += [
         (
-            *(m.name, m.language, m.engine, m.precision, m.created, m.family, str(m.width), str(m.max_pieces)),
+            *(m.name, m.language, m.task, m.engine, m.precision, m.created, m.family, str(m.width), str(m.max_pieces)),
             b.location.rsplit("/", 1)[1],
         )
         for b in bundles
@@ -142,7 +142,7 @@ def _add_kind(action: argparse.ArgumentParser) -> None:
 
 def _add_models(models: argparse.ArgumentParser) -> None:
     """`sparkclin models [--models DIR] [ACTION … [--models DIR]]`; without an action, `list`."""
-    help_models = f"the repository; default: ${MODELS_VARIABLE}, else the demo model's"
+    help_models = f"the repository; default: ${MODELS_VARIABLE}, else the demo models'"
     models.add_argument("--models", metavar="DIR", help=help_models)
     models.set_defaults(command=list_models, all=False)
     shared = argparse.ArgumentParser(add_help=False)

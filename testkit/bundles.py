@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparkclin.engines import ENGINES
-from sparkclin.models.bundle import TOKENIZER_FILE, Manifest, hash_files
+from sparkclin.models.bundle import EMBED, TOKENIZER_FILE, Manifest, hash_files
 from sparkclin.wire.outputs import Output
 
 CREATED = "2022-03-04T12:58:32.345Z"
@@ -23,6 +23,8 @@ def manifest_of(
     vocab_size: int = 400,
     engine: str = "tensorflow",
     precision: str = "fp32",
+    task: str = EMBED,
+    labels: tuple[str, ...] = (),
 ) -> Manifest:
     return Manifest(
         name=name,
@@ -30,6 +32,8 @@ def manifest_of(
         family="longformer",
         engine=engine,
         precision=precision,
+        task=task,
+        labels=labels,
         annotator=ENGINES[engine].annotator,
         max_pieces=max_pieces,
         width=width,

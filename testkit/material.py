@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from evaluation.notes import Note, packaged_notes, read_notes
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
+from testkit.demo import MODEL
 from testkit.tokenizers import read_bigbird_tokenizer, read_roberta_tokenizer
 
 CHECKOUT = Path(__file__).parents[1]
@@ -51,7 +52,7 @@ def read_material(shared: Path = SHARED) -> Material:
 
 
 def demo_tokenizer() -> str:
-    return ModelRepository(DEMO_MODELS).newest()[0].tokenizer_json()
+    return ModelRepository(DEMO_MODELS).find(MODEL).tokenizer_json()
 
 
 @cache

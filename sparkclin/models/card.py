@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sparkclin.models.bundle import Bundle
+from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.spark import storage
+from sparkclin.text.entities import kinds_of
 
 # The tables of `parity` in a manifest, after the one against the checkpoint.
 _TITLES = {
@@ -43,12 +44,19 @@ def _what_it_is(bundle: Bundle) -> str:
     facts = {
         "family": manifest.family,
         "reads": f"windows of up to {manifest.max_pieces:,} pieces (subword tokens)",
-        "gives": f"vectors of {manifest.width:,} numbers",
+        "task": manifest.task,
+        "gives": _gives(manifest),
         "made from": manifest.source,
         "folder": bundle.location,
     }
     head = [f"{manifest.name} ({manifest.language})", *([manifest.description] if manifest.description else [])]
     return "\n".join([*head, "", table(list(facts.items()))])
+
+
+def _gives(manifest: Manifest) -> str:
+    if manifest.labels:
+        return f"{manifest.task}: {', '.join(kinds_of(manifest.labels))}"
+    return f"vectors of {manifest.width:,} numbers"
 
 
 def _versions(bundle: Bundle, versions: Sequence[Bundle]) -> str:

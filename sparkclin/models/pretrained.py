@@ -77,7 +77,7 @@ def use_models(spark: SparkSession, root: str | Path) -> ModelRepository:
 
 
 def active_repository() -> ModelRepository:
-    """The repository that use_models() set; else the one at $SPARKCLIN_MODELS; else the demo model's.
+    """The repository that use_models() set; else the one at $SPARKCLIN_MODELS; else the demo models'.
 
     Raises ModelError where there is none of these.
     """

@@ -80,8 +80,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--input", required=True, metavar="PATH", help="the notes: a file or folder on any file system that Spark reads"
     )
     add("--output", required=True, metavar="PATH", help="where the rows go; must not exist")
-    add("--model", metavar="NAME", help="default: the only model of the repository")
-    add("--models", metavar="DIR", help="the model repository; default: $SPARKCLIN_MODELS, else the demo model")
+    add("--model", metavar="NAME", help="default: the repository's only model for the task")
+    add("--models", metavar="DIR", help="the model repository; default: $SPARKCLIN_MODELS, else the demo models")
     add("--engine", choices=ENGINES, help="default: the fastest that the model has")
     add("--precision", choices=PRECISIONS, help="int8: faster, and not exact; default: fp32 where the model has it")
     add("--input-format", choices=INPUT_FORMATS, default="parquet", help="text: a file is a note; default: parquet")

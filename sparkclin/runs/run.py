@@ -43,7 +43,8 @@ class Task:
     goes on with what that returns. `index` is the column that numbers a note's rows from 0; None where a note has one
     row. `settings` gives the task's settings with what the model decides filled in, and raises OptionError for those
     that the model does not allow. `derived` is what is made of the rows once they are written, if anything; it raises
-    ModelError for a model with which that cannot be.
+    ModelError for a model with which that cannot be. `model_task` is what the manifests of models for it say, such as
+    `entities`; None where any model will do.
     """
 
     name: str
@@ -51,28 +52,44 @@ class Task:
     settings: Callable[[Manifest], Mapping[str, Any]]
     index: str | None = None
     derived: Callable[[Bundle], DerivedTable] | None = None
+    model_task: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice:
-    """Which model. None stands for active_repository(), the only name in it, and the preferred engine and precision."""
+    """Which model. None stands for active_repository(), its only model for the task, and the preferred engine and
+    precision."""
 
     repository: str | None = None
     name: str | None = None
     engine: str | None = None
     precision: str | None = None
 
-    def find(self) -> Bundle:
-        """Raises ModelError, listing what there is, where the choice leaves none or several."""
+    def find(self, *, task: str | None = None) -> Bundle:
+        """The model; `task` is that of a manifest, which counts where no name is given and there are several.
+
+        Raises ModelError, listing what there is, where the choice leaves none or several.
+        """
         repository = ModelRepository(self.repository) if self.repository else active_repository()
-        name = self.name
-        if name is None:
-            names = sorted({record.name for record in repository.records()})
-            if len(names) != 1:
-                there = ", ".join(names) or "none"
-                raise ModelError(f"{repository.root} holds the models {there}: choose with --model.")
-            [name] = names
+        name = self.name or _only_name(repository, task)
         return repository.find(name, engine=self.engine, precision=self.precision)
+
+
+def _only_name(repository: ModelRepository, task: str | None) -> str:
+    """The name of the only model, or of the only one for the task."""
+    names = sorted({record.name for record in repository.records()})
+    if task is None or len(names) <= 1:
+        fitting, whose = names, ""
+    else:
+        tasks = {bundle.manifest.name: bundle.manifest.task for bundle in repository.newest()}
+        fitting, whose = [name for name in names if tasks[name] == task], f" for the task {task!r}"
+        names = [f"{name} ({tasks[name]})" for name in names]
+    if len(fitting) != 1:
+        there = ", ".join(names) or "none"
+        raise ModelError(
+            f"{repository.root} has {len(fitting)} models{whose}. It holds the models {there}: choose with --model."
+        )
+    return fitting[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +116,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
 
     spark = spark_session(app_name=f"sparkclin {task.name}")
     spark.sparkContext.setLogLevel("ERROR")
-    bundle = request.model.find()
+    bundle = request.model.find(task=task.model_task)
     settings = task.settings(bundle.manifest)
     table = task.derived(bundle) if task.derived else None
     sink = request.sink.within(table.rows_name) if table else request.sink

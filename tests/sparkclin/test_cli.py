@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sparkclin.cli import main
-from sparkclin.models.bundle import TOKENIZER_FILE, Bundle
+from sparkclin.models.bundle import EMBED, ENTITIES, TOKENIZER_FILE, Bundle
 from sparkclin.models.pretrained import MODELS_VARIABLE
 from sparkclin.models.repository import ModelRepository
 from sparkclin.spark.settings import defaults_conf
@@ -16,20 +16,21 @@ from tests.sparkclin.processes import run_python
 
 @pytest.fixture
 def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Bundle]:
-    """Two versions of `tiny` and one of `klein` (de), in the repository that $SPARKCLIN_MODELS names."""
+    """Two versions of `tiny` and one of `klein` (de, for entities), in the repository that $SPARKCLIN_MODELS names."""
     monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path))
     made = []
-    for name, language in [("tiny", "en"), ("tiny", "en"), ("klein", "de")]:
+    for name, language, task in [("tiny", "en", EMBED), ("tiny", "en", EMBED), ("klein", "de", ENTITIES)]:
         staged = stage(tmp_path, name=name)
-        made.append(ModelRepository(tmp_path).register(staged, manifest_of(staged, name=name, language=language)))
+        manifest = manifest_of(staged, name=name, language=language, task=task)
+        made.append(ModelRepository(tmp_path).register(staged, manifest))
     return made
 
 
 def test_list_shows_the_newest_version_of_each(bundles: list[Bundle], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[:3] == ["NAME", "LANGUAGE", "ENGINE"]
-    assert [line.split()[0] for line in lines[1:]] == ["klein", "tiny"]
+    assert lines[0].split()[:4] == ["NAME", "LANGUAGE", "TASK", "ENGINE"]
+    assert [line.split()[:3] for line in lines[1:]] == [["klein", "de", "entities"], ["tiny", "en", "embed"]]
     assert lines[2].endswith(bundles[1].path.name)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkclin.models.bundle import Bundle, Manifest
+from sparkclin.models.bundle import ENTITIES, Bundle, Manifest
 from sparkclin.models.card import model_card
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
@@ -58,7 +58,15 @@ def test_it_says_what_the_model_is(repository: ModelRepository) -> None:
     lines = card(repository).splitlines()
     assert lines[:2] == ["tiny (en)", "For tests."]
     assert "reads      windows of up to 4,094 pieces (subword tokens)" in lines
+    assert "task       embed" in lines
     assert "gives      vectors of 2 numbers" in lines
+
+
+def test_a_model_for_entities_names_their_kinds(tmp_path: Path) -> None:
+    staged = stage(tmp_path)
+    manifest = manifest_of(staged, name="marker", task=ENTITIES, labels=("O", "B-Drug", "I-Drug", "B-Sign"))
+    bundle = ModelRepository(tmp_path).register(staged, manifest)
+    assert "gives      entities: Drug, Sign" in model_card(bundle, versions=[bundle]).splitlines()
 
 
 def test_it_lists_the_versions_and_their_sizes(repository: ModelRepository) -> None:

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkclin.errors import IncompleteError, InputError, ModelError, OptionError
-from sparkclin.models.bundle import Bundle, Manifest
+from sparkclin.models.bundle import EMBED, ENTITIES, Bundle, Manifest
 from sparkclin.models.repository import ModelRepository
 from sparkclin.runs.command import add_run_arguments, request_of, run_command
 from sparkclin.runs.corpus import NoteSource
@@ -161,6 +161,37 @@ def test_one_of_several_models_has_to_be_named(models: Path, request_: RunReques
     assert main(command(request_, "--model", "other")) == 0
     with pytest.raises(ModelError, match=r"holds the models other, tiny: choose with --model"):
         ModelChoice(repository=str(models)).find()
+    with pytest.raises(ModelError, match=r"2 models for the task 'embed'. .* other \(embed\), tiny \(embed\): choose"):
+        ModelChoice(repository=str(models)).find(task=EMBED)
+
+
+@pytest.fixture
+def models_of_two_tasks(models: Path) -> Path:
+    """`tiny` is for vectors, `marker` for entities."""
+    staged = stage(models, name="marker")
+    manifest = manifest_of(staged, name="marker", task=ENTITIES, labels=("O", "B-SIGN"))
+    ModelRepository(models).register(staged, manifest)
+    return models
+
+
+@pytest.mark.parametrize(("task", "name"), [(EMBED, "tiny"), (ENTITIES, "marker")])
+def test_the_only_model_for_the_task_needs_no_name(models_of_two_tasks: Path, task: str, name: str) -> None:
+    assert ModelChoice(repository=str(models_of_two_tasks)).find(task=task).manifest.name == name
+
+
+def test_no_model_for_the_task_is_said_with_those_there_are(models_of_two_tasks: Path) -> None:
+    with pytest.raises(ModelError, match=r"0 models for the task 'answer'. .* marker \(entities\), tiny \(embed\): "):
+        ModelChoice(repository=str(models_of_two_tasks)).find(task="answer")
+
+
+def test_the_only_model_there_is_is_left_to_the_task(models: Path) -> None:
+    """Which says what is wrong with it."""
+    assert ModelChoice(repository=str(models)).find(task=ENTITIES).manifest.name == "tiny"
+
+
+def test_a_run_takes_the_model_for_its_task(models_of_two_tasks: Path, request_: RunRequest) -> None:
+    assert request_.model.repository == str(models_of_two_tasks)
+    assert run(replace(letters(spaces=True), model_task=ENTITIES), request_).settings["model"] == "marker"
 
 
 def no_rows(*_: object) -> DataFrame:
