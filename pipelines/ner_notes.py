@@ -1,6 +1,6 @@
 """Find the entities of a corpus of clinical notes: `spark-submit pipelines/ner_notes.py --input PATH --output PATH`.
 
-Writes one row per entity, and a run report beside them. See the README.
+Writes one row per entity, and a run report beside them; with `--page` an HTML page of notes too. See the README.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from sparkclin.errors import OptionError
 from sparkclin.models.bundle import ENTITIES, Bundle, Manifest
 from sparkclin.runs.command import add_run_arguments, add_window_arguments, request_of, run_command
 from sparkclin.runs.derived import DerivedTable
+from sparkclin.runs.findings import read_findings
+from sparkclin.runs.page import DEFAULT_NOTES, PageOptions, check_page, write_page
 from sparkclin.runs.run import RunRequest, Task
 from sparkclin.tasks.entities import INDEX, NerOptions, find_entities
 from sparkclin.tasks.note_nlp import check_first_id, check_note_nlp, nlp_system, note_nlp
@@ -23,22 +25,26 @@ from sparkclin.text.entities import AGGREGATIONS
 
 OMOP = "omop"
 SCHEMAS = (ENTITIES, OMOP)
-"""What is written: a row per entity, or OMOP's note_nlp and those rows beside it."""
+"""What is written: a row per entity, or OMOP's note_nlp and those rows, SPANS, beside it."""
+
+SPANS = "spans"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
-    return run_command(parser(), arguments, task=task_of, request=notes_of)
+    return run_command(parser(), arguments, task=task_of, request=notes_of, afterwards=show)
 
 
 def task_of(asked: argparse.Namespace) -> Task:
     """Raises OptionError for options that do not go together."""
-    options = NerOptions(aggregation=asked.aggregation, max_pieces=asked.max_pieces, stride=asked.stride)
+    if page := page_of(asked):
+        check_page(page)
     if asked.output_schema == OMOP:
-        return finding_for_omop(options, first_id=1 if asked.first_note_nlp_id is None else asked.first_note_nlp_id)
+        first_id = 1 if asked.first_note_nlp_id is None else asked.first_note_nlp_id
+        return finding_for_omop(options_of(asked), first_id=first_id)
     if asked.first_note_nlp_id is not None:
         raise OptionError(f"--first-note-nlp-id is for --output-schema {OMOP}.")
-    return finding(options)
+    return finding(options_of(asked))
 
 
 def notes_of(asked: argparse.Namespace) -> RunRequest:
@@ -79,7 +85,7 @@ def finding_for_omop(options: NerOptions, *, first_id: int) -> Task:
         system = nlp_system(bundle)
         return DerivedTable(
             name="note_nlp",
-            rows_name="spans",
+            rows_name=SPANS,
             make=lambda rows, notes, started: note_nlp(
                 rows, notes, system=system, at=datetime.fromisoformat(started), first_id=first_id
             ),
@@ -88,6 +94,26 @@ def finding_for_omop(options: NerOptions, *, first_id: int) -> Task:
 
     chosen = {"output_schema": OMOP, "first_note_nlp_id": first_id}
     return replace(found, settings=lambda manifest: {**found.settings(manifest), **chosen}, derived=derived)
+
+
+def show(asked: argparse.Namespace, request: RunRequest) -> str:
+    """Writes the page that is asked for, and returns the most frequent variants; without one, nothing: it is text."""
+    page = page_of(asked)
+    if page is None:
+        return ""
+    written = replace(request, sink=request.sink.within(SPANS)) if asked.output_schema == OMOP else request
+    findings = read_findings(written, model=request.model.find(task=ENTITIES), most_notes=page.notes)
+    write_page(findings, page)
+    shown = f"{len(findings.notes)} of {findings.n_notes} notes are in {page.path}, which contains their text."
+    return f"{findings.summary()}\n\n{shown}"
+
+
+def page_of(asked: argparse.Namespace) -> PageOptions | None:
+    return PageOptions(path=asked.page, notes=asked.page_notes) if asked.page else None
+
+
+def options_of(asked: argparse.Namespace) -> NerOptions:
+    return NerOptions(aggregation=asked.aggregation, max_pieces=asked.max_pieces, stride=asked.stride)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -103,6 +129,19 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--first-note-nlp-id", type=int, metavar="N", help=f"with {OMOP}: the first note_nlp_id; default: 1")
     add_window_arguments(build)
+    add(
+        "--page",
+        metavar="FILE.html",
+        help="also write a page that shows notes with their entities, and print the most frequent: both contain note "
+        "text, so only for notes that may be shown",
+    )
+    add(
+        "--page-notes",
+        type=int,
+        default=DEFAULT_NOTES,
+        metavar="N",
+        help=f"on the page at most; default: {DEFAULT_NOTES}",
+    )
     return build
 
 

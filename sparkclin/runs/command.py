@@ -27,19 +27,24 @@ def run_command(
     *,
     task: Callable[[argparse.Namespace], Task],
     request: Callable[[argparse.Namespace], RunRequest] | None = None,
+    afterwards: Callable[[argparse.Namespace, RunRequest], str] | None = None,
 ) -> int:
     """Runs a task as the options say; returns the exit status: 0, or 1 for what the user can mend, said in a line.
 
-    `request` makes a RunRequest of the options where request_of() alone would not do. Wrong usage ends the program
-    with status 2, as with every parser.
+    `request` makes a RunRequest of the options where request_of() alone would not do. `afterwards` does what is left
+    when all is written; what it returns is printed below the summary. Wrong usage ends the program with status 2, as
+    with every parser.
     """
     asked = parser.parse_args(arguments)
     try:
-        report = run(task(asked), (request or request_of)(asked))
+        requested = (request or request_of)(asked)
+        report = run(task(asked), requested)
+        print(f"\n{asked.output}\n{report.summary()}")
+        if more := afterwards(asked, requested) if afterwards else "":
+            print(f"\n{more}")
     except SparkclinError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"\n{asked.output}\n{report.summary()}")
     return 0
 
 

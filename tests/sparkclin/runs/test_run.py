@@ -106,6 +106,36 @@ def test_a_second_pipeline_is_a_parser_and_one_call(
     assert said.out.split("\n", 2)[2].strip() in (output / "_report.md").read_text()
 
 
+def test_what_comes_afterwards_is_printed_below_the_summary(
+    request_: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a failed run leaves is nothing to go on with."""
+
+    def afterwards(asked: argparse.Namespace, made: RunRequest) -> str:
+        return f"{asked.spaces} {Path(made.sink.path, '_report.md').exists()}"
+
+    def again() -> int:
+        return run_command(parser(), command(request_), task=lambda _: letters(spaces=True), afterwards=afterwards)
+
+    assert again() == 0
+    assert capsys.readouterr().out.endswith(" pieces/s\n\nFalse True\n")
+    assert again() == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_an_error_of_what_comes_afterwards_is_said_in_a_line(
+    request_: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def afterwards(*_: object) -> str:
+        raise InputError("the folder is full")
+
+    task = letters(spaces=True)
+    assert run_command(parser(), command(request_), task=lambda _: task, afterwards=afterwards) == 1
+    said = capsys.readouterr()
+    assert said.err.endswith("\nerror: the folder is full\n")
+    assert "- notes: 4, all accounted for" in said.out
+
+
 def test_the_report_has_what_was_used_and_not_what_was_asked(request_: RunRequest) -> None:
     report = run(letters(spaces=True), request_)
     assert report.settings == {
