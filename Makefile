@@ -10,15 +10,17 @@ STAMPS := .venv/stamps
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEV_EXTRAS := export,train,delta,bench,test,lint
 
+DEMO_INPUT := --input sparkclin/demo/notes.jsonl --input-format jsonl
 DEMO_OUTPUT := out/demo
 
 .PHONY: demo test lint bench wheel constraints clean
 
-# Only what running needs: no torch, no TensorFlow for Python.
+# Only what running needs: no torch, no TensorFlow for Python. The page shows the text of the sample notes.
 demo: $(STAMPS)/setup
 	@rm -rf $(DEMO_OUTPUT)
-	$(BIN)/spark-submit pipelines/embed_notes.py \
-	  --input sparkclin/demo/notes.jsonl --input-format jsonl --output $(DEMO_OUTPUT)
+	$(BIN)/spark-submit pipelines/embed_notes.py $(DEMO_INPUT) --output $(DEMO_OUTPUT)/vectors
+	$(BIN)/spark-submit pipelines/ner_notes.py $(DEMO_INPUT) --output $(DEMO_OUTPUT)/entities \
+	  --aggregation first --page $(DEMO_OUTPUT)/entities.html
 
 # make test ARGS="-k windows" runs some of the tests. In two processes, because much of a test is waiting for the start
 # of another one; each holds a Spark session of up to 6 GB. ARGS="-n 0" is for a debugger.

@@ -29,6 +29,7 @@ def answering(options: QuestionOptions) -> Task:
         rows=lambda notes, bundle, observe: answer(notes, bundle=bundle, options=options, observe=observe),
         settings=options.settings,
         index=INDEX,
+        model_task=ANSWER,
     )
 
 

@@ -29,6 +29,7 @@ def classifying(options: ClassifyOptions) -> Task:
         rows=lambda notes, bundle, observe: classify(notes, bundle=bundle, options=options, observe=observe),
         settings=options.settings,
         index=INDEX,
+        model_task=CLASSIFY,
     )
 
 

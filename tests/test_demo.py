@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from testkit.demo import NER_MODEL
 from tests.installation import Demo
 
 pytestmark = pytest.mark.slow
@@ -13,9 +14,17 @@ pytestmark = pytest.mark.slow
 
 def test_the_demo_runs_in_a_clean_clone(demo: Demo) -> None:
     assert demo.make.returncode == 0, (demo.make.stdout + demo.make.stderr)[-3000:]
-    assert "\nout/demo\n- notes: 60, all accounted for (without text: none)\n" in demo.make.stdout
-    report = json.loads((demo.clone / "out" / "demo" / "_report.json").read_text(encoding="utf-8"))
-    assert (report["counts"]["notes"], report["rows"]) == (60, 60)
+    output = demo.clone / "out" / "demo"
+    for name in ("vectors", "entities"):
+        assert f"\nout/demo/{name}\n- notes: 60, all accounted for (without text: none)\n" in demo.make.stdout
+        report = json.loads((output / name / "_report.json").read_text(encoding="utf-8"))
+        assert report["counts"]["notes"] == 60
+    model, *tables, page = demo.make.stdout.split("out/demo/entities\n- notes: ")[1].strip().split("\n\n")[1:]
+    assert model.startswith(f"{NER_MODEL}: ")
+    assert "F1" in model
+    assert [table.split("  ")[0] for table in tables] == ["most frequent: Chemical", "most frequent: Disease"]
+    assert page == "20 of 60 notes are in out/demo/entities.html, which contains their text."
+    assert (output / "entities.html").read_text(encoding="utf-8").count("<article>") == 20
 
 
 def test_the_demo_installs_no_library_that_only_export_and_training_need(demo: Demo) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
@@ -14,15 +15,15 @@ from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
 
 import sparkclin
-from pipelines import embed_notes
+from pipelines import embed_notes, ner_notes
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
 from sparkclin.schema import LEVELS
 from sparkclin.tasks.embed import OUTPUT
+from testkit.demo import MODEL, NER_MODEL
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-MODEL = "clinical_longformer_demo"
 
 
 def blocks(language: str) -> list[str]:
@@ -43,9 +44,21 @@ def test_the_python_examples_run_one_after_the_other(
 
 
 def test_every_option_is_in_the_table_and_no_other() -> None:
-    named = set(re.findall(r"`(--[a-z-]+)`", README.split("## Embed your notes")[1].split("What comes out")[0]))
-    options = {option for action in embed_notes.parser()._actions for option in action.option_strings}
-    assert named == options - {"-h", "--help"}
+    assert options_named("Embed your notes", until="What comes out") == options_of(embed_notes.parser())
+
+
+def test_so_are_those_that_entities_add() -> None:
+    shared = options_of(embed_notes.parser())
+    assert options_named("Find entities", until="`python -m training.ner`") == options_of(ner_notes.parser()) - shared
+
+
+def options_named(section: str, *, until: str) -> set[str]:
+    """Those that begin a row of a table."""
+    return set(re.findall(r"`(--[a-z-]+)`(?=[^|\n]*\|)", README.split(f"## {section}\n")[1].split(until)[0]))
+
+
+def options_of(parser: ArgumentParser) -> set[str]:
+    return {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
 
 
 def test_output_columns_are_as_listed() -> None:
@@ -97,12 +110,13 @@ def test_scala_callers_load_the_same_folder(spark: SparkSession) -> None:
     assert loaded.getMaxSentenceLength() == bundle.manifest.max_pieces + 2
 
 
-def test_the_shipped_model_is_intact_and_small() -> None:
+def test_the_shipped_models_are_intact_and_small() -> None:
     bundles = sparkclin.ModelRepository(DEMO_MODELS).bundles()
-    assert {(b.manifest.engine, b.manifest.precision) for b in bundles} == {
-        ("tensorflow", "fp32"),
-        ("onnx", "fp32"),
-        ("onnx", "int8"),
+    assert {(b.manifest.name, b.manifest.engine, b.manifest.precision) for b in bundles} == {
+        (MODEL, "tensorflow", "fp32"),
+        (MODEL, "onnx", "fp32"),
+        (MODEL, "onnx", "int8"),
+        (NER_MODEL, "onnx", "fp32"),
     }
     for bundle in bundles:
         assert bundle.problems() == []

@@ -14,11 +14,11 @@ from pathlib import Path
 import pyarrow.dataset
 import pytest
 
+from testkit.demo import MODEL, NER_MODEL
 from tests.installation import Installed
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"evaluation", "export", "pipelines", "sparkclin"}
-MODEL = "clinical_longformer_demo"
 OPTIONAL = {"delta"}
 """Has an extra of its own."""
 
@@ -32,6 +32,11 @@ def test_the_wheel_holds_its_packages_and_nothing_else(installed: Installed) -> 
     tops = {name.split("/")[0] for name in listed if not name.startswith("..")}
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
     assert {"sparkclin/py.typed", "sparkclin/demo/notes.jsonl"} <= set(listed)
+
+
+@pytest.mark.slow
+def test_the_wheel_is_no_large_download(wheel: Path) -> None:
+    assert wheel.stat().st_size < 60_000_000
 
 
 @pytest.mark.slow
@@ -49,8 +54,9 @@ def test_the_runtime_brings_no_library_that_only_export_and_training_need(instal
 
 
 @pytest.mark.slow
-def test_the_demo_model_arrives_as_it_was_exported(installed: Installed) -> None:
-    assert MODEL in installed.run("sparkclin", "models", "list").stdout
+def test_the_demo_models_arrive_as_they_were_exported(installed: Installed) -> None:
+    listed = installed.run("sparkclin", "models", "list").stdout
+    assert {line.split()[0] for line in listed.splitlines()[1:]} == {MODEL, NER_MODEL}
     check = installed.run("sparkclin", "models", "check")
     assert check.returncode == 0, check.stdout + check.stderr
 

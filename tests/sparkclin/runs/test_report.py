@@ -101,7 +101,7 @@ def test_notes_pieces_windows_and_statuses_are_counted(metrics: dict[str, int]) 
     lengths = [length for edge in LENGTH_EDGES for length in (edge, edge + 1)]
     assert (counts.notes, counts.pieces) == (len(lengths) + 1, sum(lengths))
     assert counts.windows == sum(1 + length // 4094 for length in lengths)
-    assert counts.statuses == {"ok": len(lengths) - 1, "empty": 1, "null": 1}
+    assert counts.statuses == {"ok": len(lengths) - 1, "empty": 1, "null": 1, "pair_too_long": 0}
 
 
 def test_no_notes_are_nothing_and_not_null(spark: SparkSession) -> None:

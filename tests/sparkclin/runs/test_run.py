@@ -101,7 +101,7 @@ def test_a_second_pipeline_is_a_parser_and_one_call(
     report = json.loads((output / "_report.json").read_text())
     assert report["rows"] == 4
     assert report["counts"]["pieces"] == 12
-    assert report["counts"]["statuses"] == {"ok": 2, "empty": 1, "null": 1}
+    assert report["counts"]["statuses"] == {"ok": 2, "empty": 1, "null": 1, "pair_too_long": 0}
     assert report["elapsed_s"] > 0
     assert said.out.split("\n", 2)[2].strip() in (output / "_report.md").read_text()
 
