@@ -29,6 +29,7 @@ from transformers import (
 
 from evaluation.classify import ClassScore, Columns, Example, add_columns, columns_of, read_examples, score
 from sparkclin.errors import InputError, OptionError
+from sparkclin.text.labels import LABEL_AGGREGATIONS, MULTI_LABEL, SINGLE_LABEL
 from sparkclin.text.pieces import PieceEncoder
 from training.fine_tune import (
     Features,
@@ -43,8 +44,6 @@ from training.fine_tune import (
 )
 from training.windowed import Layout, check_room
 
-AGGREGATIONS = ("mean", "max")
-MULTI_LABEL, SINGLE_LABEL = "multi_label_classification", "single_label_classification"
 THRESHOLD = 0.5
 
 Floats = npt.NDArray[np.float64]
@@ -62,8 +61,8 @@ class ClassifyOptions(FineTuneOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.aggregation not in AGGREGATIONS:
-            raise OptionError(f"aggregation is {self.aggregation!r}: expected one of {', '.join(AGGREGATIONS)}.")
+        if self.aggregation not in LABEL_AGGREGATIONS:
+            raise OptionError(f"aggregation is {self.aggregation!r}: expected one of {', '.join(LABEL_AGGREGATIONS)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +226,10 @@ def parse_options(arguments: Sequence[str] | None = None) -> ClassifyOptions:
     add_columns(parser)
     parser.add_argument("--pair-first", action="store_true", help="the pair stands before the note, not behind it")
     parser.add_argument(
-        "--aggregation", choices=AGGREGATIONS, default="mean", help="of the windows of a note (default: %(default)s)"
+        "--aggregation",
+        choices=LABEL_AGGREGATIONS,
+        default="mean",
+        help="of the windows of a note (default: %(default)s)",
     )
     found = parser.parse_args(arguments)
     return ClassifyOptions(

@@ -24,7 +24,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from evaluation.classify import read_records
 from sparkclin.errors import SparkclinError
 from sparkclin.schema import NOTE_ID, STATUS_EMPTY, STATUS_NULL, STATUS_OK, TEXT
-from training.classify import AGGREGATIONS, MULTI_LABEL, THRESHOLD
+from sparkclin.text.labels import LABEL_AGGREGATIONS, MULTI_LABEL
+from training.classify import THRESHOLD
 from training.fine_tune import keep_attention_type, window_of
 from training.windowed import forward, rows_of_transformers
 
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoint", help="a folder or hub id")
     parser.add_argument("--output", type=Path, required=True, help="parquet")
     parser.add_argument("--max-pieces", type=int, metavar="N", help="per window; default: the most the model reads")
-    parser.add_argument("--aggregation", choices=AGGREGATIONS, default="mean", help="default: %(default)s")
+    parser.add_argument("--aggregation", choices=LABEL_AGGREGATIONS, default="mean", help="default: %(default)s")
     parser.add_argument("--threshold", type=float, default=THRESHOLD, help="of several labels (default: %(default)s)")
     parser.add_argument("--pair-first", action="store_true", help="the pair stands before the note, not behind it")
     options = parser.parse_args(arguments)

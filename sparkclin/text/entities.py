@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sparkclin.errors import OptionError
 from sparkclin.text.labels import Floats64, softmax
+from sparkclin.text.pieces import WHITE_SPACE
 from sparkclin.text.pooling import PartOutput, SegmentVector
 from sparkclin.text.segments import SegmentPart, SegmentPlan
 from sparkclin.text.tokenization import TokenizedNote
@@ -82,13 +83,20 @@ def plan_entities(note: TokenizedNote, *, options: EntityOptions) -> SegmentPlan
     is_first[0] = True
     firsts = np.flatnonzero(is_first).tolist()
     words = np.cumsum(is_first) - 1
-    segments = [(begins[first], ends[after - 1]) for first, after in pairwise([*firsts, len(begins)])]
+    segments = [_shown(note.text, begins[first], ends[after - 1]) for first, after in pairwise([*firsts, len(begins)])]
     parts = [
         SegmentPart(index, 1 + piece - window.begin, 2 + piece - window.begin, int(words[piece]))
         for index, window in enumerate(own(note.windows))
         for piece in range(window.own_begin, window.own_end)
     ]
     return SegmentPlan(segments, parts)
+
+
+def _shown(text: str, begin: int, end: int) -> Range:
+    """The range without white space at its ends; an empty one where there is nothing else."""
+    found = text[begin:end]
+    begin += len(found) - len(found.lstrip(WHITE_SPACE))
+    return begin, max(begin, end - len(found) + len(found.rstrip(WHITE_SPACE)))
 
 
 def _goes_on(text: str, begin: int) -> bool:
@@ -101,7 +109,8 @@ def merge_entities(
     segments: Sequence[Range], parts: Sequence[PartOutput], *, options: EntityOptions
 ) -> list[SegmentVector]:
     """A note's entities, in order, each with its range and as its vector (kind, score): the index of the kind in
-    kinds_of(labels), and the mean probability of its words. One of white space only is none."""
+    kinds_of(labels), and the mean probability of its words. An entity has no white space at its ends, where
+    transformers may leave some; one of white space only is none."""
     if not parts:
         return []
     words = _words(np.array([part.segment for part in parts]), softmax(np.stack([part.numbers for part in parts])))
@@ -145,7 +154,8 @@ def _grouped(labelled: Sequence[tuple[int, int, str, float]]) -> Iterator[tuple[
         tag = Tag.of(word[2])
         joins = before is not None and tag.kind == before.kind and not tag.begins and not before.ends
         if group and not (joins and word[2] != OUTSIDE_LABEL):
-            yield group[0][0], group[-1][1], Tag.of(group[0][2]).kind, float(np.mean([score for *_, score in group]))
+            shown = [(begin, end) for begin, end, *_ in group if begin < end] or [(0, 0)]
+            yield shown[0][0], shown[-1][1], Tag.of(group[0][2]).kind, float(np.mean([score for *_, score in group]))
             group = []
         if word[2] != OUTSIDE_LABEL:
             group.append(word)
