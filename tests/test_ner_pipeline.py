@@ -80,7 +80,7 @@ def test_a_page_that_is_there_is_said_before_the_work_begins(
 @pytest.mark.usefixtures("spark")
 def test_the_model_of_another_task_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*arguments, "--model", MODEL]) == 1
-    assert "a model for the task 'embed'; entities take one" in capsys.readouterr().err
+    assert "a model for the task 'embed'; 'entities' takes one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from training.fine_tune import (
     Features,
     FineTuneOptions,
     Run,
+    dropout_settings,
     parser_of,
     run_and_print,
     save,
@@ -102,6 +103,7 @@ def fine_tune(options: ClassifyOptions) -> ClassifyRecord:
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
         problem_type=MULTI_LABEL if columns.multi_label else SINGLE_LABEL,
+        **dropout_settings(options),
     )
     max_pieces = window_of(model, tokenizer, source=options.init, max_pieces=options.max_pieces)
     train_rows, dev_rows = (

@@ -40,7 +40,8 @@ Features = Mapping[str, list[int] | list[float] | int]
 @dataclass(frozen=True, kw_only=True)
 class FineTuneOptions:
     """`train` and `dev` are corpora; `init` a checkpoint folder or hub id; `batch` rows per step; `work` the folder of
-    the run's own checkpoints; `patience` in epochs. `max_pieces` is what the model reads where it is None."""
+    the run's own checkpoints; `patience` in epochs. `max_pieces` is what the model reads where it is None, `dropout`
+    what the checkpoint has."""
 
     counts: ClassVar[tuple[str, ...]] = ("epochs", "batch", "patience")
     """The options that must be at least 1."""
@@ -57,6 +58,7 @@ class FineTuneOptions:
     weight_decay: float = 0.01
     patience: int = 2
     max_pieces: int | None = None
+    dropout: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -82,6 +84,7 @@ class Run:
     best_epoch: float
     batch: int
     weight_decay: float
+    dropout: float | None
     max_pieces: int
     seed: int
     libraries: dict[str, str]
@@ -148,6 +151,7 @@ def train_best(
         best_epoch=best_epoch(trainer),
         batch=options.batch,
         weight_decay=options.weight_decay,
+        dropout=options.dropout,
         max_pieces=max_pieces,
         seed=options.seed,
         libraries={name: version(name) for name in (*LIBRARIES, *libraries)},
@@ -161,6 +165,12 @@ def keep_attention_type(model: PreTrainedModel) -> None:
     encoder = model.base_model
     if hasattr(encoder, "set_attention_type"):
         encoder.register_forward_pre_hook(lambda *_: encoder.set_attention_type(model.config.attention_type))
+
+
+def dropout_settings(options: FineTuneOptions) -> dict[str, float]:
+    """Fields of the model's config; none where the checkpoint's are kept."""
+    names = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    return {} if options.dropout is None else dict.fromkeys(names, options.dropout)
 
 
 def training_arguments(options: FineTuneOptions, *, rows: int) -> TrainingArguments:
@@ -237,6 +247,7 @@ def parser_of(
         help=f"epochs without a better {metric} that end the training",
     )
     add("--max-pieces", type=int, metavar="N", help="pieces per window; default: the most the model reads")
+    add("--dropout", type=float, metavar="P", help="of hidden states and attention; default: the checkpoint's")
     add("--seed", type=int, default=defaults.seed)
     return parser
 

@@ -35,6 +35,7 @@ from training.fine_tune import (
     Features,
     FineTuneOptions,
     Run,
+    dropout_settings,
     parser_of,
     run_and_print,
     save,
@@ -143,7 +144,7 @@ def fine_tune(options: NerOptions) -> NerRecord:
     numbers = {label: number for number, label in enumerate(labels)}
     tokenizer = AutoTokenizer.from_pretrained(options.init)
     model = AutoModelForTokenClassification.from_pretrained(
-        options.init, id2label=dict(enumerate(labels)), label2id=numbers
+        options.init, id2label=dict(enumerate(labels)), label2id=numbers, **dropout_settings(options)
     )
     max_pieces = window_of(model, tokenizer, source=options.init, max_pieces=options.max_pieces)
     train_rows, dev_rows = (

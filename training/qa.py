@@ -37,6 +37,7 @@ from training.fine_tune import (
     Features,
     FineTuneOptions,
     Run,
+    dropout_settings,
     parser_of,
     run_and_print,
     save,
@@ -128,7 +129,7 @@ def fine_tune(options: QaOptions) -> QaRecord:
     train, dev = (read_all(files) for files in (options.train, options.dev))
     no_answer = any(not question.answers for question in train)
     tokenizer = AutoTokenizer.from_pretrained(options.init)
-    model = AutoModelForQuestionAnswering.from_pretrained(options.init, num_labels=2)
+    model = AutoModelForQuestionAnswering.from_pretrained(options.init, num_labels=2, **dropout_settings(options))
     max_pieces = window_of(model, tokenizer, source=options.init, max_pieces=options.max_pieces)
     train_rows, dev_rows = (list(rows_of(questions, tokenizer, max_pieces=max_pieces)) for questions in (train, dev))
     train_features, dev_features = (
