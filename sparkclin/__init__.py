@@ -16,38 +16,53 @@ if TYPE_CHECKING:
     from sparkclin.spark.session import check_session, spark_session
     from sparkclin.stages.note_tokenizer import NoteTokenizer
     from sparkclin.stages.vector_pooler import VectorPooler
+    from sparkclin.tasks.answers import QuestionOptions, answer
     from sparkclin.tasks.embed import EmbedOptions, embed
+    from sparkclin.tasks.entities import NerOptions, find_entities
+    from sparkclin.tasks.labels import ClassifyOptions, classify
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ClassifyOptions": "sparkclin.tasks.labels",
     "EmbedOptions": "sparkclin.tasks.embed",
     "ModelRepository": "sparkclin.models.repository",
+    "NerOptions": "sparkclin.tasks.entities",
     "NoteTokenizer": "sparkclin.stages.note_tokenizer",
+    "QuestionOptions": "sparkclin.tasks.answers",
     "VectorPooler": "sparkclin.stages.vector_pooler",
     "active_repository": "sparkclin.models.pretrained",
+    "answer": "sparkclin.tasks.answers",
     "check_session": "sparkclin.spark.session",
+    "classify": "sparkclin.tasks.labels",
     "embed": "sparkclin.tasks.embed",
+    "find_entities": "sparkclin.tasks.entities",
     "pretrained": "sparkclin.models.pretrained",
     "spark_session": "sparkclin.spark.session",
     "use_models": "sparkclin.models.pretrained",
 }
 
 __all__ = [
+    "ClassifyOptions",
     "EmbedOptions",
     "IncompleteError",
     "InputError",
     "ModelError",
     "ModelRepository",
+    "NerOptions",
     "NoteTokenizer",
     "OptionError",
+    "QuestionOptions",
     "SetupError",
     "SparkclinError",
     "VectorPooler",
     "__version__",
     "active_repository",
+    "answer",
     "check_session",
+    "classify",
     "embed",
+    "find_entities",
     "pretrained",
     "spark_session",
     "use_models",

@@ -75,6 +75,7 @@ SCORING = RunBy("tests/evaluation/test_ner.py::test_the_command_makes_notes_and_
 LABELLING = RunBy(
     "tests/training/test_classify.py::test_a_model_learns_several_labels_and_transformers_predictions_are_scored"
 )
+CLASSIFYING = RunBy("tests/sparkclin/tasks/test_pairs.py::test_labels_are_those_of_transformers")
 ANSWERING = RunBy("tests/training/test_qa.py::test_a_model_learns_answers_and_transformers_predictions_are_scored")
 
 EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models"
@@ -87,10 +88,55 @@ PRETRAIN = (
     "python -m training.pretrain notes.jsonl --config training/demo.config.json --tokenizer tokenizer "
     "--output training/demo_checkpoint --work demo-run"
 )
+OF_RESULTS = {
+    "python -m export demo_ner_checkpoint --name demo_ner --models models --engine onnx": RunBy(
+        "tests/sparkclin/tasks/test_entities.py::test_the_manifest_says_task_and_labels"
+    ),
+    "python -m evaluation.ner notes $D/NCBI-disease/test.tsv --output notes.jsonl": SCORING,
+    "spark-submit pipelines/ner_notes.py --input notes.jsonl --input-format jsonl --output entities --models models "
+    "--model demo_ner --aggregation first": RunBy(
+        "tests/test_ner_pipeline.py::test_the_page_and_the_most_frequent_are_of_the_rows_that_were_written"
+    ),
+    "python -m evaluation.ner score $D/NCBI-disease/test.tsv entities": SCORING,
+    "python -m training.predict_ner $D/NCBI-disease/test.tsv demo_ner_checkpoint --output theirs.parquet": FINE_TUNING,
+    "python -m evaluation.ner score $D/NCBI-disease/test.tsv theirs.parquet": SCORING,
+    "python -m training.ner --train $D/NCBI-disease/train.tsv bc5cdr_train.tsv --dev $D/NCBI-disease/devel.tsv "
+    "bc5cdr_dev.tsv --init training/demo_checkpoint --output demo_ner_checkpoint --work ner-run --dropout 0.1 "
+    "--lr 1e-3 --epochs 12 --patience 12 --batch 2 --sentences-per-note 12": FINE_TUNING,
+    "python -m training.classify --train $D/pubmedqa/train.jsonl --dev $D/pubmedqa/dev.jsonl --text-column context "
+    "--pair-column question --id-column id --init training/demo_checkpoint --dropout 0.1 --lr 3e-4 --epochs 2 "
+    "--output label_checkpoint --work label-run": LABELLING,
+    "python -m export label_checkpoint --name pubmedqa --models models --engine onnx": CLASSIFYING,
+    "python -m evaluation.classify notes $D/pubmedqa/dev.jsonl --text-column context --pair-column question "
+    "--id-column id --output notes.jsonl": LABELLING,
+    "spark-submit pipelines/classify_notes.py --input notes.jsonl --input-format jsonl --output labels --models models "
+    "--model pubmedqa --pair-column pair": CLASSIFYING,
+    "python -m evaluation.classify score labels $D/pubmedqa/dev.jsonl --id-column id": LABELLING,
+    "python -m training.predict_classify notes.jsonl label_checkpoint --output theirs.parquet": LABELLING,
+    "python -m evaluation.classify score theirs.parquet $D/pubmedqa/dev.jsonl --id-column id": LABELLING,
+}
+"""Those of docs/results.md."""
+
+OF_THE_PAPER = {
+    "python -m training.ner --train train.tsv --dev devel.tsv --init CHECKPOINT --output ner_checkpoint "
+    "--work ner-run": FINE_TUNING,
+    "python -m training.qa --train train.json --dev dev.json --init CHECKPOINT --output answer_checkpoint "
+    "--work answer-run": ANSWERING,
+    "python -m training.classify --train train.jsonl --dev dev.jsonl --pair-column hypothesis --init CHECKPOINT "
+    "--output label_checkpoint --work label-run": LABELLING,
+    "python -m training.classify --train train.csv --dev dev.csv --multi-label --max-pieces 1022 --init CHECKPOINT "
+    "--output label_checkpoint --work label-run": LABELLING,
+    "python -m training.classify --train train.csv --dev dev.csv --init CHECKPOINT --output label_checkpoint "
+    "--work label-run": LABELLING,
+}
+"""Those of docs/paper_tasks.md."""
+
 SPLIT = "python -m training.split notes.jsonl --train mtsamples_train.jsonl --dev mtsamples_dev.jsonl --least-notes 20"
 TINY_TRAINING = "--steps 2 --save-steps 2 --warm-up 1 --length 64 --batch 1 --held-out 0.4 --no-bf16"
 
 COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
+    **OF_RESULTS,
+    **OF_THE_PAPER,
     "make demo": DEMO,
     "make test": DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
     "make bench": BENCHMARK,
@@ -122,11 +168,9 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "spark-submit pipelines/ner_notes.py --input note.parquet --output nlp --models models --model a_ner_model "
     "--output-schema omop": RunBy("tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_note_nlp_for_omop"),
     "spark-submit pipelines/classify_notes.py --input notes.parquet --output labels --models models --model "
-    "a_classifier": RunBy("tests/sparkclin/tasks/test_pairs.py::test_labels_are_those_of_transformers"),
+    "a_classifier": CLASSIFYING,
     "spark-submit pipelines/classify_notes.py --input trials.parquet --output labels --models models --model "
-    "a_classifier --pair-column statement": RunBy(
-        "tests/sparkclin/tasks/test_pairs.py::test_labels_are_those_of_transformers"
-    ),
+    "a_classifier --pair-column statement": CLASSIFYING,
     "spark-submit pipelines/answer_notes.py --input notes.parquet --output answers --models models --model a_reader "
     '--question "Which drugs does the patient take?"': RunBy(
         "tests/sparkclin/tasks/test_pairs.py::test_one_question_is_asked_of_all_notes"
