@@ -148,7 +148,7 @@ def test_the_pipeline_writes_note_nlp_for_omop(bundle: Bundle, tmp_path: Path, s
 def test_a_model_of_another_task_is_refused(spark: SparkSession) -> None:
     embedding = ModelRepository(DEMO_MODELS).find("clinical_longformer_demo")
     notes = spark.createDataFrame([("a", "fever")], "note_id string, text string")
-    with pytest.raises(ModelError, match="a model for the task 'embed'; entities take one"):
+    with pytest.raises(ModelError, match="a model for the task 'embed'; 'entities' takes one"):
         find_entities(notes, bundle=embedding, options=NerOptions())
 
 
