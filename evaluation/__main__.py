@@ -18,7 +18,7 @@ import pandas as pd
 
 from evaluation.notes import read_notes
 from evaluation.retrieval import specialty_accuracy
-from sparkclin.errors import SparkclinError
+from sparkclin.errors import exit_status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,14 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("notes", type=Path, help=".jsonl or .parquet with note_id and specialties")
     parser.add_argument("vectors", type=Path, help="parquet with note_id and vector")
     options = parser.parse_args(arguments)
-    try:
-        specialties = {note.note_id: note.specialties for note in read_notes(options.notes)}
-        vectors = pd.read_parquet(options.vectors, columns=["note_id", "vector"])
-        print(json.dumps(asdict(specialty_accuracy(vectors, specialties)), indent=2))
-    except SparkclinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: score(options.notes, options.vectors))
+
+
+def score(notes: Path, vectors: Path) -> None:
+    """Prints how often the nearest notes share a specialty."""
+    specialties = {note.note_id: note.specialties for note in read_notes(notes)}
+    found = pd.read_parquet(vectors, columns=["note_id", "vector"])
+    print(json.dumps(asdict(specialty_accuracy(found, specialties)), indent=2))
 
 
 if __name__ == "__main__":

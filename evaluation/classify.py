@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparkclin.errors import InputError, SparkclinError
+from evaluation.notes import write_jsonl
+from sparkclin.errors import InputError, exit_status
 
 NAME_THEM = "Name yours with --text-column, --pair-column and --label-column."
 
@@ -233,22 +234,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scoring.add_argument("corpus", type=Path, help=".csv or .jsonl")
     add_columns(scoring, texts=False)
     options = parser.parse_args(arguments)
+    return exit_status(lambda: act(options))
+
+
+def act(options: argparse.Namespace) -> None:
     columns = columns_of(options)
-    try:
-        if options.action == "notes":
-            write_notes(read_examples(options.corpus, columns), options.output)
-        else:
-            rows = pd.read_parquet(options.predictions, columns=["note_id", "label", "predicted"])
-            print(json.dumps(asdict(score_rows(read_labels(options.corpus, columns), rows)), indent=2))
-    except SparkclinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    if options.action == "notes":
+        write_jsonl(map(to_note, read_examples(options.corpus, columns)), options.output)
+    else:
+        rows = pd.read_parquet(options.predictions, columns=["note_id", "label", "predicted"])
+        print(json.dumps(asdict(score_rows(read_labels(options.corpus, columns), rows)), indent=2))
 
 
-def write_notes(examples: Iterable[Example], path: Path) -> None:
-    records = ({"note_id": e.note_id, "text": e.text, **({} if e.pair is None else {"pair": e.pair})} for e in examples)
-    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
+def to_note(example: Example) -> dict[str, str]:
+    pair = {} if example.pair is None else {"pair": example.pair}
+    return {"note_id": example.note_id, "text": example.text, **pair}
 
 
 if __name__ == "__main__":

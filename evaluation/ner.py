@@ -22,7 +22,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from sparkclin.errors import InputError, SparkclinError
+from evaluation.notes import write_jsonl
+from sparkclin.errors import InputError, exit_status
 from sparkclin.text.entities import OUTSIDE_LABEL
 from sparkclin.text.windows import Range
 
@@ -155,19 +156,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     notes.add_argument("--output", type=Path, required=True, help=".jsonl with note_id and text")
     scoring.add_argument("entities", type=Path, help="parquet that ner_notes.py wrote")
     options = parser.parse_args(arguments)
-    try:
-        sentences = read_conll(options.corpus)
-        if options.action == "notes":
-            records = ({"note_id": str(index), "text": s.text} for index, s in enumerate(sentences))
-            lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-            options.output.write_text("".join(lines), encoding="utf-8")
-        else:
-            rows = pd.read_parquet(options.entities, columns=["note_id", "begin", "end", "label"])
-            print(json.dumps(asdict(score_rows(sentences, rows)), indent=2))
-    except SparkclinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: act(options))
+
+
+def act(options: argparse.Namespace) -> None:
+    sentences = read_conll(options.corpus)
+    if options.action == "notes":
+        write_jsonl(({"note_id": str(index), "text": s.text} for index, s in enumerate(sentences)), options.output)
+    else:
+        rows = pd.read_parquet(options.entities, columns=["note_id", "begin", "end", "label"])
+        print(json.dumps(asdict(score_rows(sentences, rows)), indent=2))
 
 
 if __name__ == "__main__":

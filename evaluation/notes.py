@@ -1,12 +1,13 @@
-"""Notes out of a local file, with the specialties that some corpora know."""
+"""Notes out of a local file, with the specialties that some corpora know, and records into one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet
 
@@ -76,3 +77,8 @@ def _to_note(record: dict[str, object], *, where: str) -> Note:
         title=str(record.get("title") or ""),
         specialties=tuple(str(s) for s in specialties) if isinstance(specialties, list) else (),
     )
+
+
+def write_jsonl(records: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """A record per line."""
+    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from sparkclin.errors import InputError, SparkclinError
+from evaluation.notes import write_jsonl
+from sparkclin.errors import InputError, exit_status
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -158,19 +159,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scoring.add_argument("predictions", type=Path, help="parquet with note_id, rank and text")
     scoring.add_argument("squad", type=Path, help="SQuAD's JSON, 1.1 or 2.0")
     options = parser.parse_args(arguments)
-    try:
-        questions = read_squad(options.squad)
-        if options.action == "notes":
-            records = ({"note_id": q.question_id, "text": q.context, "question": q.question} for q in questions)
-            lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-            options.output.write_text("".join(lines), encoding="utf-8")
-        else:
-            rows = pd.read_parquet(options.predictions, columns=["note_id", "rank", "text"])
-            print(json.dumps(asdict(score_rows(questions, rows)), indent=2))
-    except SparkclinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: act(options))
+
+
+def act(options: argparse.Namespace) -> None:
+    questions = read_squad(options.squad)
+    if options.action == "notes":
+        records = ({"note_id": q.question_id, "text": q.context, "question": q.question} for q in questions)
+        write_jsonl(records, options.output)
+    else:
+        rows = pd.read_parquet(options.predictions, columns=["note_id", "rank", "text"])
+        print(json.dumps(asdict(score_rows(questions, rows)), indent=2))
 
 
 if __name__ == "__main__":

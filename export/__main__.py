@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from export.engines import EXPORTERS, check_installed
+from export.graph.model_input import GLOBAL_ATTENTIONS
 from sparkclin.engines import PRECISIONS, TENSORFLOW
-from sparkclin.errors import SparkclinError
+from sparkclin.errors import exit_status
 
 # Whatever the engine is; what only one engine needs is in export.engines.
 NEEDED = {name: name for name in ("torch", "transformers", "safetensors")}
@@ -21,13 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     verifying = given[:1] == ["verify"]
     options = verify_parser().parse_args(given[1:]) if verifying else convert_parser().parse_args(given)
-    try:
-        check_installed(NEEDED, purpose="exporting")
-        run_verify(options) if verifying else run_convert(options)
-    except SparkclinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: act(options, verifying=verifying))
+
+
+def act(options: argparse.Namespace, *, verifying: bool) -> None:
+    check_installed(NEEDED, purpose="exporting")
+    run_verify(options) if verifying else run_convert(options)
 
 
 def run_convert(options: argparse.Namespace) -> None:
@@ -106,7 +106,7 @@ def convert_parser() -> argparse.ArgumentParser:
     add_notes(parser)
     parser.add_argument(
         "--global-attention",
-        choices=("none", "first", "question"),
+        choices=GLOBAL_ATTENTIONS,
         help="Longformer's: of no position, of a row's first, of that and the question behind it; default: as "
         "transformers has it for the head: first for classification, question for question answering, else none",
     )

@@ -58,13 +58,14 @@ class RowEnds:
     @classmethod
     def of(cls, tokenizer_json: str) -> RowEnds:
         """What the tokenizer puts around a text; raises CheckpointError where that is not one piece on each side."""
-        ids = Tokenizer.from_str(tokenizer_json).encode("", add_special_tokens=True).ids
+        tokenizer = Tokenizer.from_str(tokenizer_json)
+        ids = tokenizer.encode("", add_special_tokens=True).ids
         if len(ids) != 2:
             raise CheckpointError(
                 f"The tokenizer puts {len(ids)} special pieces around a text, expected one before it and one after it. "
                 "Check the post_processor of tokenizer.json."
             )
-        of_two = Tokenizer.from_str(tokenizer_json).encode("", "", add_special_tokens=True).ids
+        of_two = tokenizer.encode("", "", add_special_tokens=True).ids
         has_pairs = len(of_two) > 2 and [of_two[0], of_two[-1]] == ids
         return cls(cls_id=ids[0], sep_id=ids[1], separators=tuple(of_two[1:-1]) if has_pairs else ())
 

@@ -50,8 +50,8 @@ class ExportOptions:
 
     `revision` is a hub id's branch, tag or commit, by default its default branch. `notes` is a file of notes to compare
     int8's vectors on, by default the packaged sample notes. `global_attention` is one of GLOBAL_ATTENTIONS, by default
-    what the head has in transformers. Raises OptionError for a name that `pretrained()` could not
-    ask for, for an engine or precision that there is not, and for a revision of a folder.
+    what the head has in transformers. Raises OptionError for a name that `pretrained()` could not ask for, for an
+    engine or precision that there is not, and for a revision of a folder.
     """
 
     checkpoint: str

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from sparkclin.models.bundle import EMBED, Manifest
+from sparkclin.models.bundle import EMBED
 from sparkclin.runs.command import add_run_arguments, add_window_arguments, run_command
 from sparkclin.runs.run import Task
 from sparkclin.schema import LEVELS
@@ -26,21 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def embedding(options: EmbedOptions) -> Task:
     """embed() as a task of a run."""
-
-    def settings(manifest: Manifest) -> Mapping[str, Any]:
-        windows = options.windows(manifest)
-        return {
-            "level": options.level,
-            "pooling": options.pooling,
-            "context": windows.context,
-            "max_pieces": windows.max_pieces,
-            "stride": windows.stride,
-        }
-
     return Task(
         name=EMBED,
         rows=lambda notes, bundle, observe: embed(notes, bundle=bundle, options=options, observe=observe),
-        settings=settings,
+        settings=options.settings,
         index=INDEX_COLUMNS.get(options.level),
         model_task=EMBED,
     )

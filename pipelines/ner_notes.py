@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from sparkclin.errors import OptionError
-from sparkclin.models.bundle import ENTITIES, Bundle, Manifest
+from sparkclin.models.bundle import ENTITIES, Bundle
 from sparkclin.runs.command import add_run_arguments, add_window_arguments, request_of, run_command
 from sparkclin.runs.derived import DerivedTable
 from sparkclin.runs.findings import read_findings
@@ -56,21 +55,10 @@ def notes_of(asked: argparse.Namespace) -> RunRequest:
 
 def finding(options: NerOptions) -> Task:
     """find_entities() as a task of a run."""
-
-    def settings(manifest: Manifest) -> Mapping[str, Any]:
-        windows = options.windows(manifest)
-        return {
-            "aggregation": options.aggregation,
-            "labels": list(options.labels(manifest)),
-            "max_pieces": windows.max_pieces,
-            "stride": windows.stride,
-            "output_schema": ENTITIES,
-        }
-
     return Task(
         name=ENTITIES,
         rows=lambda notes, bundle, observe: find_entities(notes, bundle=bundle, options=options, observe=observe),
-        settings=settings,
+        settings=lambda manifest: {**options.settings(manifest), "output_schema": ENTITIES},
         index=INDEX,
         model_task=ENTITIES,
     )

@@ -4,6 +4,11 @@ Each message says what was found, what was expected and what to do. Note text ne
 lengths only.
 """
 
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
 
 class SparkclinError(Exception):
     """Base of all errors that sparkclin raises on purpose."""
@@ -27,3 +32,13 @@ class OptionError(SparkclinError, ValueError):
 
 class IncompleteError(SparkclinError):
     """What came out does not account for all that went in."""
+
+
+def exit_status(action: Callable[[], object]) -> int:
+    """Runs what a command does; its exit status: 0, or 1 for what the user can mend, said in a line."""
+    try:
+        action()
+    except SparkclinError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -28,8 +28,16 @@ from transformers import (
 )
 
 from evaluation.classify import ClassScore, Columns, Example, add_columns, columns_of, read_examples, score
-from sparkclin.errors import InputError, OptionError
-from sparkclin.text.labels import LABEL_AGGREGATIONS, MULTI_LABEL, SINGLE_LABEL
+from sparkclin.errors import InputError
+from sparkclin.text.labels import (
+    LABEL_AGGREGATIONS,
+    MULTI_LABEL,
+    SINGLE_LABEL,
+    THRESHOLD,
+    Floats64,
+    LabelOptions,
+    probabilities,
+)
 from sparkclin.text.pieces import PieceEncoder
 from training.fine_tune import (
     Features,
@@ -45,10 +53,6 @@ from training.fine_tune import (
 )
 from training.windowed import Layout, check_room
 
-THRESHOLD = 0.5
-
-Floats = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyOptions(FineTuneOptions):
@@ -62,8 +66,11 @@ class ClassifyOptions(FineTuneOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.aggregation not in LABEL_AGGREGATIONS:
-            raise OptionError(f"aggregation is {self.aggregation!r}: expected one of {', '.join(LABEL_AGGREGATIONS)}.")
+        LabelOptions(problem_type=self.problem_type, aggregation=self.aggregation)  # which refuses what is not known
+
+    @property
+    def problem_type(self) -> str:
+        return MULTI_LABEL if self.columns.multi_label else SINGLE_LABEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +109,7 @@ def fine_tune(options: ClassifyOptions) -> ClassifyRecord:
         options.init,
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
-        problem_type=MULTI_LABEL if columns.multi_label else SINGLE_LABEL,
+        problem_type=options.problem_type,
         **dropout_settings(options),
     )
     max_pieces = window_of(model, tokenizer, source=options.init, max_pieces=options.max_pieces)
@@ -119,7 +126,7 @@ def fine_tune(options: ClassifyOptions) -> ClassifyRecord:
     )
 
     def dev_score(logits: npt.NDArray[np.float32]) -> ClassScore:
-        of_windows = probabilities(logits, multi_label=columns.multi_label)
+        of_windows = probabilities(logits, options.problem_type)
         combined = combine(of_windows, dev_rows.begins, aggregation=options.aggregation)
         found = [[labels[number] for number in row] for row in chosen(combined, multi_label=columns.multi_label)]
         return score([example.labels for example in dev], found)
@@ -199,16 +206,7 @@ def rows_of(
     return NoteRows(features, begins)
 
 
-def probabilities(logits: npt.NDArray[np.float32], *, multi_label: bool) -> Floats:
-    """(rows, labels) -> the same: each label by itself, or one of all."""
-    x = logits.astype(np.float64)
-    if multi_label:
-        return np.asarray(1 / (1 + np.exp(-x)))
-    powers = np.exp(x - x.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def combine(of_windows: Floats, begins: Sequence[int], *, aggregation: str) -> Floats:
+def combine(of_windows: Floats64, begins: Sequence[int], *, aggregation: str) -> Floats64:
     """(windows, labels) -> (notes, labels): the mean or the largest over the windows of each note."""
     if aggregation == "max":
         return np.asarray(np.maximum.reduceat(of_windows, begins))
@@ -216,7 +214,7 @@ def combine(of_windows: Floats, begins: Sequence[int], *, aggregation: str) -> F
     return np.asarray(np.add.reduceat(of_windows, begins) / counts[:, None])
 
 
-def chosen(of_notes: Floats, *, multi_label: bool) -> list[list[int]]:
+def chosen(of_notes: Floats64, *, multi_label: bool) -> list[list[int]]:
     """The numbers of each note's labels: all that reach THRESHOLD, or the likeliest."""
     if multi_label:
         return [np.flatnonzero(row >= THRESHOLD).tolist() for row in of_notes]

@@ -20,7 +20,7 @@ import sparkclin
 from evaluation.notes import read_notes
 from evaluation.retrieval import SpecialtyAccuracy, specialty_accuracy
 from sparkclin.engines import ENGINES, TENSORFLOW
-from sparkclin.errors import SparkclinError
+from sparkclin.errors import exit_status
 from sparkclin.models.pretrained import load
 from sparkclin.runs import corpus
 
@@ -90,13 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="of both (default: %(default)s, which stock LongformerEmbeddings runs)",
     )
     options = parser.parse_args(arguments)
-    try:
-        found = compare(options.notes, models=options.models, model=options.model, engine=options.engine)
-    except SparkclinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_status(lambda: print_comparison(options))
+
+
+def print_comparison(options: argparse.Namespace) -> None:
+    found = compare(options.notes, models=options.models, model=options.model, engine=options.engine)
     print(json.dumps({name: asdict(accuracy) for name, accuracy in found.items()}, indent=2))
-    return 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -29,7 +28,7 @@ from transformers import (
 
 from export.assets import RowEnds
 from export.families import family_of
-from sparkclin.errors import OptionError, SparkclinError
+from sparkclin.errors import OptionError, exit_status
 from training.pretrain import LIBRARIES, RECORD_FILE
 from training.tokenizer import save_tokenizer
 
@@ -260,9 +259,4 @@ def shared_options(parsed: argparse.Namespace) -> dict[str, Any]:
 
 def run_and_print(fine_tune: Callable[[], Any]) -> int:
     """Prints the record. Returns the exit status: 0, or 1 for what the user can mend."""
-    try:
-        print(json.dumps(asdict(fine_tune()), indent=2))
-    except SparkclinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: print(json.dumps(asdict(fine_tune()), indent=2)))

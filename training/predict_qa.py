@@ -10,23 +10,19 @@ did in version 4.57. With `--no-answer` there may be none: a row without text.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from tokenizers import Encoding
-from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+from transformers import AutoModelForQuestionAnswering
 
-from evaluation.classify import read_records
-from sparkclin.errors import SparkclinError
-from sparkclin.schema import NOTE_ID, STATUS_EMPTY, STATUS_NO_ANSWER, STATUS_NULL, STATUS_OK, TEXT
-from training.fine_tune import keep_attention_type, window_of
+from sparkclin.schema import NOTE_ID, STATUS_NO_ANSWER, STATUS_OK, TEXT
+from training.predictions import Predictor, parser_of, unread_status, write_predictions
 from training.qa import MAX_ANSWER_PIECES, Span
 from training.windowed import forward, rows_of_transformers
 
@@ -49,27 +45,22 @@ class PredictOptions:
 
 def predicted(notes: Sequence[Mapping[str, Any]], checkpoint: str, options: PredictOptions) -> pd.DataFrame:
     """COLUMNS: a row per answer; one, without an answer, for a note of which nothing can be read."""
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    model = AutoModelForQuestionAnswering.from_pretrained(checkpoint).eval()
-    keep_attention_type(model)
-    max_pieces = window_of(model, tokenizer, source=checkpoint, max_pieces=options.max_pieces)
-    name = Path(checkpoint).name
+    by = Predictor.of(checkpoint, AutoModelForQuestionAnswering, max_pieces=options.max_pieces)
     rows: list[tuple[Any, ...]] = []
     for note in notes:
         note_id, text = str(note[NOTE_ID]), note[TEXT]
-        if text is None or not text.strip():
-            status = STATUS_NULL if text is None else STATUS_EMPTY
-            rows.append((note_id, 0, None, None, None, None, status, name))
+        if status := unread_status(text):
+            rows.append((note_id, 0, None, None, None, None, status, by.name))
             continue
-        windows = rows_of_transformers(tokenizer, text, note[QUESTION], other_first=True, max_pieces=max_pieces)
-        outputs = [forward(model, tokenizer, window) for window in windows]
+        windows = rows_of_transformers(by.tokenizer, text, note[QUESTION], other_first=True, max_pieces=by.max_pieces)
+        outputs = [forward(by.model, by.tokenizer, window) for window in windows]
         logits = [(output.start_logits[0].numpy(), output.end_logits[0].numpy()) for output in outputs]
         spans = answers_of(windows, logits, text, options)
         for rank, span in enumerate(spans):
             if span.range is None:
-                rows.append((note_id, rank, None, None, None, span.score, STATUS_NO_ANSWER, name))
+                rows.append((note_id, rank, None, None, None, span.score, STATUS_NO_ANSWER, by.name))
             else:
-                rows.append((note_id, rank, *span.range, text[slice(*span.range)], span.score, STATUS_OK, name))
+                rows.append((note_id, rank, *span.range, text[slice(*span.range)], span.score, STATUS_OK, by.name))
     return pd.DataFrame(rows, columns=COLUMNS).astype({"begin": "Int32", "end": "Int32"})
 
 
@@ -122,32 +113,20 @@ def without_white_space(text: str, begin: int, end: int) -> tuple[int, int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 for what the user can mend."""
-    parser = argparse.ArgumentParser(prog="python -m training.predict_qa", description=__doc__.splitlines()[0])
+    parser = parser_of("training.predict_qa", __doc__, notes=".jsonl with note_id, text and question")
     default = PredictOptions
-    parser.add_argument("notes", type=Path, help=".jsonl with note_id, text and question")
-    parser.add_argument("checkpoint", help="a folder or hub id")
-    parser.add_argument("--output", type=Path, required=True, help="parquet")
-    parser.add_argument("--max-pieces", type=int, metavar="N", help="per window; default: the most the model reads")
     parser.add_argument("--max-answer-pieces", type=int, metavar="N", default=default.max_answer_pieces)
     parser.add_argument("--top-k", type=int, metavar="N", default=default.top_k, help="answers per question")
     parser.add_argument("--no-answer", action="store_true", help="a note may have no answer")
-    options = parser.parse_args(arguments)
-    try:
-        found = predicted(
-            read_records(options.notes, needed=[NOTE_ID, TEXT, QUESTION]),
-            options.checkpoint,
-            PredictOptions(
-                max_pieces=options.max_pieces,
-                max_answer_pieces=options.max_answer_pieces,
-                top_k=options.top_k,
-                no_answer=options.no_answer,
-            ),
-        )
-    except SparkclinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    found.to_parquet(options.output)
-    return 0
+    asked = parser.parse_args(arguments)
+    options = PredictOptions(
+        max_pieces=asked.max_pieces,
+        max_answer_pieces=asked.max_answer_pieces,
+        top_k=asked.top_k,
+        no_answer=asked.no_answer,
+    )
+    needed = [NOTE_ID, TEXT, QUESTION]
+    return write_predictions(asked, lambda notes: predicted(notes, asked.checkpoint, options), needed=needed)
 
 
 if __name__ == "__main__":

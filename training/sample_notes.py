@@ -8,15 +8,13 @@ A spread: the longest few, then each specialty's turn, rarest first, taking its 
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from evaluation.notes import Note, read_notes
 from sparkclin.errors import OptionError
-from training.split import split_notes
+from training.split import split_notes, write_notes
 
 LONGEST = 5
 
@@ -69,8 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     held_out = split_notes(read_notes(options.notes), held_out=options.held_out).held_out
     chosen = choose(held_out, count=options.count)
-    lines = [json.dumps(asdict(note), ensure_ascii=False) + "\n" for note in chosen]
-    options.output.write_text("".join(lines), encoding="utf-8")
+    write_notes(chosen, options.output)
     print(f"{len(chosen)} of {len(held_out)} held-out notes -> {options.output}")
 
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from evaluation.notes import Note, read_notes
-from sparkclin.errors import OptionError, SparkclinError
+from evaluation.notes import Note, read_notes, write_jsonl
+from sparkclin.errors import OptionError, exit_status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +50,7 @@ def with_frequent_specialties(notes: Sequence[Note], *, least: int) -> list[Note
 
 
 def write_notes(notes: Sequence[Note], path: Path) -> None:
-    path.write_text("".join(json.dumps(asdict(note), ensure_ascii=False) + "\n" for note in notes), encoding="utf-8")
+    write_jsonl(map(asdict, notes), path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,16 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--least-notes", type=int, default=1, metavar="N", help="leave out specialties that fewer notes have"
     )
     options = parser.parse_args(arguments)
-    try:
-        notes = with_frequent_specialties(read_notes(options.notes), least=options.least_notes)
-        split = split_notes(notes, held_out=options.held_out)
-    except SparkclinError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_status(lambda: write_split(options))
+
+
+def write_split(options: argparse.Namespace) -> None:
+    notes = with_frequent_specialties(read_notes(options.notes), least=options.least_notes)
+    split = split_notes(notes, held_out=options.held_out)
     for part, path in ((split.train, options.train), (split.held_out, options.dev)):
         write_notes(part, path)
         print(f"{len(part)} notes -> {path}")
-    return 0
 
 
 if __name__ == "__main__":

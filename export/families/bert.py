@@ -163,4 +163,4 @@ class Loader:
         return Linear.read(self.tensors, name)
 
     def norm(self, name: str) -> Norm:
-        return Norm(scale=self.tensors[f"{name}.weight"], shift=self.tensors[f"{name}.bias"])
+        return Norm.read(self.tensors, name)

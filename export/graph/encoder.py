@@ -87,6 +87,11 @@ class Norm:
     scale: Array
     shift: Array
 
+    @classmethod
+    def read(cls, tensors: Mapping[str, Array], name: str) -> Norm:
+        """From a layer's tensors as PyTorch keeps them."""
+        return cls(scale=tensors[f"{name}.weight"], shift=tensors[f"{name}.bias"])
+
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionWeights:

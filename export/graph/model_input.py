@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from export.graph.encoder import EncoderConfig
 
 
+NO_GLOBAL, GLOBAL_FIRST, GLOBAL_QUESTION = GLOBAL_ATTENTIONS = ("none", "first", "question")
+"""Which positions have global attention: none; a row's first special piece; that and the question behind it, up to the
+first separator."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelInput:
     """Rows as the model was trained on them; all int (R, P).
@@ -69,8 +74,3 @@ def count_global(ops: Ops, ids: Tensor, visible: Tensor, *, config: EncoderConfi
     seen_separators = ops.cumsum(ops.to_int(ops.equal(ids, config.sep_id)), axis=1)
     length = ops.sum(ops.to_int(ops.equal(seen_separators, 0)), axis=1)
     return ops.where(ops.less(length + 1, n_visible), length, 0)
-
-
-NO_GLOBAL, GLOBAL_FIRST, GLOBAL_QUESTION = GLOBAL_ATTENTIONS = ("none", "first", "question")
-"""Which positions have global attention: none; a row's first special piece; that and the question behind it, up to the
-first separator."""

@@ -90,11 +90,10 @@ def bigbird_shapes(config: EncoderConfig, _raw: Mapping[str, Any]) -> dict[str, 
 def build_bigbird(
     tensors: Mapping[str, Array], config: EncoderConfig, _raw: Mapping[str, Any]
 ) -> QuestionAnsweringHead:
-    name = "qa_classifier.output.LayerNorm"
     feed_forward = FeedForward(
         intermediate=Linear.read(tensors, "qa_classifier.intermediate.dense"),
         output=Linear.read(tensors, "qa_classifier.output.dense"),
-        norm=Norm(scale=tensors[f"{name}.weight"], shift=tensors[f"{name}.bias"]),
+        norm=Norm.read(tensors, "qa_classifier.output.LayerNorm"),
         activation=config.activation,
         eps=config.layer_norm_eps,
     )

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from export.checkpoint import TensorShape
+from export.families import bert
 from export.graph.encoder import EncoderConfig, Linear, activate
 from export.graph.ops import Array, Ops, Tensor
 from export.graph.packed import Segments
@@ -48,12 +49,9 @@ class SequenceClassificationHead:
 
 
 def shapes(config: EncoderConfig, raw: Mapping[str, Any]) -> dict[str, TensorShape]:
-    labels = len(labels_of(raw))
     return {
-        "classifier.dense.weight": (config.width, config.width),
-        "classifier.dense.bias": (config.width,),
-        "classifier.out_proj.weight": (labels, config.width),
-        "classifier.out_proj.bias": (labels,),
+        **bert.linear_shapes("classifier.dense", config.width, config.width),
+        **bert.linear_shapes("classifier.out_proj", config.width, len(labels_of(raw))),
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from export.checkpoint import TensorShape
+from export.families import bert
 from export.graph.encoder import EncoderConfig, Linear
 from export.graph.ops import Array, Ops, Tensor
 from export.graph.packed import Segments
@@ -44,8 +45,7 @@ class TokenClassificationHead:
 
 
 def shapes(config: EncoderConfig, raw: Mapping[str, Any]) -> dict[str, TensorShape]:
-    labels = len(labels_of(raw))
-    return {"classifier.weight": (labels, config.width), "classifier.bias": (labels,)}
+    return bert.linear_shapes("classifier", config.width, len(labels_of(raw)))
 
 
 def build(tensors: Mapping[str, Array], _config: EncoderConfig, raw: Mapping[str, Any]) -> TokenClassificationHead:

@@ -13,6 +13,7 @@ from sparkclin.models.bundle import Bundle
 from sparkclin.models.card import table
 from sparkclin.runs.corpus import read_notes
 from sparkclin.runs.run import RunRequest, errors_of_tasks
+from sparkclin.runs.sink import read_rows
 from sparkclin.schema import NOTE_ID, TEXT
 from sparkclin.spark.session import spark_session
 
@@ -85,7 +86,7 @@ def read_findings(request: RunRequest, *, model: Bundle, most_notes: int) -> Fin
     spark = spark_session()
     with errors_of_tasks():
         notes = read_notes(spark, request.source)
-        rows = spark.read.format(request.sink.format).load(request.sink.path)
+        rows = read_rows(spark, request.sink)
         return Findings(
             model=model.manifest.name,
             description=model.manifest.description,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import types as T
 
@@ -83,6 +83,17 @@ class EmbedOptions:
     def windows(self, manifest: Manifest) -> WindowOptions:
         """How a model's notes are cut; raises OptionError where the model cannot read such windows."""
         return manifest.windows(max_pieces=self.max_pieces, stride=self.stride, context=self.context)
+
+    def settings(self, manifest: Manifest) -> Mapping[str, Any]:
+        """For a run's report, with what the model decides filled in."""
+        windows = self.windows(manifest)
+        return {
+            "level": self.level,
+            "pooling": self.pooling,
+            "context": windows.context,
+            "max_pieces": windows.max_pieces,
+            "stride": windows.stride,
+        }
 
 
 def embed(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import types as T
 
@@ -60,6 +60,16 @@ class NerOptions:
         """The model's; raises ModelError for one that was exported for another task."""
         manifest.check_task(ENTITIES)
         return manifest.labels
+
+    def settings(self, manifest: Manifest) -> Mapping[str, Any]:
+        """For a run's report, with what the model decides filled in."""
+        windows = self.windows(manifest)
+        return {
+            "aggregation": self.aggregation,
+            "labels": list(self.labels(manifest)),
+            "max_pieces": windows.max_pieces,
+            "stride": windows.stride,
+        }
 
 
 def find_entities(

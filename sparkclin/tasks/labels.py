@@ -14,7 +14,7 @@ from sparkclin.models.bundle import CLASSIFY, Bundle, Manifest
 from sparkclin.schema import N_WINDOWS, NOTE_ID, STATUS, TEXT, VECTORS, check_note_columns
 from sparkclin.tasks.rows import schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
-from sparkclin.text.labels import LOGITS, MULTI_LABEL, SINGLE_LABEL, LabelOptions, merge_labels
+from sparkclin.text.labels import LOGITS, MULTI_LABEL, SINGLE_LABEL, THRESHOLD, LabelOptions, merge_labels
 from sparkclin.text.segments import plan_segments
 from sparkclin.text.windows import WindowOptions
 from sparkclin.wire.batches import NoteColumns
@@ -56,7 +56,7 @@ class ClassifyOptions:
     pair: str | None = None
     pair_first: bool = False
     aggregation: str = "mean"
-    threshold: float = 0.5
+    threshold: float = THRESHOLD
     max_pieces: int | None = None
     stride: int | None = None
 

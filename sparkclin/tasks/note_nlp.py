@@ -16,6 +16,7 @@ from sparkclin.errors import IncompleteError, ModelError, OptionError
 from sparkclin.models.bundle import Bundle
 from sparkclin.schema import NOTE_ID, STATUS, STATUS_OK, TEXT
 from sparkclin.tasks.entities import INDEX
+from sparkclin.tasks.rows import cut_out, in_schema
 from sparkclin.text.entities import kinds_of
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def note_nlp(entities: DataFrame, notes: DataFrame, *, system: str, at: datetime
             f"substring(note_text, greatest(0, least(begin - {before}, length(note_text) - {width})) + 1, {width})"
         ),
         "offset": F.col("begin"),
-        "lexical_variant": F.expr("substring(note_text, begin + 1, end - begin)"),
+        "lexical_variant": cut_out("begin", "end", text="note_text"),
         "note_nlp_concept_id": F.lit(NO_CONCEPT),
         "note_nlp_source_concept_id": F.lit(NO_CONCEPT),
         "nlp_system": F.lit(system),
@@ -115,8 +116,7 @@ def note_nlp(entities: DataFrame, notes: DataFrame, *, system: str, at: datetime
     }
     texts = notes.select(NOTE_ID, F.col(TEXT).alias("note_text"))
     rows = _numbered(_fitting(entities), first_id=first_id).join(texts, NOTE_ID)
-    columns = (made.get(field.name, F.col(field.name)).cast(field.dataType).alias(field.name) for field in NOTE_NLP)
-    return rows.select(*columns)
+    return in_schema(rows, NOTE_NLP, made)
 
 
 def check_note_nlp(written: DataFrame, entities: DataFrame, *, first_id: int = 1) -> dict[str, int]:

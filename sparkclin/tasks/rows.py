@@ -21,11 +21,15 @@ def schema_of(columns: Sequence[T.StructField], note_id: T.DataType) -> T.Struct
 
 def selected(frame: DataFrame, columns: Sequence[T.StructField], made: Mapping[str, Column]) -> DataFrame:
     """The rows of a task: each column as `made` says, or as it is in `frame`."""
-    schema = schema_of(columns, frame.schema[NOTE_ID].dataType)
+    return in_schema(frame, schema_of(columns, frame.schema[NOTE_ID].dataType), made)
+
+
+def in_schema(frame: DataFrame, schema: T.StructType, made: Mapping[str, Column]) -> DataFrame:
+    """The columns of a schema, in its order and types."""
     found = (made.get(field.name, F.col(field.name)).cast(field.dataType).alias(field.name) for field in schema)
     return frame.select(*found)
 
 
-def cut_out(begin: str, end: str) -> Column:
+def cut_out(begin: str, end: str, *, text: str = TEXT) -> Column:
     """The part of a note's text between two columns of offsets; Spark counts code points, as they do."""
-    return F.expr(f"substring({TEXT}, {begin} + 1, {end} - {begin})")
+    return F.expr(f"substring({text}, {begin} + 1, {end} - {begin})")

@@ -16,7 +16,7 @@ import numpy as np
 
 from sparkclin.errors import OptionError
 from sparkclin.text.labels import Floats64, softmax
-from sparkclin.text.pieces import NO_WORD, WHITE_SPACE, Pieces
+from sparkclin.text.pieces import NO_WORD, Pieces, trimmed
 from sparkclin.text.pooling import PartOutput, SegmentVector
 from sparkclin.text.segments import SegmentPart, SegmentPlan
 from sparkclin.text.tokenization import TokenizedNote
@@ -142,9 +142,8 @@ def best_answers(text: str, candidates: Sequence[Answer], *, options: AnswerOpti
         if (candidate.begin, candidate.end) == NO_ANSWER:
             joined[None] = candidate
             continue
-        shown = text[candidate.begin : candidate.end].strip(WHITE_SPACE)
-        if shown:
-            begin = text.index(shown, candidate.begin)
-            before = joined.get(shown.lower(), Answer(begin=begin, end=begin + len(shown), score=0.0))
-            joined[shown.lower()] = replace(before, score=before.score + candidate.score)
+        begin, end = trimmed(text, candidate.begin, candidate.end)
+        if words := text[begin:end].lower():
+            before = joined.get(words, Answer(begin=begin, end=end, score=0.0))
+            joined[words] = replace(before, score=before.score + candidate.score)
     return sorted(joined.values(), key=lambda answer: -answer.score)[: options.answers]

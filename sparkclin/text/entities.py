@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sparkclin.errors import OptionError
 from sparkclin.text.labels import Floats64, softmax
-from sparkclin.text.pieces import WHITE_SPACE
+from sparkclin.text.pieces import trimmed
 from sparkclin.text.pooling import PartOutput, SegmentVector
 from sparkclin.text.segments import SegmentPart, SegmentPlan
 from sparkclin.text.tokenization import TokenizedNote
@@ -83,20 +83,13 @@ def plan_entities(note: TokenizedNote, *, options: EntityOptions) -> SegmentPlan
     is_first[0] = True
     firsts = np.flatnonzero(is_first).tolist()
     words = np.cumsum(is_first) - 1
-    segments = [_shown(note.text, begins[first], ends[after - 1]) for first, after in pairwise([*firsts, len(begins)])]
+    segments = [trimmed(note.text, begins[first], ends[after - 1]) for first, after in pairwise([*firsts, len(begins)])]
     parts = [
         SegmentPart(index, 1 + piece - window.begin, 2 + piece - window.begin, int(words[piece]))
         for index, window in enumerate(own(note.windows))
         for piece in range(window.own_begin, window.own_end)
     ]
     return SegmentPlan(segments, parts)
-
-
-def _shown(text: str, begin: int, end: int) -> Range:
-    """The range without white space at its ends; an empty one where there is nothing else."""
-    found = text[begin:end]
-    begin += len(found) - len(found.lstrip(WHITE_SPACE))
-    return begin, max(begin, end - len(found) + len(found.rstrip(WHITE_SPACE)))
 
 
 def _goes_on(text: str, begin: int) -> bool:

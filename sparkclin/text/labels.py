@@ -25,6 +25,9 @@ SINGLE_LABEL, MULTI_LABEL, REGRESSION = PROBLEM_TYPES = (
 
 LABEL_AGGREGATIONS = ("mean", "max")
 
+THRESHOLD = 0.5
+"""The probability from which a label counts as found where labels do not exclude each other."""
+
 Floats64 = NDArray[np.float64]
 
 

@@ -74,6 +74,13 @@ class PieceEncoder:
         return [_pieces(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
 
+def trimmed(text: str, begin: int, end: int) -> tuple[int, int]:
+    """A range of a text without the white space at its ends; an empty one where there is nothing else."""
+    found = text[begin:end]
+    begin += len(found) - len(found.lstrip(WHITE_SPACE))
+    return begin, max(begin, end - len(found) + len(found.rstrip(WHITE_SPACE)))
+
+
 def combine(parts: Iterable[tuple[int, Pieces]]) -> Pieces:
     """The pieces of a text from those of parts of it, given with the offset of each part; words are numbered anew."""
     moved, n_words = [NO_PIECES], 0

@@ -19,6 +19,7 @@ from transformers import AutoTokenizer, pipeline
 import evaluation.classify
 from evaluation.classify import Columns, Example
 from sparkclin.errors import InputError, OptionError
+from sparkclin.text.labels import MULTI_LABEL, SINGLE_LABEL, probabilities
 from testkit.checkpoints import random_bigbird, random_checkpoint
 from training import predict_classify
 from training.classify import (
@@ -28,7 +29,6 @@ from training.classify import (
     label_set,
     main,
     parse_options,
-    probabilities,
     rows_of,
 )
 
@@ -88,9 +88,9 @@ def test_every_window_is_a_row_with_the_labels_of_its_note(checkpoint: Path) -> 
 
 def test_probabilities_of_windows_are_combined() -> None:
     logits = np.log(np.array([[1, 3], [3, 1], [1, 1]], dtype=np.float32))
-    single = probabilities(logits, multi_label=False)
+    single = probabilities(logits, SINGLE_LABEL)
     np.testing.assert_allclose(single, [[0.25, 0.75], [0.75, 0.25], [0.5, 0.5]])
-    np.testing.assert_allclose(probabilities(logits, multi_label=True)[0], [0.5, 0.75])
+    np.testing.assert_allclose(probabilities(logits, MULTI_LABEL)[0], [0.5, 0.75])
     np.testing.assert_allclose(combine(single, [0, 2], aggregation="mean"), [[0.5, 0.5], [0.5, 0.5]])
     np.testing.assert_allclose(combine(single, [0, 2], aggregation="max"), [[0.75, 0.75], [0.5, 0.5]])
 
