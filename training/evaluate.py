@@ -18,15 +18,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import (
+    AutoModelForMaskedLM,
     AutoTokenizer,
     DataCollatorForLanguageModeling,
-    LongformerConfig,
-    LongformerForMaskedLM,
+    PretrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     set_seed,
 )
 
 from evaluation.notes import read_notes
+from training.attention import keep_attention_type
 from training.rows import EncodedNotes, encode_notes
 from training.split import split_notes
 
@@ -55,7 +57,7 @@ class MaskedRow:
 
 
 def evaluate(
-    model: LongformerForMaskedLM,
+    model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     *,
     train: EncodedNotes,
@@ -65,7 +67,7 @@ def evaluate(
     rows = list(mask_rows(held_out, tokenizer, max_length=usable_positions(model.config), seed=seed))
     labels = torch.cat([row.labels[row.labels != IGNORED] for row in rows])
     set_seed(seed)
-    fresh = LongformerForMaskedLM(model.config).to(model.device)
+    fresh = type(model)(model.config).to(model.device)
     return HeldOutLoss(
         notes=len(held_out.ends),
         masked_pieces=len(labels),
@@ -75,9 +77,20 @@ def evaluate(
     )
 
 
-def usable_positions(config: LongformerConfig) -> int:
-    """The longest row: like RoBERTa's, the position of a row's first piece is the id of `<pad>` plus 1."""
-    return int(config.max_position_embeddings) - int(config.pad_token_id or 0) - 1
+def usable_positions(config: PretrainedConfig) -> int:
+    """The longest row. Like RoBERTa's, a Longformer's first position is the id of `<pad>` plus 1; a BigBird's is 0."""
+    first = int(config.pad_token_id or 0) + 1 if config.model_type == "longformer" else 0
+    return int(config.max_position_embeddings) - first
+
+
+def scores_of(
+    model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor, *, where: torch.Tensor
+) -> torch.Tensor:
+    """The vocabulary's scores, (pieces, vocabulary) float32, of the pieces `where` (batch, pieces) says so alone."""
+    hidden = model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+    head = model.lm_head if hasattr(model, "lm_head") else model.cls  # BigBird's has BERT's name
+    scores: torch.Tensor = head(hidden[where])
+    return scores.float()
 
 
 def mask_rows(
@@ -95,19 +108,16 @@ def mask_rows(
 
 
 @torch.inference_mode()
-def model_loss(model: LongformerForMaskedLM, rows: Sequence[MaskedRow]) -> float:
+def model_loss(model: PreTrainedModel, rows: Sequence[MaskedRow]) -> float:
     """Mean over all masked pieces of all rows, not a mean of the rows' means."""
     model.eval()
+    keep_attention_type(model)
     total, count = 0.0, 0
     for row in rows:
-        masked = row.labels != IGNORED
-        output = model.longformer(
-            input_ids=row.input_ids.to(model.device),
-            attention_mask=torch.ones_like(row.input_ids).to(model.device),
-        )
-        logits = model.lm_head(output.last_hidden_state[masked.to(model.device)])
-        labels = row.labels[masked].to(model.device)
-        total += torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum").item()
+        ids, labels = row.input_ids.to(model.device), row.labels.to(model.device)
+        masked = labels != IGNORED
+        scores, labels = scores_of(model, ids, torch.ones_like(ids), where=masked), labels[masked]
+        total += torch.nn.functional.cross_entropy(scores, labels, reduction="sum").item()
         count += len(labels)
     return total / count
 
@@ -125,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="which pieces are masked")
     options = parser.parse_args(arguments)
     tokenizer = AutoTokenizer.from_pretrained(options.checkpoint)
-    model = LongformerForMaskedLM.from_pretrained(options.checkpoint)
+    model = AutoModelForMaskedLM.from_pretrained(options.checkpoint)
     split = split_notes(read_notes(options.notes), held_out=options.held_out)
     loss = evaluate(
         model,

@@ -29,6 +29,7 @@ from transformers import (
 from export.assets import RowEnds
 from export.families import family_of
 from sparkclin.errors import OptionError, exit_status
+from training.attention import keep_attention_type
 from training.pretrain import LIBRARIES, RECORD_FILE
 from training.tokenizer import save_tokenizer
 
@@ -156,14 +157,6 @@ def train_best(
         libraries={name: version(name) for name in (*LIBRARIES, *libraries)},
     )
     return Trained(run, trainer.predict(Rows(dev)).predictions)
-
-
-def keep_attention_type(model: PreTrainedModel) -> None:
-    """Lets each batch of a BigBird have the attention of its length: transformers gives a model that has once seen a
-    short row full attention for good."""
-    encoder = model.base_model
-    if hasattr(encoder, "set_attention_type"):
-        encoder.register_forward_pre_hook(lambda *_: encoder.set_attention_type(model.config.attention_type))
 
 
 def dropout_settings(options: FineTuneOptions) -> dict[str, float]:

@@ -14,7 +14,8 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from evaluation.classify import read_records
 from sparkclin.errors import exit_status
 from sparkclin.schema import STATUS_EMPTY, STATUS_NULL
-from training.fine_tune import keep_attention_type, window_of
+from training.attention import keep_attention_type
+from training.fine_tune import window_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Masked language modelling of clinical notes with a Longformer.
+"""Masked language modelling of clinical notes with a Longformer or a BigBird.
 
 The demo model (a tokenizer of its own, fresh weights):
 
@@ -29,23 +29,27 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoTokenizer,
+    BigBirdForMaskedLM,
     DataCollatorForLanguageModeling,
-    LongformerConfig,
     LongformerForMaskedLM,
+    PretrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
     TrainingArguments,
     set_seed,
 )
-from transformers.models.longformer.modeling_longformer import LongformerMaskedLMOutput
+from transformers.modeling_outputs import MaskedLMOutput
 
 from evaluation.notes import read_notes
 from sparkclin.errors import OptionError
-from training.evaluate import IGNORED, HeldOutLoss, evaluate, usable_positions
+from training.evaluate import IGNORED, HeldOutLoss, evaluate, scores_of, usable_positions
 from training.rows import EncodedNotes, PackedRows, encode_notes
 from training.split import split_notes
 from training.tokenizer import save_tokenizer
@@ -57,7 +61,7 @@ LIBRARIES = ("accelerate", "tokenizers", "torch", "transformers")
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainOptions:
-    """`init` (a checkpoint folder or hub id) or `config` (a Longformer config.json, with `tokenizer`): where to start.
+    """`init` (a checkpoint folder or hub id) or `config` (a model's config.json, with `tokenizer`): where to start.
 
     `length` counts pieces of a row, `batch` rows of a step; `held_out` is the share of the notes kept from training;
     `work` is the folder of the run's own checkpoints (weights and optimizer, one every `save_steps`, the last two
@@ -127,31 +131,42 @@ class TrainingRecord:
     libraries: dict[str, str]
 
 
-class MaskedPiecesLM(LongformerForMaskedLM):  # type: ignore[misc]
-    """LongformerForMaskedLM whose training loss computes the vocabulary's scores for masked pieces only.
+class MaskedPieces:
+    """A model of transformers whose training loss computes the vocabulary's scores for masked pieces only.
 
     The loss is the same; a step of the demo model takes two thirds of the time, for the scores of the other pieces were
-    thrown away. The weights have the names of LongformerForMaskedLM.
+    thrown away. The weights have the names of transformers' class.
     """
 
     def forward(
-        self,
+        self: Any,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         labels: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> LongformerMaskedLMOutput:
+    ) -> MaskedLMOutput:
         """`input_ids`, `attention_mask`, `labels`: (batch, pieces).
 
         The loss is a mean over the masked pieces; over those of the whole optimizer step where the Trainer passes their
         number as `num_items_in_batch`.
         """
         masked = labels != IGNORED
-        hidden = self.longformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        scores = self.lm_head(hidden[masked]).float()
+        scores = scores_of(self, input_ids, attention_mask, where=masked)
         total = torch.nn.functional.cross_entropy(scores, labels[masked], reduction="sum")
         count = masked.sum() if num_items_in_batch is None else num_items_in_batch
-        return LongformerMaskedLMOutput(loss=total / count)
+        return MaskedLMOutput(loss=total / count)
+
+
+class MaskedPiecesLongformer(MaskedPieces, LongformerForMaskedLM):  # type: ignore[misc]
+    pass
+
+
+class MaskedPiecesBigBird(MaskedPieces, BigBirdForMaskedLM):  # type: ignore[misc]
+    pass
+
+
+MODEL_CLASSES: dict[str, Any] = {"longformer": MaskedPiecesLongformer, "big_bird": MaskedPiecesBigBird}
+"""By a config's model_type."""
 
 
 def pretrain(options: PretrainOptions) -> TrainingRecord:
@@ -199,14 +214,16 @@ def pretrain(options: PretrainOptions) -> TrainingRecord:
     return record
 
 
-def load_model(options: PretrainOptions, *, vocab_size: int) -> MaskedPiecesLM:
+def load_model(options: PretrainOptions, *, vocab_size: int) -> PreTrainedModel:
     """Raises OptionError where the tokenizer has ids, or the rows positions, that the model does not."""
-    if options.init is not None:
-        model: MaskedPiecesLM = MaskedPiecesLM.from_pretrained(options.init)
-    else:
-        assert options.config is not None  # PretrainOptions sees to it
-        model = MaskedPiecesLM(LongformerConfig.from_json_file(options.config))
+    config: PretrainedConfig = AutoConfig.from_pretrained(options.init or options.config)
+    if config.model_type not in MODEL_CLASSES:
+        raise OptionError(f"model_type is {config.model_type!r}; expected one of {', '.join(MODEL_CLASSES)}.")
+    model_class = MODEL_CLASSES[config.model_type]
+    model: PreTrainedModel = model_class.from_pretrained(options.init) if options.init else model_class(config)
     problems = []
+    if options.bf16 and config.model_type == "big_bird":
+        problems.append("transformers' BigBird fails in bf16: give --no-bf16")
     if vocab_size > model.config.vocab_size:
         problems.append(f"the tokenizer has {vocab_size} pieces, the model {model.config.vocab_size}")
     positions = usable_positions(model.config)
@@ -218,7 +235,7 @@ def load_model(options: PretrainOptions, *, vocab_size: int) -> MaskedPiecesLM:
 
 
 def make_trainer(
-    model: MaskedPiecesLM, tokenizer: PreTrainedTokenizerBase, train: EncodedNotes, options: PretrainOptions
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, train: EncodedNotes, options: PretrainOptions
 ) -> Trainer:
     arguments = TrainingArguments(
         output_dir=str(options.work),
@@ -250,15 +267,16 @@ def make_trainer(
     return Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collate, processing_class=tokenizer)
 
 
-def finish(model: MaskedPiecesLM, *, copy_global: bool) -> LongformerForMaskedLM:
-    """The trained weights as a plain LongformerForMaskedLM.
+def finish(model: PreTrainedModel, *, copy_global: bool) -> PreTrainedModel:
+    """The trained weights in transformers' own class.
 
-    `copy_global`: training uses local attention only and leaves the projections of global attention at random; they
-    become copies of the local ones, which is how the Longformer authors made theirs from RoBERTa's.
+    `copy_global`: a Longformer is trained with local attention only, which leaves the projections of global attention
+    at random; they become copies of the local ones, which is how the Longformer authors made theirs from RoBERTa's.
     """
-    finished = LongformerForMaskedLM(model.config).to(model.device)
+    (own_class,) = (base for base in type(model).__bases__ if base is not MaskedPieces)
+    finished: PreTrainedModel = own_class(model.config).to(model.device)
     finished.load_state_dict(model.state_dict())
-    if copy_global:
+    if copy_global and isinstance(finished, LongformerForMaskedLM):
         for layer in finished.longformer.encoder.layer:
             attention = layer.attention.self
             attention.query_global.load_state_dict(attention.query.state_dict())
@@ -268,7 +286,7 @@ def finish(model: MaskedPiecesLM, *, copy_global: bool) -> LongformerForMaskedLM
 
 
 def save_checkpoint(
-    model: LongformerForMaskedLM, tokenizer: PreTrainedTokenizerBase, record: TrainingRecord, folder: Path
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, record: TrainingRecord, folder: Path
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
@@ -287,7 +305,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> PretrainOptions:
     parser.add_argument("--output", type=Path, required=True, help="folder of the finished checkpoint")
     parser.add_argument("--work", type=Path, required=True, help="folder of the run's own checkpoints")
     parser.add_argument("--init", help="start from this checkpoint: a folder or a hub id")
-    parser.add_argument("--config", type=Path, help="start afresh with this Longformer config.json")
+    parser.add_argument("--config", type=Path, help="start afresh with this config.json of a Longformer or BigBird")
     parser.add_argument("--tokenizer", type=Path, help="folder of the tokenizer, with --config")
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--lr", type=float, default=defaults.lr, help="peak learning rate; it then falls to 0 linearly")
