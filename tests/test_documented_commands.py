@@ -70,6 +70,7 @@ DEMO = RunBy("tests/test_demo.py::test_the_demo_runs_in_a_clean_clone")
 BENCHMARK = DryRun("tests/benchmarks/test_smoke.py::test_smoke")
 WHEEL = RunBy("tests/test_wheel.py::test_notes_are_embedded_outside_the_checkout")
 
+NER_DL = RunBy("tests/examples/test_ner_dl.py::test_it_learns_its_sentences_and_tags_notes_with_them")
 FINE_TUNING = RunBy("tests/training/test_ner.py::test_a_model_learns_them_and_can_be_exported")
 SCORING = RunBy("tests/evaluation/test_ner.py::test_the_command_makes_notes_and_scores_entities")
 LABELLING = RunBy(
@@ -175,6 +176,8 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     '--question "Which drugs does the patient take?"': RunBy(
         "tests/sparkclin/tasks/test_pairs.py::test_one_question_is_asked_of_all_notes"
     ),
+    "python -m examples.ner_dl train train.tsv --output ner_dl": NER_DL,
+    "python -m examples.ner_dl tag notes.jsonl --ner ner_dl --output entities": NER_DL,
     "python -m training.ner": FINE_TUNING,
     "python -m training.ner --train train.tsv --dev devel.tsv --init checkpoint --output ner_checkpoint "
     "--work ner-run": FINE_TUNING,
