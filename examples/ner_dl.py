@@ -3,8 +3,8 @@
     python -m examples.ner_dl train CORPUS --output NER_DL
     python -m examples.ner_dl tag NOTES --ner NER_DL --output ENTITIES
 
-CORPUS and NOTES are those of `python -m evaluation.ner`, which scores ENTITIES too. NerDL learns; the model whose
-vectors it reads does not change. That is quick, and less exact than a fine-tuned model (`python -m training.ner`).
+CORPUS and NOTES are those of `python -m evaluation.ner`, which scores ENTITIES too. NerDL learns, with a network of its
+own that reads the characters of words too; the model whose vectors it reads does not change.
 """
 
 from __future__ import annotations
