@@ -199,6 +199,7 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "spark-submit pipelines/answer_notes.py --input notes.parquet --output answers --models models --model a_reader "
     '--question "Which drugs does the patient take?"': ASKING,
     "python -m examples.ner_dl train train.tsv --output ner_dl": NER_DL,
+    "python -m examples.ner_dl train ncbi_2000.tsv --output ner_dl --epochs 8": NER_DL,
     "python -m examples.ner_dl tag notes.jsonl --ner ner_dl --output entities": NER_DL,
     "python -m training.ner": FINE_TUNING,
     "python -m training.ner --train train.tsv --dev devel.tsv --init checkpoint --output ner_checkpoint "

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from pyspark.errors import IllegalArgumentException
 from pyspark.sql import SparkSession
 
+import sparkclin
 from evaluation.ner import read_conll, score_rows
-from examples.ner_dl import GRAPH_WIDTHS, graph_width, load, main, tag
+from examples.ner_dl import GRAPH_WIDTHS, graph_width, load, main, tag, word_vectors
 from sparkclin.errors import ModelError
-from testkit.demo import MODEL, NER_MODEL
+from testkit.demo import MODEL, NER_MODEL, SHORT
 
 CORPUS = [
     "Patients|O with|O severe|O asthma|B-Disease took|O aspirin|B-Drug .|O",
@@ -53,6 +55,24 @@ def test_it_learns_its_sentences_and_tags_notes_with_them(spark: SparkSession, c
     assert ("none", None, None, None, None) in found
     with pytest.raises(IllegalArgumentException, match=MODEL):
         tag(note, load(ner), model=NER_MODEL).collect()
+
+
+def test_a_words_vector_is_the_one_of_embed_filled_up_with_zeros(spark: SparkSession) -> None:
+    notes = spark.createDataFrame([("n", f"{SHORT} Second sentence, IL-2 too.")], "note_id string, text string")
+    (row,) = word_vectors(notes, model=MODEL).collect()
+    bundle = sparkclin.active_repository().find(MODEL)
+    expected = sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions(level="token")).collect()
+    made = [(word.begin, word.end + 1, word.result) for word in row.word_embeddings]
+    assert made == [(word.begin, word.end, word.token) for word in expected]
+    assert [word.result for word in row.token] == [word.token for word in expected]
+    vectors = np.array([word.embeddings for word in row.word_embeddings])
+    np.testing.assert_allclose(vectors[:, :192], [word.vector for word in expected], atol=1e-4, rtol=0)
+    assert vectors.shape[1] == 256
+    assert not vectors[:, 192:].any()
+    sentences = [(sentence.begin, sentence.end) for sentence in row.document]
+    for word in row.word_embeddings:
+        begin, end = sentences[int(word.metadata["sentence"])]
+        assert begin <= word.begin <= word.end <= end
 
 
 def test_a_vector_gets_the_next_wider_graph() -> None:
