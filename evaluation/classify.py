@@ -1,12 +1,12 @@
-"""Labels of notes, or of pairs of texts: CSV and JSONL files in, notes out, and the scores of what a run found.
+"""Labels of notes, or of pairs: CSV, JSONL and parquet files in, notes out, and the scores of what a run found.
 
     python -m evaluation.classify notes CORPUS --output NOTES
     python -m evaluation.classify score PREDICTIONS CORPUS
 
-CORPUS is a .csv with a header or a .jsonl; options name its columns. A note has one label, or with `--multi-label` any
-number of them: a list in JSONL, or one string with `--label-separator` between them. Where there is no column of ids, a
-note's id is the number of its row from 0. PREDICTIONS is a parquet with a row per note and label: note_id, label,
-predicted (true or false). Scores are scikit-learn's.
+CORPUS is a .csv with a header, a .jsonl or a .parquet; options name its columns. A note has one label, or with
+`--multi-label` any number of them: a list, or one string with `--label-separator` between them. Where there is no
+column of ids, a note's id is the number of its row from 0. PREDICTIONS is a parquet with a row per note and label:
+note_id, label, predicted (true or false). Scores are scikit-learn's.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 
 from evaluation.notes import write_jsonl
 from sparkclin.errors import InputError, exit_status
@@ -90,8 +91,8 @@ def read_labels(path: Path, columns: Columns) -> dict[str, tuple[str, ...]]:
 
 
 def read_records(path: Path, *, needed: Sequence[str], advice: str = "Rename yours.") -> list[dict[str, Any]]:
-    """The rows of a .csv or .jsonl. Raises InputError, with the advice, where one lacks a needed column."""
-    readers = {".csv": _read_csv, ".jsonl": _read_jsonl}
+    """The rows of a .csv, .jsonl or .parquet. Raises InputError, with the advice, where one lacks a needed column."""
+    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
     if path.suffix not in readers:
         raise InputError(f"{path.name} is not a kind of file that labels are read from: expected {', '.join(readers)}.")
     records = readers[path.suffix](path)
@@ -109,6 +110,11 @@ def read_records(path: Path, *, needed: Sequence[str], advice: str = "Rename you
 def _read_csv(path: Path) -> list[dict[str, Any]]:
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     return [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None)]
+
+
+def _read_parquet(path: Path) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
+    return records
 
 
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:
@@ -225,13 +231,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m evaluation.classify", description=(__doc__ or "").splitlines()[0])
     actions = parser.add_subparsers(dest="action", required=True)
     notes, scoring = (actions.add_parser(name) for name in ("notes", "score"))
-    notes.add_argument("corpus", type=Path, help=".csv or .jsonl")
+    notes.add_argument("corpus", type=Path, help=".csv, .jsonl or .parquet")
     notes.add_argument(
         "-o", "--output", type=Path, required=True, help=".jsonl with note_id and text, pair if there is one"
     )
     add_columns(notes)
     scoring.add_argument("predictions", type=Path, help="parquet with note_id, label and predicted")
-    scoring.add_argument("corpus", type=Path, help=".csv or .jsonl")
+    scoring.add_argument("corpus", type=Path, help=".csv, .jsonl or .parquet")
     add_columns(scoring, texts=False)
     options = parser.parse_args(arguments)
     return exit_status(lambda: act(options))

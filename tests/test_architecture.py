@@ -18,13 +18,14 @@ from sparkclin.spark.settings import EXCLUDES, PACKAGES
 
 ROOT = Path(__file__).parents[1]
 MODEL_LIBRARIES = {"keras", "onnx", "onnxruntime", "tensorflow", "torch", "transformers"}
-NOT_INSTALLED = {"benchmarks", "docker", "testkit", "tests", "training"}
+NOT_INSTALLED = {"benchmarks", "docker", "examples", "testkit", "tests", "training"}
 FORBIDDEN = {
     "sparkclin": {"export", "pipelines", *NOT_INSTALLED, *MODEL_LIBRARIES},
     "pipelines": {"export", *NOT_INSTALLED, *MODEL_LIBRARIES},
     "evaluation": {"export", "pipelines", *NOT_INSTALLED, *MODEL_LIBRARIES},
     "export": {"pipelines", *NOT_INSTALLED},
-    "training": {"benchmarks", "testkit", "tests"},
+    "training": {"benchmarks", "examples", "testkit", "tests"},
+    "examples": {"export", "pipelines", *NOT_INSTALLED - {"examples"}, *MODEL_LIBRARIES},
     "testkit": {"benchmarks", "tests", "training"},
     "benchmarks": {"tests", "training"},
     "docker": {"export", "tests", "training", *MODEL_LIBRARIES},

@@ -70,12 +70,15 @@ DEMO = RunBy("tests/test_demo.py::test_the_demo_runs_in_a_clean_clone")
 BENCHMARK = DryRun("tests/benchmarks/test_smoke.py::test_smoke")
 WHEEL = RunBy("tests/test_wheel.py::test_notes_are_embedded_outside_the_checkout")
 
+NER_DL = RunBy("tests/examples/test_ner_dl.py::test_it_learns_its_sentences_and_tags_notes_with_them")
 FINE_TUNING = RunBy("tests/training/test_ner.py::test_a_model_learns_them_and_can_be_exported")
 SCORING = RunBy("tests/evaluation/test_ner.py::test_the_command_makes_notes_and_scores_entities")
 LABELLING = RunBy(
     "tests/training/test_classify.py::test_a_model_learns_several_labels_and_transformers_predictions_are_scored"
 )
 CLASSIFYING = RunBy("tests/sparkclin/tasks/test_pairs.py::test_labels_are_those_of_transformers")
+CHOOSING = RunBy("tests/evaluation/test_medconceptsqa.py::test_the_command_scores_a_model_zero_shot_and_few_shot")
+ASKING = RunBy("tests/sparkclin/tasks/test_pairs.py::test_one_question_is_asked_of_all_notes")
 ANSWERING = RunBy("tests/training/test_qa.py::test_a_model_learns_answers_and_transformers_predictions_are_scored")
 
 EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models"
@@ -120,14 +123,36 @@ OF_RESULTS = {
 OF_THE_PAPER = {
     "python -m training.ner --train train.tsv --dev devel.tsv --init CHECKPOINT --output ner_checkpoint "
     "--work ner-run": FINE_TUNING,
-    "python -m training.qa --train train.json --dev dev.json --init CHECKPOINT --output answer_checkpoint "
-    "--work answer-run": ANSWERING,
-    "python -m training.classify --train train.jsonl --dev dev.jsonl --pair-column hypothesis --init CHECKPOINT "
-    "--output label_checkpoint --work label-run": LABELLING,
+    "python -m export ner_checkpoint --name i2b2 --models models --engine onnx": RunBy(
+        "tests/sparkclin/tasks/test_entities.py::test_the_manifest_says_task_and_labels"
+    ),
+    "spark-submit pipelines/ner_notes.py --input test_notes.jsonl --input-format jsonl --output entities --models "
+    "models --model i2b2 --aggregation first": RunBy(
+        "tests/test_ner_pipeline.py::test_the_page_and_the_most_frequent_are_of_the_rows_that_were_written"
+    ),
+    "python -m training.qa --train medication-train-sampled-0.2.json --dev medication-dev.json --init CHECKPOINT "
+    "--output answer_checkpoint --work answer-run": ANSWERING,
+    "python -m export answer_checkpoint --name emrqa --models models --engine onnx": ASKING,
+    "python -m evaluation.qa notes medication-test.json --output questions.jsonl": ANSWERING,
+    "spark-submit pipelines/answer_notes.py --input questions.jsonl --input-format jsonl --output answers --models "
+    "models --model emrqa": ASKING,
+    "python -m evaluation.qa score answers medication-test.json": ANSWERING,
+    "python -m training.classify --train mli_train_v1.jsonl --dev mli_dev_v1.jsonl --text-column sentence1 "
+    "--pair-column sentence2 --label-column gold_label --init CHECKPOINT --output label_checkpoint "
+    "--work label-run": LABELLING,
+    "python -m export label_checkpoint --name mednli --models models --engine onnx": CLASSIFYING,
+    "python -m evaluation.classify notes mli_test_v1.jsonl --text-column sentence1 --pair-column sentence2 "
+    "--label-column gold_label --output test_pairs.jsonl": LABELLING,
+    "spark-submit pipelines/classify_notes.py --input test_pairs.jsonl --input-format jsonl --output labels --models "
+    "models --model mednli --pair-column pair": CLASSIFYING,
+    "python -m evaluation.classify score labels mli_test_v1.jsonl --label-column gold_label": LABELLING,
     "python -m training.classify --train train.csv --dev dev.csv --multi-label --max-pieces 1022 --init CHECKPOINT "
     "--output label_checkpoint --work label-run": LABELLING,
     "python -m training.classify --train train.csv --dev dev.csv --init CHECKPOINT --output label_checkpoint "
     "--work label-run": LABELLING,
+    "python -m evaluation.medconceptsqa test.parquet --model clinical_longformer --models models": CHOOSING,
+    "python -m evaluation.medconceptsqa test.parquet --model clinical_longformer --models models --shots 4 "
+    "--dev dev.parquet --sample 250": CHOOSING,
 }
 """Those of docs/paper_tasks.md."""
 
@@ -172,9 +197,10 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "spark-submit pipelines/classify_notes.py --input trials.parquet --output labels --models models --model "
     "a_classifier --pair-column statement": CLASSIFYING,
     "spark-submit pipelines/answer_notes.py --input notes.parquet --output answers --models models --model a_reader "
-    '--question "Which drugs does the patient take?"': RunBy(
-        "tests/sparkclin/tasks/test_pairs.py::test_one_question_is_asked_of_all_notes"
-    ),
+    '--question "Which drugs does the patient take?"': ASKING,
+    "python -m examples.ner_dl train train.tsv --output ner_dl": NER_DL,
+    "python -m examples.ner_dl train ncbi_2000.tsv --output ner_dl --epochs 8": NER_DL,
+    "python -m examples.ner_dl tag notes.jsonl --ner ner_dl --output entities": NER_DL,
     "python -m training.ner": FINE_TUNING,
     "python -m training.ner --train train.tsv --dev devel.tsv --init checkpoint --output ner_checkpoint "
     "--work ner-run": FINE_TUNING,

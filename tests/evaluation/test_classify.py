@@ -26,13 +26,16 @@ def write_jsonl(file: Path, rows: list[dict[str, object]]) -> Path:
     return file
 
 
-def test_jsonl_and_csv_say_the_same(tmp_path: Path) -> None:
+def test_jsonl_csv_and_parquet_say_the_same(tmp_path: Path) -> None:
     expected = [Example("a", "cough", "fever?", ("lung", "skin")), Example("b", "rash", "fever?", ())]
     columns = Columns(pair="pair", multi_label=True, separator="|")
     csv = tmp_path / "corpus.csv"
     csv.write_text("note_id,text,pair,label\na,cough,fever?,lung| skin\nb,rash,fever?,\n", encoding="utf-8")
     assert read_examples(write_jsonl(tmp_path / "corpus.jsonl", ROWS), columns) == expected
     assert read_examples(csv, columns) == expected
+    parquet = tmp_path / "corpus.parquet"
+    pd.read_csv(csv, keep_default_na=False).to_parquet(parquet)
+    assert read_examples(parquet, columns) == expected
 
 
 def test_ids_are_row_numbers_where_there_are_none(tmp_path: Path) -> None:
@@ -70,7 +73,7 @@ def test_broken_corpora_are_refused(
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"corpus.txt is not a kind of file .*\.csv, \.jsonl"):
+    with pytest.raises(InputError, match=r"corpus.txt is not a kind of file .*\.csv, \.jsonl, \.parquet"):
         read_examples(tmp_path / "corpus.txt", Columns())
     (tmp_path / "corpus.jsonl").write_text('{"text": "x"\n')
     with pytest.raises(InputError, match="line 1 is not JSON"):
