@@ -24,7 +24,7 @@ from training.pretrain import (  # noqa: E402
     pretrain,
 )
 from training.rows import EncodedNotes, PackedRows, encode_notes  # noqa: E402
-from training.tokenizer import save_tokenizer, train_tokenizer  # noqa: E402
+from training.tokenizer import save_tokenizer, train_sentencepiece, train_tokenizer  # noqa: E402
 
 TEXTS = [
     f"Patient {number} denies fever and chest pain. Continue aspirin {number * 7} mg daily." for number in range(8)
@@ -59,6 +59,30 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=66,
         type_vocab_size=1,
         pad_token_id=1,
+    )
+    (folder / "config.json").write_text(config.to_json_string(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bigbird_material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of BigBird; rows of 64 pieces go in blocks of 4."""
+    folder = tmp_path_factory.mktemp("bigbird")
+    lines = [json.dumps({"note_id": f"n{number}", "text": text}) + "\n" for number, text in enumerate(TEXTS)]
+    (folder / "notes.jsonl").write_text("".join(lines), encoding="utf-8")
+    tokenizer = train_sentencepiece(TEXTS, vocab_size=100)
+    save_tokenizer(tokenizer, folder / "tokenizer")
+    config = transformers.BigBirdConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        block_size=4,
+        num_random_blocks=1,
+        max_position_embeddings=64,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     )
     (folder / "config.json").write_text(config.to_json_string(), encoding="utf-8")
     return folder
@@ -184,6 +208,34 @@ def test_two_steps_write_a_checkpoint_that_loads(trained: Trained) -> None:
     written = (output / "training.json").read_text(encoding="utf-8")
     assert json.loads(written)["steps"] == 2
     assert str(trained.folder) not in written
+
+
+def test_a_bigbird_is_trained_in_blocks_and_measured_at_each_rows_own_length(
+    bigbird_material: Path, tmp_path: Path
+) -> None:
+    record = pretrain(options(bigbird_material, tmp_path))
+    model = transformers.BigBirdForMaskedLM.from_pretrained(tmp_path / "out")
+    assert model.config.attention_type == "block_sparse"
+    held_out = record.held_out_loss
+    assert held_out is not None
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    rows = list(mask_rows(encode_notes([" ".join(TEXTS), TEXTS[0]], tokenizer), tokenizer, max_length=64, seed=3))
+    shorter_last = sorted(rows, key=lambda row: -row.labels.shape[1])
+    assert shorter_last[0].labels.shape[1] == 64
+    fresh = transformers.BigBirdForMaskedLM.from_pretrained(tmp_path / "out")
+    assert model_loss(model, shorter_last) == pytest.approx(model_loss(fresh, shorter_last[::-1]), abs=1e-6)
+
+
+def test_bf16_of_a_bigbird_is_refused(bigbird_material: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="give --no-bf16"):
+        load_model(options(bigbird_material, tmp_path, bf16=True), vocab_size=0)
+
+
+def test_another_kind_of_model_is_refused(material: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(transformers.BertConfig().to_json_string(), encoding="utf-8")
+    with pytest.raises(OptionError, match=r"model_type is 'bert'; expected one of longformer, big_bird"):
+        load_model(options(material, tmp_path, config=config), vocab_size=0)
 
 
 def test_a_resumed_run_goes_on_from_its_last_checkpoint(trained: Trained, tmp_path: Path) -> None:

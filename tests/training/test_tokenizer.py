@@ -10,7 +10,7 @@ transformers = pytest.importorskip("transformers", reason="needs the train extra
 tokenizers = pytest.importorskip("tokenizers")
 
 from sparkclin.errors import OptionError  # noqa: E402
-from training.tokenizer import save_tokenizer, train_tokenizer  # noqa: E402
+from training.tokenizer import main, save_tokenizer, train_sentencepiece, train_tokenizer  # noqa: E402
 
 TEXTS = [
     "The patient's blood pressure was 120/80.",
@@ -70,3 +70,25 @@ def test_loaded_and_saved_again_the_files_are_the_same(folder: Path, tmp_path: P
 def test_too_small_a_vocabulary_is_refused() -> None:
     with pytest.raises(OptionError, match="261"):
         train_tokenizer(TEXTS, vocab_size=260)
+
+
+def test_bigbirds_special_pieces_and_the_text_of_its_pieces(tmp_path: Path) -> None:
+    save_tokenizer(train_sentencepiece(TEXTS, vocab_size=90), tmp_path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    specials = ["<pad>", "</s>", "<s>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
+    assert tokenizer.convert_tokens_to_ids(specials) == list(range(7))
+    ids = tokenizer(TEXTS[0])["input_ids"]
+    assert (ids[0], ids[-1]) == (4, 5)
+    assert 3 not in ids
+    assert tokenizer.decode(ids[1:-1], clean_up_tokenization_spaces=False).strip() == TEXTS[0]
+    again = train_sentencepiece(TEXTS, vocab_size=90)
+    assert again.get_vocab() == tokenizer.get_vocab()
+
+
+def test_the_command_trains_a_familys_tokenizer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("\n".join(TEXTS * 4), encoding="utf-8")
+    arguments = [str(notes), "--output", str(tmp_path / "out"), "--family", "bigbird", "--vocab-size", "90"]
+    main([*arguments, "--held-out", "0"])
+    assert " pieces from 20 notes -> " in capsys.readouterr().out
+    assert isinstance(transformers.AutoTokenizer.from_pretrained(tmp_path / "out"), transformers.BigBirdTokenizer)
