@@ -18,8 +18,8 @@ from benchmarks import ours
 from benchmarks.job import Job, Running
 from benchmarks.ours import Variant
 from benchmarks.shape import PAD_ID
-from sparkclin.engines import ONNX
 from sparkclin.models.bundle import Bundle
+from sparkclin.models.pretrained import annotator_of
 from sparkclin.wire.packed import padded, plan_batches
 
 Ids = npt.NDArray[np.int64]
@@ -95,6 +95,6 @@ def inputs_of(batch: Sequence[Sequence[int]]) -> dict[str, Ids]:
 def model_file(bundle: Bundle, folder: Path) -> Path:
     """The ONNX file of the bundle, taken out of the zip file that Spark NLP keeps it in, into `folder`."""
     shutil.rmtree(folder, ignore_errors=True)
-    with zipfile.ZipFile(bundle.path / ONNX.graph_file) as archive:
+    with zipfile.ZipFile(bundle.path / annotator_of(bundle).graph_file) as archive:
         (name,) = archive.namelist()
         return Path(archive.extract(name, folder))

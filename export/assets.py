@@ -1,8 +1,8 @@
 """A tokenizer -> the vocabulary and merges that Spark NLP reads, ordinary pieces first, transport codes after them.
 
 The ordinary half is what a stock Tokenizer pipeline uses: ids 0…V−1; it is the family's own. The code of id k has id
-V + k; that half is the same for every tokenizer. Spark NLP's BPE puts a `Ġ` before a word's first piece when it looks
-it up, so the vocabulary's line for a code begins with `Ġ`; merges do not.
+V + k; that half is the same for every tokenizer. How a code stands in it depends on how an annotator's BPE reads words:
+one of CODE_STYLES.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ from tokenizers import Tokenizer
 from export.errors import CheckpointError
 from sparkclin.wire import codes
 
-VOCABULARY_FILE, MERGES_FILE = "vocab.txt", "merges.txt"
+VOCABULARY_FILE, MERGES_FILE, LABELS_FILE = "vocab.txt", "merges.txt", "labels.txt"
 Pair = tuple[str, str]
+
+SPACED, BARE, RUNNING = CODE_STYLES = ("spaced", "bare", "running")
+"""BPE splits a word alone, and puts a `Ġ` before its first piece when it looks that up; it does not; it splits running
+text, where a word's space is a part of it. Only for the last one do merges have a `Ġ`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +37,18 @@ class OrdinaryAssets:
 
 @dataclass(frozen=True, kw_only=True)
 class Assets:
-    """`vocabulary` in id order, 2 V pieces; `merges` in order of rank."""
+    """`vocabulary` in id order, 2 V pieces; `merges` in order of rank; `labels` in order of their numbers."""
 
     vocabulary: tuple[str, ...]
     merges: tuple[Pair, ...]
+    labels: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> None:
-        """Writes `vocab.txt` and `merges.txt`."""
+        """Writes `vocab.txt`, `merges.txt`, and `labels.txt` where there are labels."""
         folder.mkdir(parents=True, exist_ok=True)
         lines = {VOCABULARY_FILE: self.vocabulary, MERGES_FILE: ("#version: 0.2", *map(" ".join, self.merges))}
+        if self.labels:
+            lines[LABELS_FILE] = self.labels
         for name, content in lines.items():
             (folder / name).write_text("\n".join(content) + "\n", encoding="utf-8")
 
@@ -70,14 +77,20 @@ class RowEnds:
         return cls(cls_id=ids[0], sep_id=ids[1], separators=tuple(of_two[1:-1]) if has_pairs else ())
 
 
-def with_codes(ordinary: OrdinaryAssets) -> Assets:
-    """Adds the codes; raises CheckpointError where merges of ordinary pieces would tear a code apart."""
+def with_codes(ordinary: OrdinaryAssets, *, style: str = SPACED, labels: Sequence[str] = ()) -> Assets:
+    """Adds the codes, in one of CODE_STYLES; raises CheckpointError where merges of ordinary pieces would tear a code
+    apart."""
     size = len(ordinary.vocabulary)
     known = set(ordinary.merges)
     merges = (*ordinary.merges, *(merge for merge in codes.merges(size) if merge not in known))
     check_codes(merges, vocab_size=size)
-    code_pieces = (codes.SPACE + codes.in_bytes(codes.encode(index)) for index in range(size))
-    return Assets(vocabulary=(*ordinary.vocabulary, *code_pieces), merges=merges)
+    in_bytes = [codes.in_bytes(codes.encode(index)) for index in range(size)]
+    space = "" if style == BARE else codes.SPACE
+    return Assets(
+        vocabulary=(*ordinary.vocabulary, *(space + code for code in in_bytes)),
+        merges=(*merges, *((codes.SPACE, code) for code in in_bytes)) if style == RUNNING else merges,
+        labels=tuple(labels),
+    )
 
 
 def byte_level_bpe(tokenizer_json: str, *, vocab_size: int) -> OrdinaryAssets:

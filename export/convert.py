@@ -16,19 +16,20 @@ from typing import TYPE_CHECKING
 
 from evaluation.notes import Note, packaged_notes, read_notes
 from export import checkpoint
-from export.assets import Assets, with_codes
+from export.assets import OrdinaryAssets, with_codes
 from export.checkpoint import Checkpoint, HubName
 from export.engines import EXPORTERS, Exporter
 from export.errors import CheckpointError
 from export.graph.echo import WIDTH as ECHO_WIDTH
 from export.graph.echo import echo
 from export.sparknlp import save_annotator
+from export.stock import Told, stock_of
 from export.trained import TrainedModel
 from export.verify import parity
 from export.verify.parity import EXACT_PRECISION, Candidate, ParityReport
 from sparkclin.engines import PRECISIONS, TENSORFLOW
 from sparkclin.errors import OptionError
-from sparkclin.models.bundle import CLASSIFY, TOKENIZER_FILE, Bundle, Manifest, hash_files
+from sparkclin.models.bundle import CLASSIFY, EMBED, TOKENIZER_FILE, Bundle, Manifest, hash_files
 from sparkclin.models.pretrained import engine_of
 from sparkclin.models.repository import ModelRepository
 from sparkclin.spark.session import spark_session
@@ -101,7 +102,8 @@ def convert(options: ExportOptions, *, spark: SparkSession | None = None) -> Bun
     trained = TrainedModel.read(
         options.checkpoint, revision=options.revision, global_attention=options.global_attention
     )
-    assets = assets_of(trained, trained.tokenizer_json)
+    stock_of(trained.head.task).check_labels(trained.head.labels)
+    ordinary = trained.family.ordinary_assets(trained.tokenizer_json, trained.config)
     session = spark or spark_session(app_name="sparkclin export")
     with scratch_folder(options.models) as scratch:
         candidate = Candidate(
@@ -112,9 +114,10 @@ def convert(options: ExportOptions, *, spark: SparkSession | None = None) -> Bun
             trained=trained,
             tokenizer_json=trained.tokenizer_json,
             outputs=Outputs(all=trained.head.outputs),
+            told=Told(name=options.name, width=trained.config.width, problem_type=problem_type(trained)),
         )
-        build(session, candidate, assets, scratch / "graph", name=options.name)
-        build_echo(session, candidate, assets, scratch / "echo_graph")
+        build(session, candidate, ordinary, scratch / "graph")
+        build_echo(session, candidate, ordinary, scratch / "echo_graph")
         report = parity.verify(session, candidate, notes=notes)
         manifest = describe(candidate, options=options, report=report)
         # Registering renames, and that takes a folder right below the repository's root.
@@ -169,9 +172,10 @@ def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> Pari
             trained=trained,
             tokenizer_json=bundle.tokenizer_json(),
             outputs=bundle.manifest.segment_outputs,
+            told=Told(name=options.name, width=trained.config.width, problem_type=bundle.manifest.problem_type),
         )
-        assets = assets_of(trained, candidate.tokenizer_json)
-        build_echo(session, candidate, assets, Path(scratch) / "echo_graph")
+        ordinary = trained.family.ordinary_assets(candidate.tokenizer_json, trained.config)
+        build_echo(session, candidate, ordinary, Path(scratch) / "echo_graph")
         return parity.verify(session, candidate, notes=notes)
 
 
@@ -205,33 +209,41 @@ def notes_to_compare(precision: str, file: Path | None) -> list[Note]:
     return read_notes(file) if file else packaged_notes()
 
 
-def assets_of(trained: TrainedModel, tokenizer_json: str) -> Assets:
-    """The vocabulary of the bundle and of its echo model; raises CheckpointError for a tokenizer that does not fit."""
-    return with_codes(trained.family.ordinary_assets(tokenizer_json, trained.config))
+def build(spark: SparkSession, candidate: Candidate, ordinary: OrdinaryAssets, graph: Path) -> None:
+    """Makes the bundle's folder without its manifest; `graph` is a folder for the graph on its way there.
 
-
-def build(spark: SparkSession, candidate: Candidate, assets: Assets, graph: Path, *, name: str) -> None:
-    """Makes the bundle's folder without its manifest; `graph` is a folder for the graph on its way there."""
-    candidate.exporter.graphs().write(graph, candidate.trained.body(), precision=candidate.precision)
-    save(spark, candidate, assets, graph, candidate.folder, name=name, width=candidate.trained.config.width)
+    Raises CheckpointError for a tokenizer that does not fit.
+    """
+    trained, told = candidate.trained, candidate.told
+    stock = stock_of(trained.head.task)
+    write = candidate.exporter.graphs().write
+    write(graph, trained.body(), precision=candidate.precision, logits=stock.logits)
+    with_codes(ordinary, style=stock.style, labels=trained.head.labels).write(graph / "assets")
+    save_annotator(
+        spark,
+        graph,
+        candidate.folder,
+        annotator=candidate.annotator.name,
+        max_row=trained.config.max_row + stock.surplus(trained.config),
+        configure=lambda model: stock.configure(model, told),
+    )
     (candidate.folder / TOKENIZER_FILE).write_text(candidate.tokenizer_json, encoding="utf-8")
 
 
-def build_echo(spark: SparkSession, candidate: Candidate, assets: Assets, graph: Path) -> None:
-    """Makes the echo model that comparing ids needs."""
-    vocabulary = candidate.trained.config.vocabulary
-    body = partial(echo, vocabulary=vocabulary)
+def build_echo(spark: SparkSession, candidate: Candidate, ordinary: OrdinaryAssets, graph: Path) -> None:
+    """Makes the echo model that comparing ids needs: one of vectors, whatever the candidate's task."""
+    config, stock = candidate.trained.config, stock_of(EMBED)
+    body = partial(echo, vocabulary=config.vocabulary)
     candidate.exporter.graphs().write(graph, body, precision=EXACT_PRECISION)
-    save(spark, candidate, assets, graph, candidate.echo_folder, name="echo", width=ECHO_WIDTH)
-
-
-def save(
-    spark: SparkSession, candidate: Candidate, assets: Assets, graph: Path, target: Path, *, name: str, width: int
-) -> None:
-    """Has Spark NLP turn a graph and its vocabulary into a saved annotator."""
-    assets.write(graph / "assets")
-    annotator, max_row = candidate.exporter.engine.annotator, candidate.trained.config.max_row
-    save_annotator(spark, graph, target, annotator=annotator, name=name, width=width, max_row=max_row)
+    with_codes(ordinary, style=stock.style).write(graph / "assets")
+    save_annotator(
+        spark,
+        graph,
+        candidate.echo_folder,
+        annotator=candidate.echo_annotator,
+        max_row=config.max_row,
+        configure=lambda model: stock.configure(model, Told(name="echo", width=ECHO_WIDTH)),
+    )
 
 
 def describe(candidate: Candidate, *, options: ExportOptions, report: ParityReport) -> Manifest:
@@ -244,12 +256,12 @@ def describe(candidate: Candidate, *, options: ExportOptions, report: ParityRepo
         family=trained.family.model_type,
         engine=engine.name,
         precision=candidate.precision,
-        annotator=engine.annotator,
+        annotator=candidate.annotator.name,
         task=trained.head.task,
         labels=trained.head.labels,
         outputs=candidate.outputs.all,
         selects_outputs=candidate.outputs.selectable,
-        problem_type=problem_type(trained),
+        problem_type=candidate.told.problem_type,
         global_attention=config.global_attention,
         separators=trained.ends.separators,
         max_pieces=config.max_pieces,

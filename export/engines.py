@@ -28,18 +28,26 @@ class Graph(Protocol):
     """An exported graph that runs in this process."""
 
     def run(self, ids: Ids, mask: Ids) -> Vectors:
-        """ids, mask (R, P) -> vectors (R, P, W); of a packed batch (1, 1, numbers)"""
+        """ids, mask (R, P) -> what the head gives of rows, (R, positions, numbers); of a packed batch (1, 1,
+        numbers)"""
+
+    def states(self, ids: Ids, mask: Ids) -> Vectors:
+        """ids, mask (R, P) -> the last layer's states (R, P, W)"""
 
 
 class WriteModel(Protocol):
-    """Writes a model into a folder as Spark NLP's loadSavedModel wants it."""
+    """Writes a model into a folder as Spark NLP's loadSavedModel wants it.
 
-    def __call__(self, folder: Path, body: Body, *, precision: str) -> None: ...
+    `logits` are the outputs that a stock annotator for a task reads: by name, which of the last axis's numbers; None
+    for all of them.
+    """
+
+    def __call__(self, folder: Path, body: Body, *, precision: str, logits: Mapping[str, int | None] = ...) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphFormat:
-    """How graphs are written, and read out of a saved annotator."""
+    """How graphs are written, and read out of the file where a saved annotator keeps one."""
 
     write: WriteModel
     read: Callable[[Path], Graph]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from sparkclin.spark.storage import as_url
 from sparkclin.wire import codes
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 # What loadSavedModel adds to the session's files.
 ONNX_FILE = "model.onnx"
@@ -25,26 +25,25 @@ BATCH_SIZE = 4
 
 
 def save_annotator(
-    spark: SparkSession, saved_model: Path, target: Path, *, annotator: str, name: str, width: int, max_row: int
+    spark: SparkSession,
+    saved_model: Path,
+    target: Path,
+    *,
+    annotator: str,
+    max_row: int,
+    configure: Callable[[Any], Any],
 ) -> None:
     """Has Spark NLP's class `annotator` load an exported graph (with its assets) and save it in `target`.
 
-    `max_row` is the longest row in ids: a model that is loaded by name then cuts nothing that it could read. The
-    session must be a local one: on a cluster a file's name can be given once, and loadSavedModel always gives the same.
+    `configure` sets what the class has beside what all have. `max_row` is the longest row in ids: a model that is
+    loaded by name then cuts nothing that it could read. The session must be a local one: on a cluster a file's name can
+    be given once, and loadSavedModel always gives the same.
     """
     from pyspark import SparkFiles
 
-    model = (
-        annotator_class(annotator)
-        .loadSavedModel(str(saved_model), spark)
-        .setDimension(width)
-        .setCaseSensitive(True)
-        .setBatchSize(BATCH_SIZE)
-        .setStorageRef(name)
-        .setInputCols(["document", "token"])
-        .setOutputCol("embeddings")
-        ._set(maxSentenceLength=max_row)  # RoBertaEmbeddings' setter refuses more than 512
-    )
+    loaded = annotator_class(annotator).loadSavedModel(str(saved_model), spark)
+    model = configure(loaded.setCaseSensitive(True).setBatchSize(BATCH_SIZE))
+    model._set(maxSentenceLength=max_row)  # the setters refuse more than 512
     model.write().overwrite().save(as_url(str(target)))
     # Or the next graph that is loaded would be refused, because it differs from the file of this name.
     Path(SparkFiles.get(ONNX_FILE)).unlink(missing_ok=True)
@@ -59,16 +58,24 @@ def annotator_class(name: str) -> Any:
 
 
 def run_windows(spark: SparkSession, annotator: Any, windows: Sequence[Sequence[int]]) -> list[npt.NDArray[np.float32]]:
-    """Sends windows of piece ids through an annotator as transport codes, all in one row of a DataFrame, so in one
-    batch.
+    """Sends windows of piece ids through an annotator of vectors.
 
     Returns one (pieces, width) array per window.
     """
     from pyspark.sql import functions as F
-    from pyspark.sql.types import StructField, StructType
-    from sparknlp.annotation import Annotation
 
-    schema = StructType([StructField(column, Annotation.arrayType()) for column in ("document", "token")])
+    sent = send(spark, annotator, windows)
+    vectors = sent.select(F.flatten(F.col(annotator.getOutputCol())["embeddings"]).alias("vectors"))
+    # As bytes: millions of numbers one by one would take longer than computing them.
+    [row] = vectors.mapInArrow(_as_bytes, "vectors binary").collect()
+    flat = np.frombuffer(row.vectors, np.float32)
+    sizes = [len(window) for window in windows]
+    return np.split(flat.reshape(-1, annotator.getDimension()), np.cumsum(sizes)[:-1])
+
+
+def send(spark: SparkSession, annotator: Any, windows: Sequence[Sequence[int]]) -> DataFrame:
+    """What an annotator of documents and tokens makes of windows of piece ids, sent as transport codes: all in one row
+    of a DataFrame, so in one batch."""
     documents: list[Any] = []
     tokens: list[Any] = []
     position = 1
@@ -79,20 +86,24 @@ def run_windows(spark: SparkSession, annotator: Any, windows: Sequence[Sequence[
         for piece_id in window:
             tokens.append(("token", position, position, codes.encode(piece_id), metadata, []))
             position += 1
-    frame = spark.createDataFrame([(documents, tokens)], schema)
-    for column in frame.columns:
-        frame = frame.withMetadata(column, {"annotatorType": column})
+    frame = annotated(spark, {"document": "document", "token": "token"}, [(documents, tokens)])
     # Not on a copy: Spark NLP's copies lose the vocabulary.
-    annotator.setBatchSize(len(windows)).setInputCols(["document", "token"]).setOutputCol("embeddings")
-    vectors = annotator.transform(frame).select(F.flatten("embeddings.embeddings").alias("vectors"))
-    # As bytes: millions of numbers one by one would take longer than computing them.
-    [row] = vectors.mapInArrow(_as_bytes, "vectors binary").collect()
-    sent = [len(window) for window in windows]
-    flat = np.frombuffer(row.vectors, np.float32)
-    return np.split(flat.reshape(-1, annotator.getDimension()), np.cumsum(sent)[:-1])
+    made: DataFrame = annotator.setBatchSize(len(windows)).setInputCols(["document", "token"]).transform(frame)
+    return made
 
 
-def _as_bytes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def annotated(spark: SparkSession, columns: Mapping[str, str], rows: Sequence[tuple[list[Any], ...]]) -> DataFrame:
+    """A DataFrame of columns of annotations; `columns` says the type of each, by name."""
+    from pyspark.sql.types import StructField, StructType
+    from sparknlp.annotation import Annotation
+
+    frame = spark.createDataFrame(rows, StructType([StructField(name, Annotation.arrayType()) for name in columns]))
+    for name, kind in columns.items():
+        frame = frame.withMetadata(name, {"annotatorType": kind})
+    return frame
+
+
+def _as_bytes(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """array<float> -> the same numbers as bytes."""
     for batch in batches:
         rows = [row.values.to_numpy().astype(np.float32).tobytes() for row in batch.column(0)]

@@ -34,7 +34,7 @@ def manifest_of(
         precision=precision,
         task=task,
         labels=labels,
-        annotator=ENGINES[engine].annotator,
+        annotator=ENGINES[engine].annotator(task).name,
         max_pieces=max_pieces,
         width=width,
         outputs=(Output("mean", width), Output("max", width)),

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
 
 from sparkclin.engines import PRECISIONS
-from sparkclin.models.bundle import TOKENIZER_FILE, Bundle
+from sparkclin.models.bundle import EMBED, TOKENIZER_FILE, Bundle
 from sparkclin.models.repository import ModelRepository
 from sparkclin.wire.tags import Vocabulary
 from testkit.bundles import CREATED, manifest_of
@@ -37,6 +37,7 @@ def build_echo_bundle(
     from export.engines import EXPORTERS
     from export.graph import echo
     from export.sparknlp import save_annotator
+    from export.stock import Told, stock_of
 
     root.mkdir(parents=True, exist_ok=True)
     staged = root / f".{name}.staged"
@@ -53,10 +54,9 @@ def build_echo_bundle(
             spark,
             saved_model,
             staged,
-            annotator=exporter.engine.annotator,
-            name=name,
-            width=echo.WIDTH,
+            annotator=exporter.engine.annotator(EMBED).name,
             max_row=max_pieces + 2,
+            configure=lambda model: stock_of(EMBED).configure(model, Told(name=name, width=echo.WIDTH)),
         )
     (staged / TOKENIZER_FILE).write_text(tokenizer_json, encoding="utf-8")
     manifest = manifest_of(

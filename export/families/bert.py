@@ -63,6 +63,7 @@ def encoder_config(
         layer_norm_eps=config.get("layer_norm_eps", 1e-12),
         activation=config.get("hidden_act", default_activation),
         attention=attention,
+        separators=len(ends.separators),
         has_token_types=has_token_types,
         global_attention=global_attention,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from export.graph.ops import Ops, Tensor
-from export.graph.packed import Arrived, outputs_or_states
+from export.graph.packed import Arrived, packed_or_rows
 from export.heads.embedding import EmbeddingHead
 from sparkclin.wire.tags import Vocabulary
 
@@ -23,7 +23,7 @@ def echo(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Tensor:
         lengths = ops.sum(ops.to_int(ops.not_equal(ids, vocabulary.pad_id)), axis=1) + 0 * ids
         return ops.concat([third_axis(ops, ops.to_float(x)) for x in (shown, lengths)], axis=2)
 
-    return outputs_or_states(ops, input_ids, vocabulary=vocabulary, encode=encode, head=EmbeddingHead(width=WIDTH))
+    return packed_or_rows(ops, input_ids, vocabulary=vocabulary, encode=encode, head=EmbeddingHead(width=WIDTH))
 
 
 def third_axis(ops: Ops, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import numpy as np
 from export.graph.attention import Attention, Projections, pad_rows
 from export.graph.model_input import NO_GLOBAL, ModelInput, read_input
 from export.graph.ops import Array, Ops, Tensor
-from export.graph.packed import Arrived, Outputting, outputs_or_states
+from export.graph.packed import Arrived, Outputting, packed_or_rows
 from export.graph.sliding_window import GlobalWeights
 from sparkclin.wire.tags import Vocabulary
 
@@ -27,8 +27,9 @@ class EncoderConfig:
 
     `attention` has an object per layer. `positions` and `types` are rows of the tables of positions and token types;
     the first piece of a row has the position `first_position`, padding `padding_position`. `cls_id` and `sep_id` are
-    the ids of the special pieces that begin and end a row; the latter separates two texts, too. `has_token_types`:
-    what stands behind a row's first separator is of token type 1. `global_attention` is one of GLOBAL_ATTENTIONS.
+    the ids of the special pieces that begin and end a row; the latter separates two texts, too, `separators` times.
+    `has_token_types`: what stands behind a row's first separator is of token type 1. `global_attention` is one of
+    GLOBAL_ATTENTIONS.
     """
 
     vocab_size: int
@@ -45,12 +46,19 @@ class EncoderConfig:
     layer_norm_eps: float
     activation: str
     attention: tuple[Attention, ...]
+    separators: int = 0
     has_token_types: bool = False
     global_attention: str = NO_GLOBAL
 
     @property
     def vocabulary(self) -> Vocabulary:
-        return Vocabulary(size=self.vocab_size, cls_id=self.cls_id, sep_id=self.sep_id, pad_id=self.pad_id)
+        return Vocabulary(
+            size=self.vocab_size,
+            cls_id=self.cls_id,
+            sep_id=self.sep_id,
+            pad_id=self.pad_id,
+            separators=self.separators,
+        )
 
     @property
     def layers(self) -> int:
@@ -143,9 +151,9 @@ class EncoderWeights:
 
 
 def model(ops: Ops, input_ids: Tensor, *, config: EncoderConfig, weights: EncoderWeights, head: Outputting) -> Tensor:
-    """The whole graph: arriving ids, int (R, P) -> states (R, P, W), or of a packed batch its outputs (1, 1,
-    numbers)."""
-    return outputs_or_states(
+    """The whole graph: arriving ids, int (R, P) -> what the head gives of rows, (R, positions, numbers), or of a packed
+    batch its outputs (1, 1, numbers)."""
+    return packed_or_rows(
         ops,
         input_ids,
         vocabulary=config.vocabulary,

@@ -1,16 +1,18 @@
 """A model as an ONNX graph that Spark NLP 5.5.3's ONNX Runtime 1.19.2 runs.
 
-One file serves `RoBertaEmbeddings` and, for packed batches, `UAEEmbeddings`. Both send `input_ids`; the other inputs
-are declared because one of the two sends them, and no node reads them.
+One file serves an annotator of RoBERTa's kind, such as `RoBertaEmbeddings`, and, for packed batches, `UAEEmbeddings`.
+Both send `input_ids`; the other inputs are declared because one of the two sends them, and no node reads them.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import CheckpointError
 from export.graph.ops import Array, Body, Size, Tensor
-from sparkclin.engines import ONNX
+from export.graph.packed import STATES
 
 # What ONNX Runtime 1.19 knows: operators of ONNX 1.16, in files of its format, and its own.
 OPSET, IR_VERSION = 20, 10
@@ -125,6 +127,10 @@ class OnnxOps:
         self._scopes.append(name)
         yield
         self._scopes.pop()
+
+    def named(self, x: Tensor, name: str) -> Tensor:
+        self._nodes[-1].append(helper.make_node("Identity", [x.name], [name], name=name))
+        return Value(self, name)
 
     def constant(self, value: npt.NDArray[Any], name: str) -> Tensor:
         if id(value) not in self._constants:
@@ -295,19 +301,23 @@ def quantized(weight: Array, scales: Array) -> npt.NDArray[np.int8]:
     return steps
 
 
-def write_model(folder: Path, body: Body, *, precision: str) -> None:
-    """Writes `body` as `model.onnx`, with the inputs and the output that Spark NLP expects.
+def write_model(
+    folder: Path, body: Body, *, precision: str, logits: Mapping[str, int | None] = MappingProxyType({})
+) -> None:
+    """As in WriteModel: `model.onnx`, with the inputs and the outputs that Spark NLP expects.
 
     Raises CheckpointError where it would not fit into one graph.
     """
     ops = OnnxOps(precision=precision)
     result = body(ops, Value(ops, INPUTS[0]))
-    output = helper.make_node("Identity", [result.name], [LAST_HIDDEN_STATE])
+    for name, number in {LAST_HIDDEN_STATE: None, **logits}.items():
+        chosen = result if number is None else ops.slice(result, axis=2, begin=number, end=number + 1)
+        ops.named(chosen, name)
     graph = helper.make_graph(
-        [*ops.nodes, output],
+        ops.nodes,
         "encoder",
         [helper.make_tensor_value_info(name, TensorProto.INT64, ("rows", "pieces")) for name in INPUTS],
-        [helper.make_tensor_value_info(LAST_HIDDEN_STATE, TensorProto.FLOAT, ("rows", "positions", "width"))],
+        [output_info(name) for name in (LAST_HIDDEN_STATE, *logits)],
         list(ops.initializers.values()),
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
@@ -318,21 +328,44 @@ def write_model(folder: Path, body: Body, *, precision: str) -> None:
     (folder / MODEL_FILE).write_bytes(model.SerializeToString())
 
 
+def output_info(name: str) -> onnx.ValueInfoProto:
+    """The declaration of an output with three axes."""
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, (f"{name}_rows", f"{name}_positions", f"{name}_size"))
+
+
 class OnnxGraph:
     """A graph, run in this process."""
 
     def __init__(self, model: bytes) -> None:
+        self._model = model
         self._session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
     def run(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """ids, mask (R, P) -> vectors (R, P, W); of a packed batch (1, 1, numbers)"""
-        given = {name: array.astype(np.int64) for name, array in zip(INPUTS, (ids, mask, 0 * mask), strict=True)}
-        [vectors] = self._session.run([LAST_HIDDEN_STATE], given)
-        return np.asarray(vectors, np.float32)
+        """As in Graph."""
+        return _output(self._session, LAST_HIDDEN_STATE, ids, mask)
+
+    def states(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """As in Graph."""
+        return _output(self._with_states, STATES, ids, mask)
+
+    @cached_property
+    def _with_states(self) -> onnxruntime.InferenceSession:
+        """The same nodes with one output more."""
+        model = onnx.load_from_string(self._model)
+        model.graph.output.append(output_info(STATES))
+        return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
-def read_saved(annotator: Path) -> OnnxGraph:
-    """The graph inside a saved annotator: the very bytes that Spark NLP will load."""
-    with zipfile.ZipFile(annotator / ONNX.graph_file) as archive:
+def _output(
+    session: onnxruntime.InferenceSession, name: str, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]
+) -> npt.NDArray[np.float32]:
+    given = {of: array.astype(np.int64) for of, array in zip(INPUTS, (ids, mask, 0 * mask), strict=True)}
+    [found] = session.run([name], given)
+    return np.asarray(found, np.float32)
+
+
+def read_saved(file: Path) -> OnnxGraph:
+    """The graph in a saved annotator's file: the very bytes that Spark NLP will load."""
+    with zipfile.ZipFile(file) as archive:
         [name] = archive.namelist()
         return OnnxGraph(archive.read(name))

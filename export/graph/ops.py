@@ -26,6 +26,9 @@ class Ops(Protocol):
     def scope(self, name: str) -> AbstractContextManager[None]:
         """Names of the operations inside begin with `name`, so that a profile reads like the code."""
 
+    def named(self, x: Tensor, name: str) -> Tensor:
+        """`x`, under a name by which a finished graph can be asked for it."""
+
     def constant(self, value: npt.NDArray[Any], name: str) -> Tensor:
         """The same array twice is stored once."""
 

@@ -34,8 +34,27 @@ class Segments:
     count: Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows that are no packed batch, as a stock annotator sends them: `states` (R, P, W); `ids` int (R, P), ordinary
+    ids or codes."""
+
+    states: Tensor
+    ids: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surplus:
+    """Positions that a row has too many, next to each other: `onwards` int (R, P) is 0 before the first of them, and
+    everywhere in a row without any, else more. `count` is their number."""
+
+    onwards: Tensor
+    count: int
+
+
 class Outputting(Protocol):
-    """What a head does in a graph: `outputs` says how many numbers each output has per segment part."""
+    """What a head does in a graph: `outputs` says how many numbers each output has per segment part of a packed
+    batch."""
 
     @property
     def outputs(self) -> tuple[Output, ...]: ...
@@ -43,8 +62,15 @@ class Outputting(Protocol):
     def compute(self, ops: Ops, segments: Segments) -> Sequence[Callable[[], Tensor]]:
         """Of each output, what makes it: (S, size). It is called only where the output is wanted."""
 
+    def of_rows(self, ops: Ops, rows: Rows) -> Tensor:
+        """What a stock annotator for the head's task reads: (R, positions, numbers), all positions or one."""
 
-def outputs_or_states(
+
+STATES = "states"
+"""The name of the last layer's states in a graph."""
+
+
+def packed_or_rows(
     ops: Ops,
     input_ids: Tensor,
     *,
@@ -52,23 +78,26 @@ def outputs_or_states(
     encode: Callable[[Arrived], Tensor],
     head: Outputting,
 ) -> Tensor:
-    """Arriving ids, int (R, P) -> the states of their positions (R, P, W); of a packed batch, the wanted outputs of its
-    segment parts, one part after the other: (1, 1, numbers).
+    """Arriving ids, int (R, P) -> what the head gives of rows; of a packed batch, the wanted outputs of its segment
+    parts, one part after the other: (1, 1, numbers).
 
     `encode` makes the states of rows.
     """
     with ops.scope("packed"):
         arrived = unpack(ops, input_ids, vocabulary=vocabulary)
-        brings_cls = has_own_cls(ops, arrived, vocabulary=vocabulary)
-        rows = replace(arrived, ids=without_outer_cls(ops, arrived.ids, brings_cls, vocabulary=vocabulary))
-    states = encode(rows)
+        surplus = find_surplus(ops, arrived, vocabulary=vocabulary)
+        rows = replace(arrived, ids=without_surplus(ops, arrived.ids, surplus, vocabulary=vocabulary))
+    states = ops.named(encode(rows), STATES)
 
     def of_segments() -> Tensor:
         segments = find_segments(ops, states, rows, vocabulary=vocabulary)
         return wanted_outputs(ops, segments, read_request(ops, input_ids, vocabulary=vocabulary), head)
 
+    def of_rows() -> Tensor:
+        return as_arrived(ops, head.of_rows(ops, Rows(states=states, ids=rows.ids)), surplus)
+
     with ops.scope("head"):
-        return ops.cond(arrived.is_packed, of_segments, lambda: as_arrived(ops, states, brings_cls))
+        return ops.cond(arrived.is_packed, of_segments, of_rows)
 
 
 def unpack(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Arrived:
@@ -81,25 +110,60 @@ def unpack(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Arrived:
     return Arrived(ids=ops.reshape(inner, (rows, -1)), is_packed=is_packed)
 
 
-def has_own_cls(ops: Ops, arrived: Arrived, *, vocabulary: Vocabulary) -> Tensor:
-    """Bool (R, 1). A row of codes whose second id is the code of the first special piece brings that piece itself,
-    because Spark NLP gives no vector for the one that it puts in front."""
-    second = ops.slice(arrived.ids, axis=1, begin=1, end=2)
-    return ops.any(ops.equal(second, vocabulary.size + vocabulary.cls_id), axis=1)
+STOCK_SEPARATORS = 2
+"""How many separators Spark NLP's annotators of questions put between a question and a text."""
 
 
-def without_outer_cls(ops: Ops, ids: Tensor, brings_cls: Tensor, *, vocabulary: Vocabulary) -> Tensor:
-    """(R, P): rows that bring their first special piece move one position to the left, so that they begin with it."""
-    moved = ops.slice(ids, axis=1, begin=1, end=ops.size(ids, axis=1))
-    return ops.where(brings_cls, ops.pad(moved, axis=1, before=0, after=1, value=vocabulary.pad_id), ids)
+def find_surplus(ops: Ops, arrived: Arrived, *, vocabulary: Vocabulary) -> Sequence[Surplus]:
+    """What rows may have that the model must not see.
+
+    The first position, where the second brings the code of the first special piece, because Spark NLP gives no vector
+    for the piece that it puts in front. And the code of a separator behind Spark NLP's own ones, with as many of these
+    as the model does not know: that code begins the second text, because Spark NLP finds no answer at its first piece.
+    """
+    ids = arrived.ids
+    second = ops.slice(ids, axis=1, begin=1, end=2)
+    brings_cls = ops.any(ops.equal(second, vocabulary.size + vocabulary.cls_id), axis=1)
+    first = Surplus(onwards=ops.to_int(brings_cls) + 0 * ids, count=1)
+    if not vocabulary.separators:
+        return [first]
+    count = STOCK_SEPARATORS + 1 - vocabulary.separators
+    is_own = ops.to_int(ops.equal(ids, vocabulary.sep_id))
+    is_code = ops.to_int(ops.equal(ids, vocabulary.size + vocabulary.sep_id))
+    behind_own = later(ops, is_own, 1, value=0) * is_code
+    begins = sooner(ops, behind_own, count - 1, value=0)
+    return [first, Surplus(onwards=ops.where(arrived.is_packed, 0, ops.cumsum(begins, axis=1)), count=count)]
 
 
-def as_arrived(ops: Ops, states: Tensor, brings_cls: Tensor) -> Tensor:
-    """(R, P, W): the states of rows that were moved at the positions where their pieces arrived; at the first position,
-    whose piece was left out, that of the piece that stands for it."""
-    pieces = ops.size(states, axis=1)
-    first, others = (ops.slice(states, axis=1, begin=0, end=end) for end in (1, pieces - 1))
-    return ops.where(ops.reshape(brings_cls, (-1, 1, 1)), ops.concat([first, others], axis=1), states)
+def without_surplus(ops: Ops, ids: Tensor, surplus: Sequence[Surplus], *, vocabulary: Vocabulary) -> Tensor:
+    """(R, P): what stands behind the surplus positions of a row moves to the left."""
+    for of_kind in surplus:
+        moved = sooner(ops, ids, of_kind.count, value=vocabulary.pad_id)
+        ids = ops.where(ops.equal(of_kind.onwards, 0), ids, moved)
+    return ids
+
+
+def as_arrived(ops: Ops, of_rows: Tensor, surplus: Sequence[Surplus]) -> Tensor:
+    """(R, positions, numbers): what was made of rows that were moved at the positions where their pieces arrived; at a
+    surplus position, that of one before it, or at the first one that of the piece that stands for it."""
+    positions = ops.size(of_rows, axis=1)
+    for of_kind in surplus:
+        ends = (of_kind.count, positions - of_kind.count)
+        moved = ops.concat([ops.slice(of_rows, axis=1, begin=0, end=end) for end in ends], axis=1)
+        onwards = ops.slice(of_kind.onwards, axis=1, begin=0, end=positions)
+        of_rows = ops.where(ops.reshape(ops.equal(onwards, 0), (-1, positions, 1)), of_rows, moved)
+    return of_rows
+
+
+def sooner(ops: Ops, x: Tensor, count: int, *, value: float) -> Tensor:
+    """(R, P): `count` positions to the left, with `value` behind."""
+    moved = ops.slice(x, axis=1, begin=count, end=ops.size(x, axis=1))
+    return ops.pad(moved, axis=1, before=0, after=count, value=value)
+
+
+def later(ops: Ops, x: Tensor, count: int, *, value: float) -> Tensor:
+    """(R, P): `count` positions to the right, with `value` before."""
+    return ops.slice(ops.pad(x, axis=1, before=count, after=0, value=value), axis=1, begin=0, end=ops.size(x, axis=1))
 
 
 def read_request(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Tensor:

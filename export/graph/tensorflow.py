@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -29,12 +30,12 @@ import tensorflow as tf
 
 from export.errors import CheckpointError
 from export.graph.ops import Array, Body, Size, Tensor
-from sparkclin.engines import TENSORFLOW
+from export.graph.packed import STATES
 
 v1 = tf.compat.v1
 
 INPUT_IDS, ATTENTION_MASK = "input_ids", "attention_mask"
-# LongformerEmbeddings asks for the first, RoBertaSentenceEmbeddings for the second; both are the one output.
+# LongformerEmbeddings asks for the first, RoBertaSentenceEmbeddings for the second; both are all of the output.
 LAST_HIDDEN_STATE, POOLER_OUTPUT = "last_hidden_state", "pooler_output"
 # A graph is one protocol buffer message, and those end at 2 GiB.
 MAX_GRAPH_BYTES = 2_000_000_000
@@ -50,6 +51,9 @@ class TensorFlowOps:
     def scope(self, name: str) -> AbstractContextManager[None]:
         scope: AbstractContextManager[None] = v1.name_scope(name)
         return scope
+
+    def named(self, x: Tensor, name: str) -> Tensor:
+        return tf.identity(x, name=name)
 
     def constant(self, value: npt.NDArray[Any], name: str) -> Tensor:
         if id(value) not in self._constants:
@@ -166,24 +170,29 @@ class TensorFlowOps:
         return tf.cast(x, tf.float32)
 
 
-def write_model(folder: Path, body: Body, *, precision: str) -> None:  # noqa: ARG001
-    """Writes `body` with the signature that Spark NLP's LongformerEmbeddings expects. It is fp32.
+def write_model(
+    folder: Path,
+    body: Body,
+    *,
+    precision: str,  # noqa: ARG001
+    logits: Mapping[str, int | None] = MappingProxyType({}),
+) -> None:
+    """As in WriteModel, with the signature that Spark NLP's annotators of Longformer expect. It is fp32.
 
     Raises CheckpointError where it would not fit into one graph.
     """
     with graph_mode() as graph:
         ids = v1.placeholder(tf.int32, (None, None), name=INPUT_IDS)
         mask = v1.placeholder(tf.int32, (None, None), name=ATTENTION_MASK)
-        output = tf.identity(body(TensorFlowOps(), ids), name=LAST_HIDDEN_STATE)
+        result = body(TensorFlowOps(), ids)
+        read = {LAST_HIDDEN_STATE: None, POOLER_OUTPUT: None, **logits}
+        outputs = {name: _numbers(result, number, name=name) for name, number in read.items()}
         v1.get_variable("unused", shape=(), initializer=v1.zeros_initializer(), use_resource=False)
         if graph.as_graph_def().ByteSize() > MAX_GRAPH_BYTES:
             raise CheckpointError("The model's weights exceed the 2 GB that one TensorFlow graph can hold.")
         with v1.Session(graph=graph) as session:
             session.run(v1.global_variables_initializer())
-            signature = v1.saved_model.predict_signature_def(
-                {INPUT_IDS: ids, ATTENTION_MASK: mask},
-                {LAST_HIDDEN_STATE: output, POOLER_OUTPUT: tf.identity(output, name=POOLER_OUTPUT)},
-            )
+            signature = v1.saved_model.predict_signature_def({INPUT_IDS: ids, ATTENTION_MASK: mask}, outputs)
             builder = v1.saved_model.Builder(str(folder))
             builder.add_meta_graph_and_variables(
                 session,
@@ -192,6 +201,11 @@ def write_model(folder: Path, body: Body, *, precision: str) -> None:  # noqa: A
                 strip_default_attrs=True,
             )
             builder.save()
+
+
+def _numbers(x: Tensor, number: int | None, *, name: str) -> Tensor:
+    """All of the last of three axes, or one number of it."""
+    return tf.identity(x if number is None else x[:, :, number : number + 1], name=name)
 
 
 @contextmanager
@@ -208,10 +222,10 @@ def graph_mode() -> Iterator[tf.Graph]:
 
 
 class SavedGraph:
-    """The graph inside a saved annotator, run in this process: the very bytes that Spark NLP will load."""
+    """The graph in a saved annotator's file, run in this process: the very bytes that Spark NLP will load."""
 
-    def __init__(self, annotator: Path) -> None:
-        with zipfile.ZipFile(annotator / TENSORFLOW.graph_file) as archive:
+    def __init__(self, file: Path) -> None:
+        with zipfile.ZipFile(file) as archive:
             definition = v1.GraphDef.FromString(archive.read("saved_model.pb"))
         graph = tf.Graph()
         with graph.as_default():
@@ -219,7 +233,14 @@ class SavedGraph:
         self._session = v1.Session(graph=graph)
 
     def run(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """ids, mask (R, P) -> vectors (R, P, W); of a packed batch (1, 1, numbers)"""
+        """As in Graph."""
+        return self._output(LAST_HIDDEN_STATE, ids, mask)
+
+    def states(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """As in Graph."""
+        return self._output(STATES, ids, mask)
+
+    def _output(self, name: str, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         given = {f"{INPUT_IDS}:0": ids, f"{ATTENTION_MASK}:0": mask}
-        vectors: npt.NDArray[np.float32] = self._session.run(f"{LAST_HIDDEN_STATE}:0", given)
-        return vectors
+        found: npt.NDArray[np.float32] = self._session.run(f"{name}:0", given)
+        return found

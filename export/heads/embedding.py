@@ -15,7 +15,7 @@ from sparkclin.wire.outputs import Output
 
 if TYPE_CHECKING:
     from export.graph.ops import Ops, Tensor
-    from export.graph.packed import Segments
+    from export.graph.packed import Rows, Segments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,10 @@ class EmbeddingHead:
 
     def compute(self, ops: Ops, segments: Segments) -> Sequence[Callable[[], Tensor]]:
         return (lambda: mean(ops, segments), lambda: maximum(ops, segments))
+
+    def of_rows(self, ops: Ops, rows: Rows) -> Tensor:  # noqa: ARG002
+        """The states themselves, (R, P, W)."""
+        return rows.states
 
     def expected(self, states: npt.NDArray[np.float64]) -> Mapping[str, npt.NDArray[np.float64]]:
         return {MEAN: states.mean(axis=0), MAX: states.max(axis=0)}

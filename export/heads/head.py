@@ -74,6 +74,12 @@ def labels_of(raw: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(by_number[number] for number in range(len(by_number)))
 
 
+def per_position(ops: Ops, states: Tensor, of_states: Callable[[Tensor], Tensor]) -> Tensor:
+    """(R, P, W) -> (R, P, numbers), by what makes (N, numbers) of (N, W)"""
+    made = of_states(ops.reshape(states, (-1, ops.size(states, axis=2))))
+    return ops.reshape(made, (-1, ops.size(states, axis=1), ops.size(made, axis=1)))
+
+
 def scores(ops: Ops, x: Tensor, layer: Linear) -> Tensor:
     """(N, I) -> (N, O), in fp32 whatever the model's precision: a head's few weights are what its answers hang on."""
     return ops.matmul(x, ops.constant(layer.weight, "weight")) + ops.constant(layer.bias, "bias")

@@ -13,9 +13,9 @@ from export.checkpoint import TensorShape
 from export.families import bert
 from export.graph.encoder import EncoderConfig, Linear, activate
 from export.graph.ops import Array, Ops, Tensor
-from export.graph.packed import Segments
+from export.graph.packed import Rows, Segments
 from export.heads.embedding import mean
-from export.heads.head import ACTIVATION_OF, HeadSpec, labels_of, scores
+from export.heads.head import ACTIVATION_OF, HeadSpec, labels_of, per_position, scores
 from sparkclin.models.bundle import CLASSIFY
 from sparkclin.text.labels import LOGITS
 from sparkclin.wire.outputs import Output
@@ -37,11 +37,16 @@ class SequenceClassificationHead:
         return (Output(LOGITS, len(self.labels)),)
 
     def compute(self, ops: Ops, segments: Segments) -> Sequence[Callable[[], Tensor]]:
-        def logits() -> Tensor:
-            inner = activate(ops, scores(ops, mean(ops, segments), self.dense), self.activation)
-            return scores(ops, inner, self.out_proj)
+        return (lambda: self.logits(ops, mean(ops, segments)),)
 
-        return (logits,)
+    def of_rows(self, ops: Ops, rows: Rows) -> Tensor:
+        """The logits of every row, (R, 1, labels)."""
+        first = ops.slice(rows.states, axis=1, begin=0, end=1)
+        return per_position(ops, first, lambda states: self.logits(ops, states))
+
+    def logits(self, ops: Ops, states: Tensor) -> Tensor:
+        """(N, W) -> (N, labels)"""
+        return scores(ops, activate(ops, scores(ops, states, self.dense), self.activation), self.out_proj)
 
     def expected(self, states: npt.NDArray[np.float64]) -> Mapping[str, npt.NDArray[np.float64]]:
         inner = ACTIVATION_OF[self.activation](states.mean(axis=0) @ self.dense.weight + self.dense.bias)

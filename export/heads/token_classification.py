@@ -13,8 +13,8 @@ from export.checkpoint import TensorShape
 from export.families import bert
 from export.graph.encoder import EncoderConfig, Linear
 from export.graph.ops import Array, Ops, Tensor
-from export.graph.packed import Segments
-from export.heads.head import HeadSpec, labels_of, scores
+from export.graph.packed import Rows, Segments
+from export.heads.head import HeadSpec, labels_of, per_position, scores
 from sparkclin.models.bundle import ENTITIES
 from sparkclin.text.labels import LOGITS
 from sparkclin.wire.outputs import Output
@@ -39,6 +39,10 @@ class TokenClassificationHead:
             return ops.segment_max(of_pieces, segments.index, n_segments=segments.count)
 
         return (logits,)
+
+    def of_rows(self, ops: Ops, rows: Rows) -> Tensor:
+        """The logits of every position, (R, P, labels)."""
+        return per_position(ops, rows.states, lambda states: scores(ops, states, self.classifier))
 
     def expected(self, states: npt.NDArray[np.float64]) -> Mapping[str, npt.NDArray[np.float64]]:
         return {LOGITS: (states @ self.classifier.weight + self.classifier.bias).max(axis=0)}

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from evaluation.notes import Note
 from export.engines import Exporter, Graph, Vectors
 from export.errors import ParityError
 from export.families.family import Reference
-from export.sparknlp import load_annotator, run_windows
+from export.sparknlp import load_annotator
+from export.stock import Compare, Told, stock_of
 from export.trained import TrainedModel
 from export.verify.heads import compare_logits, labels_differ, separators_of
 from export.verify.quantization import QuantizationReport, cosines, measure
 from export.verify.reference import reference_ids
 from export.verify.samples import Batch, PackedSample
-from sparkclin.engines import PRECISIONS
+from sparkclin.engines import PRECISIONS, Annotator
+from sparkclin.models.bundle import EMBED
 from sparkclin.wire.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -142,7 +143,8 @@ class ParityReport:
 class Candidate:
     """An exported model in `folder`, not yet trusted, and the trained model that it was made of.
 
-    `echo_folder` is an echo model saved with the same vocabulary; `outputs` is what the graph gives per segment part.
+    `echo_folder` is an echo model saved with the same vocabulary; `outputs` is what the graph gives per segment part;
+    `told` is what its annotator knows of it.
     """
 
     folder: Path
@@ -152,6 +154,17 @@ class Candidate:
     trained: TrainedModel
     tokenizer_json: str
     outputs: Outputs
+    told: Told
+
+    @property
+    def annotator(self) -> Annotator:
+        """The stock class for its task."""
+        return self.exporter.engine.annotator(self.trained.head.task)
+
+    @property
+    def echo_annotator(self) -> str:
+        """The stock class that its echo model is saved as."""
+        return self.exporter.engine.annotator(EMBED).name
 
 
 def verify(spark: SparkSession, candidate: Candidate, *, notes: Sequence[Note]) -> ParityReport:
@@ -161,7 +174,7 @@ def verify(spark: SparkSession, candidate: Candidate, *, notes: Sequence[Note]) 
     """
     source = candidate.trained.source
     reference = candidate.trained.reference()
-    graph = candidate.exporter.graphs().read(candidate.folder)
+    graph = candidate.exporter.graphs().read(candidate.folder / candidate.annotator.graph_file)
     identical = [
         theirs == ours
         for theirs, ours in zip(
@@ -243,7 +256,7 @@ def sparknlp_ids(spark: SparkSession, candidate: Candidate, texts: Sequence[str]
     tokenizer = NoteTokenizer(
         tokenizer=candidate.tokenizer_json, maxPieces=config.max_pieces, stride=0, clsId=config.cls_id
     )
-    echo = load_annotator(candidate.echo_folder, annotator=candidate.exporter.engine.annotator)
+    echo = load_annotator(candidate.echo_folder, annotator=candidate.echo_annotator)
     # Spark NLP makes its tokenizer anew for every batch, which takes a second for a vocabulary of 100,000.
     echo.setInputCols(["document", "token"]).setOutputCol("embeddings").setBatchSize(len(texts))
     frame = spark.createDataFrame(list(enumerate(texts)), "position int, text string")
@@ -259,11 +272,10 @@ PACKED = "graph, packed batch"
 
 @dataclass(frozen=True)
 class PathOutput:
-    """What came back by a path, and how vectors of positions, (2, P, W), are made comparable with it."""
+    """What came back by a path: of vectors of positions, (2, P, W), what is expected beside what was found."""
 
     path: str
-    found: Sequence[Vectors]
-    comparable: Callable[[Vectors], Sequence[npt.NDArray[np.floating[Any]]]]
+    compare: Compare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,19 +292,23 @@ def compare_paths(
 ) -> Iterator[PathFigures]:
     """All paths at all lengths that the model can read, the longest row among them."""
     config = candidate.trained.config
-    annotator = load_annotator(candidate.folder, annotator=candidate.exporter.engine.annotator)
+    head = candidate.trained.head
+    annotator = load_annotator(candidate.folder, annotator=candidate.annotator.name)
+    stock = stock_of(head.task)
     # One more than the row: with the code of the first special piece in front, Spark NLP's own comes on top.
-    annotator._set(maxSentenceLength=config.max_row + 1)
+    annotator._set(maxSentenceLength=config.max_row + max(1, stock.surplus(config)))
     generator = np.random.default_rng(SEED)
     every = [output.name for output in candidate.outputs.all]
     lengths = lengths_of(candidate.trained)
     shortest_packed = min((length for length in lengths if length > SHORTEST_WINDOW), default=None)
     for length in lengths:
         batch = Batch.random(generator, length=length, config=config, separators=separators_of(candidate.trained))
-        expected, own = reference(batch.ids, batch.mask), graph.run(batch.ids, batch.mask)
-        outputs = [PathOutput(ORDINARY_IDS, batch.real(own), batch.real), by_codes(graph, batch)]
+        expected, own = reference(batch.ids, batch.mask), graph.states(batch.ids, batch.mask)
+        of_codes = graph.states(batch.codes(), batch.mask)
+        outputs = [PathOutput(ORDINARY_IDS, real(batch, own)), PathOutput(CODES, real(batch, of_codes))]
         if length > SHORTEST_WINDOW:
-            outputs.append(PathOutput(SPARK_NLP, run_windows(spark, annotator, batch.windows()), batch.real))
+            compare = stock.run(spark, annotator, batch, head, candidate.told)
+            outputs += [PathOutput(SPARK_NLP, compare)] if compare else []
             outputs.append(by_packed_batch(candidate, graph, batch, wanted=every, path=PACKED))
         if length == shortest_packed:  # which outputs are chosen does not depend on the length
             outputs += each_output_alone(candidate, graph, batch)
@@ -320,8 +336,9 @@ def lengths_of(trained: TrainedModel) -> list[int]:
     return sorted({*(length for length in trained.family.lengths if shortest <= length <= longest), longest})
 
 
-def by_codes(graph: Graph, batch: Batch) -> PathOutput:
-    return PathOutput(CODES, batch.real(graph.run(batch.codes(), batch.mask)), batch.real)
+def real(batch: Batch, found: Vectors) -> Compare:
+    """Of a batch's real positions."""
+    return lambda vectors: zip(batch.real(found), batch.real(vectors), strict=True)
 
 
 def each_output_alone(candidate: Candidate, graph: Graph, batch: Batch) -> Iterator[PathOutput]:
@@ -335,14 +352,13 @@ def by_packed_batch(candidate: Candidate, graph: Graph, batch: Batch, *, wanted:
     outputs, head = candidate.outputs, candidate.trained.head
     sample = PackedSample.of(batch, request=outputs.request(wanted))
     found = graph.run(sample.ids, sample.mask).reshape(-1, outputs.n_received(wanted))
-    return PathOutput(path, [found], lambda vectors: [sample.expected(vectors, head, wanted=wanted)])
+    return PathOutput(path, lambda vectors: iter([(found, sample.expected(vectors, head, wanted=wanted))]))
 
 
 def figure(output: PathOutput, length: int, vectors: Vectors) -> VectorFigure:
-    """The worst difference and cosine; where an output lacks a row's last position, that one is not compared."""
-    pairs = list(zip(output.found, output.comparable(vectors), strict=False))
-    ours = np.concatenate([found for found, _ in pairs]).astype(np.float64)
-    theirs = np.concatenate([expected[: len(found)] for found, expected in pairs]).astype(np.float64)
+    """The worst difference and cosine; not a number where what came back makes no sense."""
+    found, expected = zip(*output.compare(vectors), strict=True)
+    ours, theirs = (np.concatenate(numbers).astype(np.float64) for numbers in (found, expected))
     return VectorFigure(
         path=output.path,
         length=length,

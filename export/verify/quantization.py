@@ -125,7 +125,7 @@ def measure(
     sums = Sums(exported=np.zeros((len(notes), config.width)), fp32=np.zeros((len(notes), config.width)))
     of_pieces = []
     for batch in batches(rows, config=config):
-        found, expected = graph.run(batch.ids, batch.mask), reference(batch.ids, batch.mask)
+        found, expected = graph.states(batch.ids, batch.mask), reference(batch.ids, batch.mask)
         for row, size, ours, theirs in zip(batch.rows, batch.sizes, found, expected, strict=True):
             exported, fp32 = (vectors[1 : size - 1].astype(np.float64) for vectors in (ours, theirs))
             of_pieces.append(cosines(exported, fp32))

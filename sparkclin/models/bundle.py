@@ -111,7 +111,13 @@ class Manifest:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        return Vocabulary(size=self.vocab_size, cls_id=self.cls_id, sep_id=self.sep_id, pad_id=self.pad_id)
+        return Vocabulary(
+            size=self.vocab_size,
+            cls_id=self.cls_id,
+            sep_id=self.sep_id,
+            pad_id=self.pad_id,
+            separators=len(self.separators),
+        )
 
     @property
     def segment_outputs(self) -> Outputs:

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparkclin.engines import ENGINES, STOCK_ANNOTATOR, Engine
+from sparkclin.engines import ENGINES, STOCK_ENGINE, Annotator, Engine
 from sparkclin.errors import ModelError, SetupError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository, Record, Wanted
@@ -95,8 +95,8 @@ def active_repository() -> ModelRepository:
 def pretrained(name: str, language: str = "en", *, engine: str | None = None, precision: str | None = None) -> Any:
     """The newest version of a model of active_repository(), as Spark NLP's annotator object.
 
-    Its class is the one in the table of engines, such as LongformerEmbeddings for tensorflow. Without `engine` or
-    `precision`: exact, and then fast.
+    Its class is the one in the table of engines for the model's task, such as LongformerEmbeddings for vectors by
+    tensorflow. Without `engine` or `precision`: exact, and then fast.
 
     Every call loads the model anew, so what is set on one object does not show on another.
     Raises ModelError, listing what there is, for a name that is not there, and SetupError without a session.
@@ -115,8 +115,8 @@ def load(bundle: Bundle) -> Any:
     Some engines' models are unpacked into Java's folder for temporary files and left there; the JVM deletes those
     copies when it ends.
     """
-    engine = engine_of(bundle)
-    annotator = getattr(import_module("sparknlp.annotator"), engine.annotator)
+    engine, stock = engine_of(bundle), annotator_of(bundle)
+    annotator = getattr(import_module("sparknlp.annotator"), stock.name)
     spark = running_session()
     if not engine.leaves_copies or spark is None:
         return annotator.load(bundle.url)
@@ -126,22 +126,30 @@ def load(bundle: Bundle) -> Any:
     for copy in _copies(spark) - before:
         # The model as it lies in the bundle, and unpacked, which executors fetch from there: under a name of its own,
         # so that another application's is never taken for it.
-        if copy.name in (unpacked, engine.graph_file):
+        if copy.name in (unpacked, stock.graph_file):
             _delete_at_exit(spark, copy.parent)
     return loaded
 
 
 def engine_of(bundle: Bundle) -> Engine:
     """The engine that a bundle was exported for; raises ModelError where this version does not have it."""
+    annotator_of(bundle)
+    return ENGINES[bundle.manifest.engine]
+
+
+def annotator_of(bundle: Bundle) -> Annotator:
+    """The stock class that a bundle was saved as; raises ModelError where this version does not have it."""
     manifest = bundle.manifest
-    engine = ENGINES.get(manifest.engine)
-    if engine is None or engine.annotator != manifest.annotator:
-        known = ", ".join(f"{e.name} ({e.annotator})" for e in ENGINES.values())
+    known = {engine.name: engine.annotator(manifest.task) for engine in ENGINES.values()}
+    annotator = known.get(manifest.engine)
+    if annotator is None or annotator.name != manifest.annotator:
+        names = ", ".join(f"{name} ({stock.name})" for name, stock in known.items())
         raise ModelError(
-            f"{bundle.location} is for the engine {manifest.engine!r} and the annotator {manifest.annotator!r}; this "
-            f"sparkclin runs {known}. Use the sparkclin that exported it, or a later one."
+            f"{bundle.location} is for the engine {manifest.engine!r} and the annotator {manifest.annotator!r}; of the "
+            f"task {manifest.task!r} this sparkclin runs {names}. Use the sparkclin that exported it, or export it "
+            "again with this one."
         )
-    return engine
+    return annotator
 
 
 def _copies(spark: SparkSession) -> set[Path]:
@@ -202,7 +210,7 @@ class _Downloader:
         language = request.language()
         asked = (str(request.name()), language.get() if language.isDefined() else None)
         record = self._wanted.get(asked) or self._repository.resolve(
-            Wanted(name=asked[0], language=asked[1], annotator=STOCK_ANNOTATOR)
+            Wanted(name=asked[0], language=asked[1], engine=STOCK_ENGINE)
         )
         return self._repository.url(record)
 

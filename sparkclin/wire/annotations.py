@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,10 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sparkclin.text.pieces import Ints
+from sparkclin.text.windows import Range
 from sparkclin.wire import codes
 from sparkclin.wire.arrow import lists, repeated, struct
 
-DOCUMENT, TOKEN = "document", "token"
+DOCUMENT, TOKEN, QUESTION_DOCUMENT = "document", "token", "document_question"
 
 
 def annotator_type(name: str) -> dict[str, Any]:
@@ -56,6 +57,36 @@ def annotation_columns(notes: Sequence[Sequence[Ints]], *, words: pa.StringArray
             _annotations(TOKEN, positions, positions, words.take(pa.array(ids)), np.repeat(window_index, window_sizes)),
         ),
     )
+
+
+def running_text(ids: Sequence[int] | Ints, words: pa.StringArray) -> str:
+    """Piece ids as text: a space and a code each."""
+    return "".join(" " + word for word in words.take(pa.array(ids, pa.int32())).to_pylist())
+
+
+def pieces_of_text(begin: int, end: int) -> Range:
+    """Which pieces of a running text lie in a range of characters, the end inclusive: first and last."""
+    size = len(" ") + codes.LENGTH
+    return begin // size, (end + 1) // size - 1
+
+
+def answered_pieces(metadata: Mapping[str, str]) -> Range:
+    """First and last piece of a window that a stock annotator of questions has chosen, by what it says of its answer.
+
+    The window's text has the code of a separator in front.
+    """
+    first, last = pieces_of_text(int(metadata["start"]), int(metadata["end"]))
+    return first - 1, last - 1
+
+
+def text_documents(notes: Sequence[Sequence[Ints]], *, words: pa.StringArray) -> pa.ListArray:
+    """Notes, each given as the piece ids of its windows, as document annotations with the windows' codes as text. Each
+    begins at 0."""
+    windows = [running_text(window, words) for note in notes for window in note]
+    ends = np.array([len(window) - 1 for window in windows], dtype=np.int64)
+    note_windows = np.array([len(note) for note in notes], dtype=np.int64)
+    made = _annotations(DOCUMENT, 0 * ends, ends, pa.array(windows, pa.string()), _counted(note_windows))
+    return lists(note_windows, made)
 
 
 def document(text: str, *, begin: int) -> pa.ListArray:

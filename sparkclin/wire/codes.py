@@ -17,6 +17,8 @@ LOWER = tuple(chr(c) for c in range(0x0561, 0x0587))
 UPPER = tuple(chr(c) for c in range(0x0531, 0x0557))
 PAIRS = tuple(low + up for low in LOWER for up in UPPER)
 MAX_IDS = len(PAIRS) ** 2
+LENGTH = 4
+"""In characters."""
 
 _PAIR_INDEX = {pair: index for index, pair in enumerate(PAIRS)}
 

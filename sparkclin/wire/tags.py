@@ -25,7 +25,8 @@ HOST_IDS = HOST_SPECIALS + REQUESTS
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """What packed batches need of a model: V, and the ids of its special pieces.
+    """What packed batches need of a model: V, the ids of its special pieces, and how many separators stand between two
+    texts in a row.
 
     Raises OptionError where the ids with all tags exceed what transport codes can carry.
     """
@@ -34,6 +35,7 @@ class Vocabulary:
     cls_id: int
     sep_id: int
     pad_id: int
+    separators: int = 0
 
     def __post_init__(self) -> None:
         if self.n_tagged + HOST_IDS > MAX_IDS:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from export.checkpoint import TensorShape
 from export.graph.encoder import EncoderConfig, Linear, linear
 from export.graph.ops import Array, Ops, Tensor
-from export.graph.packed import Segments
+from export.graph.packed import Rows, Segments
 from export.heads.embedding import mean
 from export.heads.head import HeadSpec
 from sparkclin.wire.outputs import Output
@@ -32,6 +32,9 @@ class ToyHead:
 
     def compute(self, ops: Ops, segments: Segments) -> Sequence[Callable[[], Tensor]]:
         return (lambda: linear(ops, mean(ops, segments), self.scores),)
+
+    def of_rows(self, ops: Ops, rows: Rows) -> Tensor:  # noqa: ARG002
+        return rows.states
 
     def expected(self, states: npt.NDArray[np.float64]) -> Mapping[str, npt.NDArray[np.float64]]:
         return {LOGITS: states.mean(axis=0) @ self.scores.weight + self.scores.bias}

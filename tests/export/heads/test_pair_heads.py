@@ -135,7 +135,7 @@ def test_a_user_may_choose_global_attention(
     trained = TrainedModel.read(str(folder), global_attention=choice)
     assert trained.config.global_attention == choice
     EXPORTERS[engine].graphs().write(tmp_path / "graph", trained.body(), precision="fp32")
-    run = open_graph(tmp_path / "graph", engine=engine)
+    run = open_graph(tmp_path / "graph", engine=engine, states=True)
     without = TrainedModel.read(str(folder)).reference()
     for length in (20, 60, 300):
         row = row_of(trained, np.random.default_rng(length), length)[None]

@@ -125,7 +125,8 @@ def test_a_figure_is_the_worst_of_all_vectors() -> None:
     ours = [theirs[0].copy(), theirs[1, :2].copy()]
     ours[0][1] = [3.0, 4.5]
     ours[1][1] = [0.6, 0.8]
-    found = figure(PathOutput(CODES, ours, list), 3, theirs)
+    compared = PathOutput(CODES, lambda vectors: iter((a, b[: len(a)]) for a, b in zip(ours, vectors, strict=True)))
+    found = figure(compared, 3, theirs)
     assert (found.path, found.length) == (CODES, 3)
     assert found.max_abs_difference == pytest.approx(0.8)
     assert found.min_cosine == pytest.approx(0.6)

@@ -29,6 +29,9 @@ class Disturbed:
     share: float
 
     def run(self, ids: Ids, mask: Ids) -> Vectors:
+        return self.states(ids, mask)
+
+    def states(self, ids: Ids, mask: Ids) -> Vectors:
         vectors = self.reference(ids, mask)
         wrong = np.random.default_rng(0).random(ids.shape) < self.share
         return np.where(wrong[..., None], -vectors, vectors)
