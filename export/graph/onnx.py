@@ -346,14 +346,16 @@ class OnnxGraph:
 
     def states(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """As in Graph."""
-        return _output(self._with_states, STATES, ids, mask)
+        return _output(*self._states, ids, mask)
 
     @cached_property
-    def _with_states(self) -> onnxruntime.InferenceSession:
-        """The same nodes with one output more."""
+    def _states(self) -> tuple[onnxruntime.InferenceSession, str]:
+        """A session of the same nodes with one output more, and that output."""
         model = onnx.load_from_string(self._model)
+        if not any(STATES in node.output for node in model.graph.node):
+            return self._session, LAST_HIDDEN_STATE  # earlier exports had vectors alone, under one name
         model.graph.output.append(output_info(STATES))
-        return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]), STATES
 
 
 def _output(

@@ -157,8 +157,8 @@ def as_arrived(ops: Ops, of_rows: Tensor, surplus: Sequence[Surplus]) -> Tensor:
 
 def sooner(ops: Ops, x: Tensor, count: int, *, value: float) -> Tensor:
     """(R, P): `count` positions to the left, with `value` behind."""
-    moved = ops.slice(x, axis=1, begin=count, end=ops.size(x, axis=1))
-    return ops.pad(moved, axis=1, before=0, after=count, value=value)
+    padded = ops.pad(x, axis=1, before=0, after=count, value=value)
+    return ops.slice(padded, axis=1, begin=count, end=ops.size(padded, axis=1))
 
 
 def later(ops: Ops, x: Tensor, count: int, *, value: float) -> Tensor:

@@ -231,6 +231,9 @@ class SavedGraph:
         with graph.as_default():
             tf.import_graph_def(definition, name="")
         self._session = v1.Session(graph=graph)
+        # Earlier exports, which had vectors alone, have no other name for them.
+        names = {operation.name for operation in graph.get_operations()}
+        self._states = STATES if STATES in names else LAST_HIDDEN_STATE
 
     def run(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """As in Graph."""
@@ -238,7 +241,7 @@ class SavedGraph:
 
     def states(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """As in Graph."""
-        return self._output(STATES, ids, mask)
+        return self._output(self._states, ids, mask)
 
     def _output(self, name: str, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         given = {f"{INPUT_IDS}:0": ids, f"{ATTENTION_MASK}:0": mask}

@@ -18,9 +18,17 @@ from sparkclin.errors import InputError, OptionError
 from sparkclin.schema import N_PIECES, N_WINDOWS, PIECES, STATUS, column_problems
 from sparkclin.stages.columns import ANNOTATIONS, PIECES_TYPE
 from sparkclin.text.pieces import Ints
-from sparkclin.text.tokenization import TokenizedNote
+from sparkclin.text.tokenization import PairOptions, TokenizedNote
 from sparkclin.text.windows import CONTEXTS, WindowOptions, default_stride
-from sparkclin.wire.annotations import DOCUMENT, TOKEN, annotation_columns, annotator_type, code_words
+from sparkclin.wire.annotations import (
+    DOCUMENT,
+    QUESTION_DOCUMENT,
+    TOKEN,
+    annotation_columns,
+    annotator_type,
+    code_words,
+    text_documents,
+)
 from sparkclin.wire.batches import NoteColumns, SharedTokenizer, encoder_of, shared, tokenized_batches
 from sparkclin.wire.pieces_column import pieces_column
 
@@ -47,6 +55,11 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
     With sentenceCol (a Spark NLP sentence column of the same text) piecesCol has the sentences. With context "sentence"
     each is tokenized alone. Text that is in no sentence becomes a sentence of its own.
 
+    With questionCol each window is read with that note's question, which takes its part of it. documentCol then has the
+    windows' codes as text, and questionDocumentCol the question's: what stock annotators of questions read, a row per
+    window (`sparkclin.stages.stock_answers`). A question that leaves no room gives the status `pair_too_long`.
+    `separators` are the ids that the model has between two texts.
+
     `tokenizer` is the text of the model's tokenizer.json. It is no param, since it is megabytes long, but it is saved
     and loaded with the stage.
     """
@@ -72,6 +85,15 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
         Params._dummy(), "sentenceCol", "input: sentence annotations, or empty", TypeConverters.toString
     )
     context: Param[str] = Param(Params._dummy(), "context", " | ".join(CONTEXTS), TypeConverters.toString)
+    questionCol: Param[str] = Param(
+        Params._dummy(), "questionCol", "input: a question about each note, or empty", TypeConverters.toString
+    )
+    questionDocumentCol: Param[str] = Param(
+        Params._dummy(), "questionDocumentCol", "output: the question, for each window", TypeConverters.toString
+    )
+    separators: Param[list[int]] = Param(
+        Params._dummy(), "separators", "ids between a question and a text", TypeConverters.toListInt
+    )
 
     def __init__(
         self,
@@ -87,6 +109,9 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
         clsId: int = 0,
         sentenceCol: str = "",
         context: str = "note",
+        questionCol: str = "",
+        questionDocumentCol: str = QUESTION_DOCUMENT,
+        separators: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.tokenizer = tokenizer
@@ -101,6 +126,9 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
             clsId=clsId,
             sentenceCol=sentenceCol,
             context=context,
+            questionCol=questionCol,
+            questionDocumentCol=questionDocumentCol,
+            separators=list(separators),
         )
 
     @classmethod
@@ -118,6 +146,7 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
             maxPieces=windows.max_pieces,
             stride=windows.stride,
             clsId=bundle.manifest.cls_id,
+            separators=bundle.manifest.separators,
         )
 
     def setInputCol(self, value: str) -> NoteTokenizer:
@@ -147,6 +176,12 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
     def setContext(self, value: str) -> NoteTokenizer:
         return self._set(context=value)
 
+    def setQuestionCol(self, value: str) -> NoteTokenizer:
+        return self._set(questionCol=value)
+
+    def setQuestionDocumentCol(self, value: str) -> NoteTokenizer:
+        return self._set(questionDocumentCol=value)
+
     def write(self) -> MLWriter:
         return _Writer(self)
 
@@ -162,12 +197,26 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
         tokenize = partial(
             tokenize_batches,
             tokenizer=shared(dataset.sparkSession, _needed(self.tokenizer)),
-            columns=NoteColumns(text=self.getInputCol(), sentences=self.getOrDefault(self.sentenceCol) or None),
+            columns=self._columns(),
             options=options,
             cls_id=self.getOrDefault(self.clsId) if self.getOrDefault(self.cls) else None,
             added=[field.name for field in added],
         )
         return dataset.mapInArrow(tokenize, T.StructType([*dataset.schema.fields, *added]))
+
+    def _columns(self) -> NoteColumns:
+        get = self.getOrDefault
+        question = get(self.questionCol) or None
+        if question and (get(self.sentenceCol) or get(self.cls)):
+            raise OptionError("questionCol goes with neither sentenceCol nor cls.")
+        if question and not get(self.separators):
+            raise OptionError("questionCol needs separators: make the tokenizer by NoteTokenizer.pretrained(name).")
+        return NoteColumns(
+            text=self.getInputCol(),
+            sentences=get(self.sentenceCol) or None,
+            pair=question,
+            pairing=PairOptions(separators=tuple(get(self.separators)), first=True) if question else None,  # type: ignore[arg-type]  # its stub has no list
+        )
 
     def _window_options(self) -> WindowOptions:
         get = self.getOrDefault
@@ -181,7 +230,9 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
 
     def _added(self) -> list[T.StructField]:
         get = self.getOrDefault
+        questions = T.StructField(get(self.questionDocumentCol), ANNOTATIONS, metadata=annotator_type(DOCUMENT))
         return [
+            *([questions] if get(self.questionCol) else []),
             T.StructField(get(self.documentCol), ANNOTATIONS, metadata=annotator_type(DOCUMENT)),
             T.StructField(get(self.tokenCol), ANNOTATIONS, metadata=annotator_type(TOKEN)),
             T.StructField(get(self.piecesCol), PIECES_TYPE),
@@ -191,18 +242,19 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
         ]
 
     def _check_columns(self, dataset: DataFrame, added: Iterable[T.StructField]) -> None:
-        text, sentences = self.getInputCol(), self.getOrDefault(self.sentenceCol)
+        get = self.getOrDefault
+        text, sentences, question = self.getInputCol(), get(self.sentenceCol), get(self.questionCol)
         types = dict(dataset.dtypes)
-        needed = [name for name in (text, sentences) if name]
+        needed = [name for name in (text, sentences, question) if name]
         problems = column_problems(list(types), needed=needed, added=[field.name for field in added])
-        if types.get(text, "string") != "string":
-            problems.append(f"column {text} is {types[text]}, expected string")
+        strings = [name for name in (text, question) if types.get(name, "string") != "string"]
+        problems += [f"column {name} is {types[name]}, expected string" for name in strings]
         if sentences in types and not _are_annotations(dataset.schema[sentences]):
             problems.append(f"column {sentences} is {types[sentences]}, expected Spark NLP annotations")
         if problems:
             raise InputError(
-                f"{'; '.join(problems)}. Rename columns, or set inputCol, sentenceCol, documentCol, tokenCol or "
-                "piecesCol."
+                f"{'; '.join(problems)}. Rename columns, or set inputCol, sentenceCol, questionCol, documentCol, "
+                "questionDocumentCol, tokenCol or piecesCol."
             )
 
 
@@ -222,21 +274,23 @@ def tokenize_batches(
     cls_id: int | None,
     added: Sequence[str],
 ) -> Iterator[pa.RecordBatch]:
-    """Adds NoteTokenizer's six columns, under the names `added`, to Arrow batches, a few notes at a time.
+    """Adds NoteTokenizer's columns, under the names `added`, to Arrow batches, a few notes at a time.
 
     `cls_id` is None where the first special piece's vector is not asked for.
     """
     encoder = encoder_of(tokenizer)
     words = code_words(encoder.n_ids)
     for batch, notes in tokenized_batches(batches, encoder=encoder, columns=columns, options=options):
-        made = [*batch.columns, *_made_columns(notes, words, cls_id)]
+        made = [*batch.columns, *_made_columns(notes, words, cls_id, columns.pairing)]
         yield pa.RecordBatch.from_arrays(made, names=[*batch.schema.names, *added])
 
 
-def _made_columns(notes: Sequence[TokenizedNote], words: pa.StringArray, cls_id: int | None) -> list[pa.Array]:
+def _made_columns(
+    notes: Sequence[TokenizedNote], words: pa.StringArray, cls_id: int | None, pairing: PairOptions | None
+) -> list[pa.Array]:
     annotations = annotation_columns([_sent_windows(note, cls_id) for note in notes], words=words)
     return [
-        annotations.documents,
+        *([annotations.documents] if pairing is None else _texts(notes, words, pairing.separators)),
         annotations.tokens,
         pieces_column(notes),
         pa.array([len(note.pieces) for note in notes], pa.int32()),
@@ -249,6 +303,15 @@ def _sent_windows(note: TokenizedNote, cls_id: int | None) -> list[Ints]:
     """The ids of each window, the first special piece's before them where it is asked for."""
     first = np.array([] if cls_id is None else [cls_id], dtype=np.int32)
     return [np.concatenate([first, note.pieces.ids[begin:end]]) for begin, end in note.windows]
+
+
+def _texts(
+    notes: Sequence[TokenizedNote], words: pa.StringArray, separators: Sequence[int]
+) -> tuple[pa.ListArray, pa.ListArray]:
+    """Questions and windows as running text, one of each per window; a window has a separator in front."""
+    questions = [[note.pair.before[: -len(separators)]] * len(note.windows) for note in notes]
+    windows = [[np.append(separators[-1:], window) for window in _sent_windows(note, None)] for note in notes]
+    return text_documents(questions, words=words), text_documents(windows, words=words)
 
 
 def _needed(tokenizer: str | None) -> str:

@@ -16,6 +16,9 @@ from sparkclin.text.windows import Range
 from sparkclin.wire import codes
 from sparkclin.wire.arrow import lists, repeated, struct
 
+TEXT_STEP = len(" ") + codes.LENGTH
+"""Characters per piece where codes are running text."""
+
 DOCUMENT, TOKEN, QUESTION_DOCUMENT = "document", "token", "document_question"
 
 
@@ -64,19 +67,12 @@ def running_text(ids: Sequence[int] | Ints, words: pa.StringArray) -> str:
     return "".join(" " + word for word in words.take(pa.array(ids, pa.int32())).to_pylist())
 
 
-def pieces_of_text(begin: int, end: int) -> Range:
-    """Which pieces of a running text lie in a range of characters, the end inclusive: first and last."""
-    size = len(" ") + codes.LENGTH
-    return begin // size, (end + 1) // size - 1
-
-
 def answered_pieces(metadata: Mapping[str, str]) -> Range:
     """First and last piece of a window that a stock annotator of questions has chosen, by what it says of its answer.
 
     The window's text has the code of a separator in front.
     """
-    first, last = pieces_of_text(int(metadata["start"]), int(metadata["end"]))
-    return first - 1, last - 1
+    return int(metadata["start"]) // TEXT_STEP - 1, (int(metadata["end"]) + 1) // TEXT_STEP - 2
 
 
 def text_documents(notes: Sequence[Sequence[Ints]], *, words: pa.StringArray) -> pa.ListArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from pyspark.sql import Row, SparkSession
 from transformers import BigBirdForTokenClassification, LongformerForTokenClassification
 
+import sparkclin
 from export.convert import ExportOptions, convert
+from export.errors import CheckpointError
 from export.trained import TrainedModel
 from export.verify.heads import reference_logits
 from pipelines.ner_notes import main
@@ -20,10 +23,12 @@ from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
 from sparkclin.tasks.entities import NerOptions, find_entities, output_schema
 from sparkclin.text.entities import AGGREGATIONS, EntityOptions, kinds_of, merge_entities, plan_entities
+from sparkclin.text.labels import softmax
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.pooling import PartOutput
 from sparkclin.text.tokenization import tokenize
 from testkit.checkpoints import TEXTS, random_bigbird, random_checkpoint
+from testkit.stock import by_jvm, by_name
 
 pytestmark = [pytest.mark.slow, pytest.mark.export]
 
@@ -104,6 +109,39 @@ def entities_by_reference(
     merged = merge_entities(plan.segments, parts, options=options)
     kinds = kinds_of(options.labels)
     return [(kinds[int(e.vector[0])], e.begin, e.end, float(e.vector[1])) for e in merged]  # type: ignore[index]
+
+
+def test_the_stock_annotator_gives_the_label_of_every_piece(
+    spark: SparkSession, checkpoint: Path, bundle: Bundle
+) -> None:
+    annotator = by_name(spark, bundle)
+    notes = spark.createDataFrame(list(NOTES.items()), "note_id string, text string")
+    tokenized = sparkclin.NoteTokenizer.pretrained(bundle.manifest.name).transform(notes)
+    trained, encoder = TrainedModel.read(str(checkpoint)), PieceEncoder(bundle.tokenizer_json())
+    manifest = bundle.manifest
+    found = {row.note_id: row.ner for row in annotator.transform(tokenized).collect()}
+    from_jvm = {row.note_id: row.ner for row in by_jvm(spark, bundle, tokenized).collect()}
+    assert from_jvm == found
+    assert (found["empty"], found["null"]) == ([], [])
+    for note_id in ("short", "long", "emoji"):
+        [note] = tokenize([NOTES[note_id]], [()], encoder=encoder, options=manifest.windows())
+        pieces = [note.pieces.ids[begin:end] for begin, end in note.windows]
+        assert (len(pieces) > 1) == (note_id == "long")
+        rows = [np.array([manifest.cls_id, *ids, manifest.sep_id], np.int32) for ids in pieces]
+        logits = np.concatenate([reference_logits(trained, row)[1:-1] for row in rows])
+        assert [label.result for label in found[note_id]] == [LABELS[index] for index in logits.argmax(axis=1)]
+        scores = [[float(label.metadata[name]) for name in LABELS.values()] for label in found[note_id]]
+        np.testing.assert_allclose(scores, softmax(logits), atol=1e-5)
+        windows = [int(label.metadata["sentence"]) for label in found[note_id]]
+        assert windows == np.repeat(np.arange(len(pieces)), [len(ids) for ids in pieces]).tolist()
+
+
+@pytest.mark.parametrize("label", ["word", "two\nlines", " spaced"])
+def test_labels_that_the_stock_annotator_would_lose_are_refused(label: str, tmp_path: Path) -> None:
+    named = {0: "O", 1: label}
+    folder = random_checkpoint(tmp_path / "checkpoint", model_class=LongformerForTokenClassification, id2label=named)
+    with pytest.raises(CheckpointError, match=f"{re.escape(repr(label))} .* Name these labels otherwise"):
+        convert(ExportOptions(checkpoint=str(folder), name="a_ner", models=tmp_path / "models"))
 
 
 def test_the_pipeline_writes_them_with_a_report(bundle: Bundle, tmp_path: Path, spark: SparkSession) -> None:

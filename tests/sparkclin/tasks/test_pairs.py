@@ -18,10 +18,18 @@ from transformers import (
     LongformerForSequenceClassification,
 )
 
+import sparkclin
 from export.convert import ExportOptions, convert
+from export.trained import TrainedModel
+from export.verify.heads import reference_logits
 from pipelines import answer_notes, classify_notes
 from sparkclin.models.bundle import ANSWER, CLASSIFY, Bundle
+from sparkclin.stages.stock_answers import chosen_spans, question_windows
+from sparkclin.text.labels import probabilities
+from sparkclin.text.pieces import PieceEncoder
+from sparkclin.text.tokenization import tokenize, tokenize_pairs
 from testkit.checkpoints import TEXTS, random_bigbird, random_checkpoint
+from testkit.stock import by_jvm, by_name
 from training import predict_classify, predict_qa
 
 pytestmark = [pytest.mark.slow, pytest.mark.export]
@@ -162,6 +170,71 @@ def test_answers_are_those_of_transformers(reading: Bundle, reader: Path, tmp_pa
             else:
                 assert (row.begin, row.end, row.text) == (wanted.begin, wanted.end, wanted.text)
                 assert row.text == text[int(row.begin) : int(row.end)]
+
+
+def test_the_stock_annotator_gives_the_labels_of_every_window(
+    spark: SparkSession, classifying: Bundle, classifier: Path
+) -> None:
+    annotator = by_name(spark, classifying).setBatchSize(64)
+    notes = spark.createDataFrame([(note["note_id"], note["text"]) for note in NOTES], "note_id string, text string")
+    tokenized = sparkclin.NoteTokenizer.pretrained(classifying.manifest.name).transform(notes)
+    found = {row.note_id: row["class"] for row in annotator.transform(tokenized).collect()}
+    few = tokenized.where("n_windows < 4")  # where a note has more windows than a batch, Spark NLP names others
+    for row in by_jvm(spark, classifying, few).collect():
+        assert row["class"] == found[row.note_id]
+    trained, encoder = TrainedModel.read(str(classifier)), PieceEncoder(classifying.tokenizer_json())
+    manifest = classifying.manifest
+    assert (found["empty"], found["null"]) == ([], [])
+    for note in NOTES[:3]:
+        [tokens] = tokenize([note["text"]], [()], encoder=encoder, options=manifest.windows())
+        rows = [[manifest.cls_id, *tokens.pieces.ids[begin:end], manifest.sep_id] for begin, end in tokens.windows]
+        logits = np.concatenate([reference_logits(trained, np.array(row, np.int32)) for row in rows])
+        expected = probabilities(logits, manifest.problem_type or "")
+        wanted = [
+            (window, LABELS[index])
+            for window, of_row in enumerate(expected)
+            for index, score in enumerate(of_row)
+            if (score > 0.5 if manifest.problem_type == "multi_label_classification" else score == of_row.max())
+        ]
+        labels = found[note["note_id"]]
+        assert [(int(label.metadata["sentence"]), label.result) for label in labels] == wanted
+        scores = [[float(label.metadata[name]) for name in LABELS.values()] for label in labels]
+        np.testing.assert_allclose(scores, expected[[window for window, _ in wanted]], atol=1e-5)
+
+
+def test_the_stock_annotator_finds_the_likeliest_span_of_every_window(
+    spark: SparkSession, reading: Bundle, reader: Path
+) -> None:
+    annotator = by_name(spark, reading)
+    asked = [(note["note_id"], note["text"], note["question"]) for note in [*NOTES, *BAD_PAIRS]]
+    notes = spark.createDataFrame(asked, "note_id string, text string, question string")
+    tokenized = sparkclin.NoteTokenizer.pretrained(reading.manifest.name).setQuestionCol("question").transform(notes)
+    assert {row.note_id: row.status for row in tokenized.collect() if row.status != "ok"} == {
+        "empty": "empty", "null": "null", "asked nothing": "empty", "not asked": "null",
+        "asked too much": "pair_too_long",
+    }  # fmt: skip
+    windows = question_windows(tokenized)
+    found = chosen_spans(annotator.transform(windows)).orderBy("note_id", "window").collect()
+    from_jvm = chosen_spans(by_jvm(spark, reading, windows)).orderBy("note_id", "window").collect()
+    spans = [(row.note_id, row.window, row.begin, row.end, row.answer_text) for row in found]
+    assert [(row.note_id, row.window, row.begin, row.end, row.answer_text) for row in from_jvm] == spans
+    trained, encoder = TrainedModel.read(str(reader)), PieceEncoder(reading.tokenizer_json())
+    manifest, expected = reading.manifest, []
+    for note_id, text, question in sorted(asked[:3]):
+        [tokens] = tokenize_pairs(
+            [text], [question], encoder=encoder, options=manifest.windows(), pairing=manifest.pairing(first=True)
+        )
+        for window, (begin, end) in enumerate(tokens.windows):
+            before = [manifest.cls_id, *tokens.pair.before]
+            row = np.array([*before, *tokens.pieces.ids[begin:end], manifest.sep_id], np.int32)
+            logits = reference_logits(trained, row)[len(before) : -1]
+            sums = np.triu(logits[:, :1] + logits[:, 1])
+            sums[np.tril_indices(len(sums), -1)] = -np.inf
+            first, last = np.unravel_index(sums.argmax(), sums.shape)
+            span = int(tokens.pieces.begins[begin + first]), int(tokens.pieces.ends[begin + last])
+            expected.append((note_id, window, *span, text[slice(*span)]))
+    assert spans == expected
+    assert max(window for _, window, *_ in spans) > 0
 
 
 def test_a_pair_that_cannot_be_read_is_named_and_nothing_is_cut(
