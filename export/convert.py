@@ -29,9 +29,10 @@ from export.verify import parity
 from export.verify.parity import EXACT_PRECISION, Candidate, ParityReport
 from sparkclin.engines import PRECISIONS, TENSORFLOW
 from sparkclin.errors import OptionError
-from sparkclin.models.bundle import CLASSIFY, EMBED, TOKENIZER_FILE, Bundle, Manifest, hash_files
+from sparkclin.models.bundle import TOKENIZER_FILE, Bundle, Manifest, hash_files
 from sparkclin.models.pretrained import engine_of
 from sparkclin.models.repository import ModelRepository
+from sparkclin.schema import CLASSIFY, EMBED
 from sparkclin.spark.session import spark_session
 from sparkclin.spark.settings import SPARK_NLP_VERSION
 from sparkclin.text.labels import MULTI_LABEL, SINGLE_LABEL

@@ -22,7 +22,7 @@ from export.graph.packed import STOCK_SEPARATORS
 from export.heads.head import Head
 from export.sparknlp import annotated, run_windows, send
 from export.verify.samples import Batch
-from sparkclin.models.bundle import ANSWER, CLASSIFY, EMBED, ENTITIES
+from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
 from sparkclin.text.labels import LOGITS, MULTI_LABEL, REGRESSION, SINGLE_LABEL, THRESHOLD, probabilities
 from sparkclin.wire.annotations import (
     DOCUMENT,

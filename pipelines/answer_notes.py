@@ -9,10 +9,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from sparkclin.models.bundle import ANSWER
 from sparkclin.runs.command import add_run_arguments, add_window_arguments, request_of, run_command
 from sparkclin.runs.run import RunRequest, Task
-from sparkclin.schema import PAIR
+from sparkclin.schema import ANSWER, PAIR
 from sparkclin.tasks.answers import INDEX, QUESTION, QuestionOptions, answer
 from sparkclin.text.answers import AnswerOptions
 

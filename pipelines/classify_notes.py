@@ -9,10 +9,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from sparkclin.models.bundle import CLASSIFY
 from sparkclin.runs.command import add_run_arguments, add_window_arguments, request_of, run_command
 from sparkclin.runs.run import RunRequest, Task
-from sparkclin.schema import PAIR
+from sparkclin.schema import CLASSIFY, PAIR
 from sparkclin.tasks.labels import INDEX, ClassifyOptions, classify
 from sparkclin.text.labels import LABEL_AGGREGATIONS
 

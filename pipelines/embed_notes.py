@@ -9,10 +9,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from sparkclin.models.bundle import EMBED
 from sparkclin.runs.command import add_run_arguments, add_window_arguments, run_command
 from sparkclin.runs.run import Task
-from sparkclin.schema import LEVELS
+from sparkclin.schema import EMBED, LEVELS
 from sparkclin.tasks.embed import INDEX_COLUMNS, EmbedOptions, embed
 from sparkclin.text.segments import POOLINGS
 from sparkclin.text.windows import CONTEXTS

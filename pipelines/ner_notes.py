@@ -12,12 +12,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from sparkclin.errors import OptionError
-from sparkclin.models.bundle import ENTITIES, Bundle
+from sparkclin.models.bundle import Bundle
 from sparkclin.runs.command import add_run_arguments, add_window_arguments, request_of, run_command
 from sparkclin.runs.derived import DerivedTable
 from sparkclin.runs.findings import read_findings
 from sparkclin.runs.page import DEFAULT_NOTES, PageOptions, check_page, write_page
 from sparkclin.runs.run import RunRequest, Task
+from sparkclin.schema import ENTITIES
 from sparkclin.tasks.entities import INDEX, NerOptions, find_entities
 from sparkclin.tasks.note_nlp import check_first_id, check_note_nlp, nlp_system, note_nlp
 from sparkclin.text.entities import AGGREGATIONS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sparkclin.models.bundle import ANSWER, CLASSIFY, EMBED, ENTITIES
+from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,14 @@
-"""Names that several sides share: of columns, statuses and levels. The one check of columns."""
+"""Names that several sides share: of tasks, columns, statuses and levels. The one check of columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from sparkclin.errors import InputError
+
+EMBED, ENTITIES, CLASSIFY, ANSWER = "embed", "entities", "classify", "answer"
+"""Tasks: vectors, of a model without a head for another task; a label per piece; labels per note, or per pair of a note
+and another text; the part of a note that answers a question."""
 
 NOTE_ID, TEXT, PAIR = "note_id", "text", "pair"
 PIECES, N_PIECES, N_WINDOWS, STATUS = "pieces", "n_pieces", "n_windows", "status"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparkclin.engines import ENGINES
-from sparkclin.models.bundle import EMBED, TOKENIZER_FILE, Manifest, hash_files
+from sparkclin.models.bundle import TOKENIZER_FILE, Manifest, hash_files
+from sparkclin.schema import EMBED
 from sparkclin.wire.outputs import Output
 
 CREATED = "2022-03-04T12:58:32.345Z"

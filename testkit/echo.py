@@ -10,8 +10,9 @@ from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
 
 from sparkclin.engines import PRECISIONS
-from sparkclin.models.bundle import EMBED, TOKENIZER_FILE, Bundle
+from sparkclin.models.bundle import TOKENIZER_FILE, Bundle
 from sparkclin.models.repository import ModelRepository
+from sparkclin.schema import EMBED
 from sparkclin.wire.tags import Vocabulary
 from testkit.bundles import CREATED, manifest_of
 

@@ -43,6 +43,19 @@ def test_the_python_examples_run_one_after_the_other(
     assert names["documents"].first().n_windows == 1  # type: ignore[attr-defined]
 
 
+@pytest.mark.usefixtures("spark")
+def test_the_stock_classifier_labels_the_pieces_of_a_note(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    guide = (ROOT / "docs" / "stock_annotators.md").read_text(encoding="utf-8")
+    example = guide.partition("## Labels of pieces")[2].partition("```python\n")[2].partition("```")[0]
+    exec(example, {})
+    shown = capsys.readouterr().out
+    assert shown.count("|     n1|") > 5
+    assert "|B-Chemical|" in shown
+
+
 def test_every_option_is_in_the_table_and_no_other() -> None:
     assert options_named("Embed your notes", until="What comes out") == options_of(embed_notes.parser())
 

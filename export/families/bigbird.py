@@ -23,7 +23,7 @@ from export.graph.block_sparse import BlockSparse
 from export.graph.encoder import EncoderConfig
 from export.graph.model_input import NO_GLOBAL
 from export.graph.ops import Array
-from sparkclin.models.bundle import ANSWER, EMBED
+from sparkclin.schema import ANSWER, EMBED
 
 BLOCK_SPARSE, FULL = "block_sparse", "original_full"
 

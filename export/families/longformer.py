@@ -23,7 +23,7 @@ from export.graph.encoder import EncoderConfig, EncoderWeights, Linear
 from export.graph.model_input import GLOBAL_FIRST, GLOBAL_QUESTION, NO_GLOBAL
 from export.graph.ops import Array
 from export.graph.sliding_window import GlobalWeights, SlidingWindow
-from sparkclin.models.bundle import ANSWER, CLASSIFY, EMBED
+from sparkclin.schema import ANSWER, CLASSIFY, EMBED
 
 REQUIRED = (*bert.REQUIRED, "attention_window")
 

@@ -11,7 +11,7 @@ from export.heads.head import HeadSpec
 from export.heads.question_answering import BIGBIRD_QUESTION_ANSWERING, QUESTION_ANSWERING
 from export.heads.sequence_classification import BIGBIRD_SEQUENCE_CLASSIFICATION, SEQUENCE_CLASSIFICATION
 from export.heads.token_classification import TOKEN_CLASSIFICATION
-from sparkclin.models.bundle import EMBED
+from sparkclin.schema import EMBED
 
 EMBEDDING = HeadSpec(
     task=EMBED,

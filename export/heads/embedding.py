@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sparkclin.models.bundle import EMBED
+from sparkclin.schema import EMBED
 from sparkclin.text.pooling import MAX, MEAN
 from sparkclin.wire.outputs import Output
 

@@ -15,7 +15,7 @@ from export.graph.encoder import EncoderConfig, Linear, Norm, activate, add_and_
 from export.graph.ops import Array, Ops, Tensor
 from export.graph.packed import Rows, Segments, later
 from export.heads.head import ACTIVATION_OF, HeadSpec, per_position, scores
-from sparkclin.models.bundle import ANSWER
+from sparkclin.schema import ANSWER
 from sparkclin.text.labels import LOGITS
 from sparkclin.wire.outputs import Output
 from sparkclin.wire.tags import Vocabulary

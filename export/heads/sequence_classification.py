@@ -16,7 +16,7 @@ from export.graph.ops import Array, Ops, Tensor
 from export.graph.packed import Rows, Segments
 from export.heads.embedding import mean
 from export.heads.head import ACTIVATION_OF, HeadSpec, labels_of, per_position, scores
-from sparkclin.models.bundle import CLASSIFY
+from sparkclin.schema import CLASSIFY
 from sparkclin.text.labels import LOGITS
 from sparkclin.wire.outputs import Output
 

@@ -15,7 +15,7 @@ from export.graph.encoder import EncoderConfig, Linear
 from export.graph.ops import Array, Ops, Tensor
 from export.graph.packed import Rows, Segments
 from export.heads.head import HeadSpec, labels_of, per_position, scores
-from sparkclin.models.bundle import ENTITIES
+from sparkclin.schema import ENTITIES
 from sparkclin.text.labels import LOGITS
 from sparkclin.wire.outputs import Output
 

@@ -23,7 +23,7 @@ from export.verify.quantization import QuantizationReport, cosines, measure
 from export.verify.reference import reference_ids
 from export.verify.samples import Batch, PackedSample
 from sparkclin.engines import PRECISIONS, Annotator
-from sparkclin.models.bundle import EMBED
+from sparkclin.schema import EMBED
 from sparkclin.wire.outputs import Outputs
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkclin.errors import ModelError, OptionError
+from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
 from sparkclin.spark import storage
 from sparkclin.text.pooling import MAX, MEAN
 from sparkclin.text.tokenization import PairOptions
@@ -23,10 +24,6 @@ TOKENIZER_FILE = "tokenizer.json"
 
 FORMAT_REVISION = 4
 OLDEST_REVISION = 2
-
-EMBED, ENTITIES, CLASSIFY, ANSWER = "embed", "entities", "classify", "answer"
-"""Tasks: vectors, of a model without a head for another task; a label per piece; labels per note, or per pair of a note
-and another text; the part of a note that answers a question."""
 
 CHECKPOINTS = {
     EMBED: "…Model or …ForMaskedLM",

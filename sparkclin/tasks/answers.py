@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import types as T
 
-from sparkclin.models.bundle import ANSWER, Bundle, Manifest
-from sparkclin.schema import NOTE_ID, STATUS, STATUS_NO_ANSWER, TEXT, VECTORS, check_note_columns
+from sparkclin.models.bundle import Bundle, Manifest
+from sparkclin.schema import ANSWER, NOTE_ID, STATUS, STATUS_NO_ANSWER, TEXT, VECTORS, check_note_columns
 from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.answers import NO_ANSWER, Answer, AnswerOptions, best_answers, merge_answers, plan_answers

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import types as T
 
-from sparkclin.models.bundle import ENTITIES, Bundle, Manifest
-from sparkclin.schema import NOTE_ID, STATUS, STATUS_NO_ENTITIES, STATUS_OK, TEXT, VECTORS, check_note_columns
+from sparkclin.models.bundle import Bundle, Manifest
+from sparkclin.schema import ENTITIES, NOTE_ID, STATUS, STATUS_NO_ENTITIES, STATUS_OK, TEXT, VECTORS, check_note_columns
 from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.entities import EntityOptions, kinds_of, merge_entities, plan_entities

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from sparkclin.cli import main
-from sparkclin.models.bundle import EMBED, ENTITIES, TOKENIZER_FILE, Bundle
+from sparkclin.models.bundle import TOKENIZER_FILE, Bundle
 from sparkclin.models.pretrained import MODELS_VARIABLE
 from sparkclin.models.repository import ModelRepository
+from sparkclin.schema import EMBED, ENTITIES
 from sparkclin.spark.settings import defaults_conf
 from testkit.bundles import CREATED_MS, manifest_of, stage
 from tests.sparkclin.processes import run_python

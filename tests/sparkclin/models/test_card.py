@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sparkclin.models.bundle import ENTITIES, Bundle, Manifest
+from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.card import model_card
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
+from sparkclin.schema import ENTITIES
 from testkit.bundles import manifest_of, stage
 
 VECTORS = [

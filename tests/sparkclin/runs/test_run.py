@@ -18,13 +18,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkclin.errors import IncompleteError, InputError, ModelError, OptionError
-from sparkclin.models.bundle import EMBED, ENTITIES, Bundle, Manifest
+from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.repository import ModelRepository
 from sparkclin.runs.command import add_run_arguments, request_of, run_command
 from sparkclin.runs.corpus import NoteSource
 from sparkclin.runs.derived import DerivedTable
 from sparkclin.runs.run import ModelChoice, RunRequest, Task, run
 from sparkclin.runs.sink import Sink
+from sparkclin.schema import EMBED, ENTITIES
 from testkit.bundles import manifest_of, stage
 
 pytestmark = pytest.mark.usefixtures("spark")

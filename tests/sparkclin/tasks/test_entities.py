@@ -18,9 +18,10 @@ from export.trained import TrainedModel
 from export.verify.heads import reference_logits
 from pipelines.ner_notes import main
 from sparkclin.errors import InputError, ModelError
-from sparkclin.models.bundle import ENTITIES, Bundle
+from sparkclin.models.bundle import Bundle
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
+from sparkclin.schema import ENTITIES
 from sparkclin.tasks.entities import NerOptions, find_entities, output_schema
 from sparkclin.text.entities import AGGREGATIONS, EntityOptions, kinds_of, merge_entities, plan_entities
 from sparkclin.text.labels import softmax

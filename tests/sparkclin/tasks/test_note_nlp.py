@@ -16,8 +16,9 @@ from pyspark.sql import types as T
 
 from pipelines.ner_notes import main, notes_of, parser, task_of
 from sparkclin.errors import IncompleteError, ModelError, OptionError
-from sparkclin.models.bundle import ENTITIES, Bundle
+from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository
+from sparkclin.schema import ENTITIES
 from sparkclin.tasks.entities import output_schema
 from sparkclin.tasks.note_nlp import NOTE_NLP, WIDTHS, check_first_id, check_note_nlp, nlp_system, note_nlp
 from testkit.bundles import manifest_of, stage

@@ -23,7 +23,8 @@ from export.convert import ExportOptions, convert
 from export.trained import TrainedModel
 from export.verify.heads import reference_logits
 from pipelines import answer_notes, classify_notes
-from sparkclin.models.bundle import ANSWER, CLASSIFY, Bundle
+from sparkclin.models.bundle import Bundle
+from sparkclin.schema import ANSWER, CLASSIFY
 from sparkclin.stages.stock_answers import chosen_spans, question_windows
 from sparkclin.text.labels import probabilities
 from sparkclin.text.pieces import PieceEncoder
