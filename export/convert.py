@@ -22,6 +22,7 @@ from export.engines import EXPORTERS, Exporter
 from export.errors import CheckpointError
 from export.graph.echo import WIDTH as ECHO_WIDTH
 from export.graph.echo import echo
+from export.graph.model_input import GLOBAL_ATTENTIONS
 from export.sparknlp import save_annotator
 from export.stock import Told, stock_of
 from export.trained import TrainedModel
@@ -80,6 +81,9 @@ class ExportOptions:
                 f"{precision} with --engine {engine.name}" for engine in engines for precision in engine.precisions
             ]
             problems.append(f"--precision {self.precision!r} with --engine {self.engine}: there is {', '.join(kinds)}")
+        if self.global_attention not in (None, *GLOBAL_ATTENTIONS):
+            found = f"--global-attention {self.global_attention!r}"
+            problems.append(f"{found}: expected one of {', '.join(GLOBAL_ATTENTIONS)}")
         if self.notes and self.precision == EXACT_PRECISION:
             problems.append("--notes: only int8 is compared on notes; fp32 is held to the reference on any input")
         if problems:

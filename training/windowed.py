@@ -111,10 +111,12 @@ def forward(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, row: Enc
 
 
 def check_room(layout: Layout, others: Sequence[Sized], *, max_pieces: int, what: str) -> None:
-    """Raises InputError where another text, which is a `what`, leaves no room for the note."""
-    lengths = [len(other) for other in others if layout.room(other, max_pieces=max_pieces) < 1]
+    """Raises InputError where another text, which is a `what`, leaves no more room for the note than the pieces that
+    two windows share, as when notes are run."""
+    shared = default_stride(max_pieces)
+    lengths = [len(other) for other in others if layout.room(other, max_pieces=max_pieces) <= shared]
     if lengths:
         raise InputError(
-            f"{len(lengths)} of {len(others)} rows have a {what} that fills a window of {max_pieces} pieces (the "
-            f"longest has {max(lengths)}): raise --max-pieces, or shorten them."
+            f"{len(lengths)} of {len(others)} rows have a {what} that leaves a note no more than {shared} pieces in a "
+            f"window of {max_pieces} (the longest has {max(lengths)}): raise --max-pieces, or shorten them."
         )

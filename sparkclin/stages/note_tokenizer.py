@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ from sparkclin.wire.annotations import (
     code_words,
     text_documents,
 )
-from sparkclin.wire.batches import NoteColumns, SharedTokenizer, encoder_of, shared, tokenized_batches
+from sparkclin.wire.batches import NoteColumns, PairColumn, SharedTokenizer, encoder_of, shared, tokenized_batches
 from sparkclin.wire.pieces_column import pieces_column
 
 if TYPE_CHECKING:
@@ -211,11 +211,12 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
             raise OptionError("questionCol goes with neither sentenceCol nor cls.")
         if question and not get(self.separators):
             raise OptionError("questionCol needs separators: make the tokenizer by NoteTokenizer.pretrained(name).")
+        separators: Any = get(self.separators)  # its stub knows no list
+        how = PairOptions(separators=tuple(separators), first=True)
         return NoteColumns(
             text=self.getInputCol(),
             sentences=get(self.sentenceCol) or None,
-            pair=question,
-            pairing=PairOptions(separators=tuple(get(self.separators)), first=True) if question else None,  # type: ignore[arg-type]  # its stub has no list
+            pair=PairColumn(name=question, options=how) if question else None,
         )
 
     def _window_options(self) -> WindowOptions:
@@ -281,16 +282,16 @@ def tokenize_batches(
     encoder = encoder_of(tokenizer)
     words = code_words(encoder.n_ids)
     for batch, notes in tokenized_batches(batches, encoder=encoder, columns=columns, options=options):
-        made = [*batch.columns, *_made_columns(notes, words, cls_id, columns.pairing)]
+        made = [*batch.columns, *_made_columns(notes, words, cls_id, columns.pair)]
         yield pa.RecordBatch.from_arrays(made, names=[*batch.schema.names, *added])
 
 
 def _made_columns(
-    notes: Sequence[TokenizedNote], words: pa.StringArray, cls_id: int | None, pairing: PairOptions | None
+    notes: Sequence[TokenizedNote], words: pa.StringArray, cls_id: int | None, pair: PairColumn | None
 ) -> list[pa.Array]:
     annotations = annotation_columns([_sent_windows(note, cls_id) for note in notes], words=words)
     return [
-        *([annotations.documents] if pairing is None else _texts(notes, words, pairing.separators)),
+        *([annotations.documents] if pair is None else _texts(notes, words, pair.options.separators)),
         annotations.tokens,
         pieces_column(notes),
         pa.array([len(note.pieces) for note in notes], pa.int32()),

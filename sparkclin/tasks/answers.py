@@ -16,7 +16,7 @@ from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.answers import NO_ANSWER, Answer, AnswerOptions, best_answers, merge_answers, plan_answers
 from sparkclin.text.labels import LOGITS
 from sparkclin.text.windows import WindowOptions
-from sparkclin.wire.batches import NoteColumns
+from sparkclin.wire.batches import NoteColumns, PairColumn
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -91,7 +91,7 @@ def answer(
     check_note_columns(notes.columns, also=(options.question,))
     manifest = bundle.manifest
     task = SegmentTask(
-        columns=NoteColumns(text=TEXT, pair=options.question, pairing=manifest.pairing(first=True)),
+        columns=NoteColumns(text=TEXT, pair=PairColumn(name=options.question, options=manifest.pairing(first=True))),
         carried=(NOTE_ID, TEXT),
         windows=options.windows(manifest),
         plan=plan_answers,

@@ -17,7 +17,7 @@ from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.labels import LOGITS, MULTI_LABEL, SINGLE_LABEL, THRESHOLD, LabelOptions, merge_labels
 from sparkclin.text.segments import plan_segments
 from sparkclin.text.windows import WindowOptions
-from sparkclin.wire.batches import NoteColumns
+from sparkclin.wire.batches import NoteColumns, PairColumn
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -102,21 +102,22 @@ def classify(
     or without rows of two texts, OptionError where the model reads fewer pieces than `options.max_pieces`, and
     SetupError for a session whose Arrow batches are too large.
     """
-    pair = () if options.pair is None else (options.pair,)
-    check_note_columns(notes.columns, also=pair)
     manifest = bundle.manifest
+    pair = None
+    if options.pair is not None:
+        pair = PairColumn(name=options.pair, options=manifest.pairing(first=options.pair_first))
+    needed = (options.pair,) if options.pair is not None else ()
+    check_note_columns(notes.columns, also=needed)
     labels = options.labels(manifest)
     task = SegmentTask(
-        columns=NoteColumns(
-            text=TEXT, pair=options.pair, pairing=manifest.pairing(first=options.pair_first) if pair else None
-        ),
+        columns=NoteColumns(text=TEXT, pair=pair),
         carried=(NOTE_ID,),
         windows=options.windows(manifest),
         plan=partial(plan_segments, level="document", pooling="cls"),
         wanted=(LOGITS,),
         merge=partial(merge_labels, options=labels),
     )
-    found = segment_outputs(notes.select(NOTE_ID, TEXT, *pair), bundle=bundle, task=task)
+    found = segment_outputs(notes.select(NOTE_ID, TEXT, *needed), bundle=bundle, task=task)
     return _rows(observe(found) if observe else found, manifest, labels, threshold=options.threshold)
 
 

@@ -25,14 +25,21 @@ NOTES_AT_ONCE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairColumn:
+    """Where the text is that a note is read with, and how the two are read."""
+
+    name: str
+    options: PairOptions
+
+
+@dataclass(frozen=True, kw_only=True)
 class NoteColumns:
-    """Where a note's text is, its sentences (Spark NLP annotations), and the text that it is read with; None where
-    there are none. `pairing` says how the two are read."""
+    """Where a note's text is, its sentences (Spark NLP annotations), and what it is read with; None where there are
+    none."""
 
     text: str
     sentences: str | None = None
-    pair: str | None = None
-    pairing: PairOptions | None = None
+    pair: PairColumn | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +85,9 @@ def _tokenized(
     batch: pa.RecordBatch, encoder: PieceEncoder, columns: NoteColumns, options: WindowOptions
 ) -> list[TokenizedNote]:
     texts = _texts(batch.column(columns.text))
-    if columns.pair is not None and columns.pairing is not None:
-        pairs = _texts(batch.column(columns.pair))
-        return tokenize_pairs(texts, pairs, encoder=encoder, options=options, pairing=columns.pairing)
+    if columns.pair is not None:
+        pairs = _texts(batch.column(columns.pair.name))
+        return tokenize_pairs(texts, pairs, encoder=encoder, options=options, pairing=columns.pair.options)
     if columns.sentences is None:
         return tokenize(texts, [()] * len(texts), encoder=encoder, options=options)
     annotated = _sentences(batch.column(columns.sentences))

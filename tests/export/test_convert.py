@@ -277,6 +277,7 @@ def test_a_name_that_pretrained_could_not_ask_for(tmp_path: Path) -> None:
         ({"engine": "openvino"}, "'openvino': expected one of tensorflow, onnx"),
         ({"precision": "int8"}, "fp32 with --engine tensorflow, fp32 with --engine onnx, int8 with --engine onnx"),
         ({"engine": "onnx", "precision": "int4"}, "'int4' with --engine onnx"),
+        ({"global_attention": "all"}, "--global-attention 'all': expected one of none, first, question"),
         ({"engine": "onnx", "notes": Path("notes.jsonl")}, "only int8 is compared on notes"),
     ],
 )

@@ -23,7 +23,7 @@ from sparkclin.text.pooling import OUTPUTS_OF_POOLING, merge_note
 from sparkclin.text.segments import SegmentPart, plan_segments
 from sparkclin.text.tokenization import PairIds
 from sparkclin.text.windows import cut
-from sparkclin.wire.batches import NoteColumns
+from sparkclin.wire.batches import NoteColumns, PairColumn
 from sparkclin.wire.packed import concatenated, tagged
 from testkit.checkpoints import TEXTS
 from tests.export.graphs import open_graph
@@ -123,7 +123,7 @@ def test_notes_are_read_after_a_question(spark: SparkSession, checkpoint: Path, 
     """The same through Spark: a column has the question."""
     manifest = bundle.manifest
     task = SegmentTask(
-        columns=NoteColumns(text="text", pair="asked", pairing=manifest.pairing(first=True)),
+        columns=NoteColumns(text="text", pair=PairColumn(name="asked", options=manifest.pairing(first=True))),
         carried=("note_id",),
         windows=manifest.windows(),
         plan=partial(plan_segments, level="document", pooling="mean"),
