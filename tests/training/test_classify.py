@@ -188,7 +188,9 @@ def test_what_a_user_can_mend_is_an_error_without_a_traceback(
     assert main([*run, "--label-column", "kind"]) == 1
     assert "has no column kind" in capsys.readouterr().err
     assert main([*run, "--pair-column", "pair", "--max-pieces", "4"]) == 1
-    assert "4 of 4 rows have a pair that leaves a note no more than 4 pieces" in capsys.readouterr().err
+    assert (
+        "4 of 4 rows have a pair that leaves a note no more than 0 pieces in a window of 4" in capsys.readouterr().err
+    )
 
 
 def test_the_defaults_are_the_authors(tmp_path: Path) -> None:

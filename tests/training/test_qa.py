@@ -206,7 +206,9 @@ def test_a_question_that_fills_the_window_is_refused(
     squad = str(write(tmp_path / "train.json", [CONTEXT]))
     run = ["--train", squad, "--dev", squad, "--init", str(checkpoint), "--output", "o", "--work", "w"]
     assert main([*run, "--max-pieces", "2"]) == 1
-    assert "of 3 rows have a question that leaves a note no more than 2 pieces" in capsys.readouterr().err
+    assert (
+        "of 3 rows have a question that leaves a note no more than 0 pieces in a window of 2" in capsys.readouterr().err
+    )
 
 
 def test_the_defaults_are_the_authors() -> None:

@@ -67,6 +67,7 @@ def test_rows_are_those_of_transformers(
 def test_another_text_that_fills_the_window_is_refused(tokenizer: PreTrainedTokenizerBase) -> None:
     longest = len(ids_of(tokenizer, OTHER))
     with pytest.raises(
-        InputError, match=rf"1 of 1 rows have a pair that leaves a note no more than {longest} pieces .*{longest}\)"
+        InputError,
+        match=rf"1 of 1 rows have a pair that leaves a note no more than 0 pieces in a window of {longest} .*{longest}\)",
     ):
         rows_of_transformers(tokenizer, NOTE, OTHER, max_pieces=longest)
