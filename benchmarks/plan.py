@@ -1,20 +1,24 @@
-"""Which trials there are: the contenders side by side on three workloads, and how one of them scales."""
+"""Which trials there are: contenders side by side on workloads, and how one of them scales."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from benchmarks.contenders import NOMINAL_GFLOPS, Contender
 from benchmarks.job import Job, Store
 from benchmarks.trials import Trial
-from benchmarks.workloads import LONG, NOTES, CountedText, make_rows, sample, texts_of, write_rows
+from benchmarks.workloads import LONG, NOTES, CountedText, count_pieces, make_rows, sample, texts_of, write_rows
 from sparkclin.text.windows import cut
 from testkit.material import Material
 
 TASKS_PER_CORE = 2
 CORES, WORKERS, CORPUS, WINDOWS = "cores", "workers", "corpus", "windows"
 SCALING = (CORES, WORKERS, CORPUS, WINDOWS)
+
+N_SEPARATORS = 2
+"""Between a question and a note."""
 
 CORPUS_TIMES = (1, 4, 16)
 WINDOW_COUNTS = (1, 2, 4, 8)
@@ -37,7 +41,7 @@ class Effort:
 
 @dataclass(frozen=True, kw_only=True)
 class Planner:
-    """Makes trials, and writes their rows below the store's folder."""
+    """Makes trials of a store's model, and writes their rows below the store's folder."""
 
     store: Store
     material: Material
@@ -45,10 +49,10 @@ class Planner:
     _made: dict[str, list[CountedText]] = field(default_factory=dict, repr=False)
 
     def compare(self, contenders: Sequence[Contender], workloads: Sequence[str]) -> list[Trial]:
-        """Every contender on every workload."""
+        """Every contender on every workload, for the model's task."""
         return [
             self._trial(
-                series=workload,
+                series=self.store.task.of(workload),
                 case=contender.name,
                 contender=contender,
                 workload=workload,
@@ -63,11 +67,18 @@ class Planner:
         planned = {CORES: self._cores, WORKERS: self._workers, CORPUS: self._corpus, WINDOWS: self._windows}
         return [trial for name in series for trial in planned[name](contender)]
 
+    @cached_property
+    def max_pieces(self) -> int:
+        """The most pieces of a note that one forward pass reads beside the task's question."""
+        question = self.store.task.question
+        beside = count_pieces(question, self.material.tokenizer()) + N_SEPARATORS if question else 0
+        return self.store.shape.max_pieces - beside
+
     def workload(self, name: str) -> list[CountedText]:
         """All rows of a workload, made when they are first asked for."""
         if name not in self._made:
-            tokenizer, max_pieces = self.material.tokenizer(), self.store.shape.max_pieces
-            self._made[name] = make_rows(name, self.material.notes, tokenizer=tokenizer, max_pieces=max_pieces)
+            tokenizer = self.material.tokenizer()
+            self._made[name] = make_rows(name, self.material.notes, tokenizer=tokenizer, max_pieces=self.max_pieces)
         return self._made[name]
 
     def _cores(self, contender: Contender) -> list[Trial]:
@@ -147,7 +158,7 @@ class Planner:
             ),
             n_rows=len(rows),
             n_pieces=sum(row.n_pieces for row in rows),
-            n_windows=sum(len(cut(row.n_pieces, shape.max_pieces, shape.stride)) for row in rows),
+            n_windows=sum(len(cut(row.n_pieces, self.max_pieces, shape.stride)) for row in rows),
             workers=workers,
         )
 

@@ -1,4 +1,4 @@
-"""The results as pictures: results.png, and scaling.png where scaling was measured."""
+"""The results as pictures: of each part that was measured one."""
 
 from __future__ import annotations
 
@@ -10,32 +10,45 @@ from typing import TYPE_CHECKING
 from benchmarks.plan import SCALING
 from benchmarks.report import windows_per_s
 from benchmarks.results import Results
-from benchmarks.workloads import WORKLOADS
+from benchmarks.tasks import EMBED, TASKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COMPARISON_FILE, SCALING_FILE = "results.png", "scaling.png"
+COMPARISON_FILE, TASKS_FILE, SCALING_FILE = "results.png", "tasks.png", "scaling.png"
 OURS, OTHERS = "#1f6f8b", "#b0b0b0"
+MOST_BESIDE = 4
 FLAT = ("corpus", "windows")
 """Series whose rate should not change."""
+
+Panel = Callable[["Axes", Results, str], None]
 
 
 def write_plots(results: Results, folder: Path) -> None:
     """Series without any measurement that succeeded are left out."""
     found = {m.series for m in results.measurements if m.timing is not None}
-    for names, file, panel in ((WORKLOADS, COMPARISON_FILE, comparison_panel), (SCALING, SCALING_FILE, scaling_panel)):
+    pictures: Sequence[tuple[str, Sequence[str], Panel]] = (
+        (COMPARISON_FILE, EMBED.workloads, comparison_panel),
+        (TASKS_FILE, [task.of(name) for task in TASKS if task != EMBED for name in task.workloads], comparison_panel),
+        (SCALING_FILE, SCALING, scaling_panel),
+    )
+    for file, names, panel in pictures:
         if drawn := [name for name in names if name in found]:
             draw(results, folder / file, names=drawn, panel=panel)
 
 
-def draw(results: Results, file: Path, *, names: Sequence[str], panel: Callable[[Axes, Results, str], None]) -> None:
-    """One panel per series, side by side."""
+def draw(results: Results, file: Path, *, names: Sequence[str], panel: Panel) -> None:
+    """One panel per series, up to MOST_BESIDE of them side by side, in lines of about as many."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.6 * len(names), 3.6), layout="constrained")
-    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+    below = -(-len(names) // MOST_BESIDE)
+    beside = -(-len(names) // below)
+    figure = Figure(figsize=(4.6 * beside, 3.6 * below), layout="constrained")
+    panels = figure.subplots(below, beside, squeeze=False).flat
+    for axes, name in zip(panels, names, strict=False):
         panel(axes, results, name)
+    for axes in list(panels)[len(names) :]:
+        axes.set_axis_off()
     figure.savefig(file, dpi=150)
 
 

@@ -8,7 +8,6 @@ from benchmarks.plan import SCALING
 from benchmarks.results import Results
 from benchmarks.targets import STOCK, TARGETS, verdict
 from benchmarks.trials import Measurement
-from benchmarks.workloads import WORKLOADS
 
 ABSENT = "–"
 
@@ -17,7 +16,7 @@ def to_text(results: Results) -> str:
     """All of it: the machine, the contenders, the targets, scaling, and what was not measured."""
     sections = [
         summary(results),
-        comparison(results) if measured(results, WORKLOADS) else "",
+        comparison(results) if measured(results, list(results.workloads)) else "",
         target_table(results) if measured(results, [target.series for target in TARGETS]) else "",
         scaling(results) if measured(results, SCALING) else "",
         not_measured(results),
@@ -42,7 +41,7 @@ def summary(results: Results) -> str:
         f"machine: {machine.cpu}, {machine.cores} cores, {machine.memory_gb:.0f} GB, {', '.join(machine.features)}",
         f"load before the run: {machine.load} (another job's work makes every figure worse)",
         f"fp32 matrix products: {results.gflops:.0f} GFLOP/s, from {min(rates):.0f} to {max(rates):.0f} during the run",
-        f"model: {model.layers} × {model.width}, window {model.window}, random weights",
+        f"model: {model.layers} × {model.width}, {model.family}, random weights",
         f"texts: {results.notes_source}; tokenizer: {results.tokenizer_source}",
         *(
             f"{name}: {facts.mean_pieces:.1f} pieces on average, {facts.longest:,} at most; "
@@ -54,9 +53,9 @@ def summary(results: Results) -> str:
 
 
 def comparison(results: Results) -> str:
-    """A row per workload and contender: medians of the rounds."""
+    """A row per workload, in each task, and contender: medians of the rounds."""
     header = ("workload", "contender", "pieces/s", "min–max", "notes/s", "× stock", "of the limit", "peak GB", "notes")
-    return table(header, [comparison_row(results, *row) for row in series_and_cases(results, WORKLOADS)])
+    return table(header, [comparison_row(results, *row) for row in series_and_cases(results, list(results.workloads))])
 
 
 def comparison_row(results: Results, series: str, case: str) -> tuple[str, ...]:
@@ -86,7 +85,7 @@ def target_table(results: Results) -> str:
         rows.append(
             (
                 target.series,
-                f"{target.case} ÷ {target.against}",
+                target.what,
                 f"≥ {target.at_least:g}",
                 formatted(found, ",.2f"),
                 verdict(target, found),

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from benchmarks.plan import WORKERS
 from benchmarks.results import Results
+from benchmarks.tasks import EMBED, TASKS
 from benchmarks.workloads import LONG, NOTES, SENTENCES, WORKLOADS
 
 LIMIT = "the limit of matrix products"
 FP32, INT8, STOCK = "sparkclin onnx fp32", "sparkclin onnx int8", "stock"
+TRANSFORMERS = "transformers fp32"
 RAW = {FP32: "onnxruntime fp32", INT8: "onnxruntime int8"}
 
 
@@ -21,6 +23,10 @@ class Target:
     case: str
     against: str
     at_least: float
+
+    @property
+    def what(self) -> str:
+        return f"{self.case} ÷ {self.against}"
 
     def found(self, results: Results) -> float | None:
         """None where one of the two was not measured."""
@@ -35,6 +41,9 @@ TIMES_STOCK: dict[str, dict[str, float]] = {
     INT8: {SENTENCES: 120, NOTES: 6, LONG: 5},
 }
 
+TIMES_TRANSFORMERS = {FP32: 1.5, INT8: 3}
+"""In every task and on both of its workloads."""
+
 TARGETS = (
     *(
         Target(series=workload, case=case, against=STOCK, at_least=times)
@@ -48,6 +57,13 @@ TARGETS = (
         for workload in WORKLOADS
     ),
     Target(series=WORKERS, case="2", against="1", at_least=1.8),
+    *(
+        Target(series=task.of(workload), case=case, against=TRANSFORMERS, at_least=times)
+        for task in TASKS
+        if task != EMBED
+        for case, times in TIMES_TRANSFORMERS.items()
+        for workload in task.workloads
+    ),
 )
 
 

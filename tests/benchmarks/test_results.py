@@ -119,6 +119,9 @@ def test_the_targets_are_those_of_the_project() -> None:
     assert [t.at_least for t in TARGETS if t.against == LIMIT] == [0.8] * 3
     assert [t.at_least for t in TARGETS if t.against.startswith("onnxruntime")] == [0.85] * 6
     assert [(t.case, t.against, t.at_least) for t in TARGETS if t.series == "workers"] == [("2", "1", 1.8)]
+    of_tasks = {(t.series, t.case.split()[-1]): t.at_least for t in TARGETS if t.against == "transformers fp32"}
+    series = [f"{task} {workload}" for task in ("entities", "classify", "answer") for workload in ("notes", "long")]
+    assert of_tasks == {(name, case): at_least for name in series for case, at_least in (("fp32", 1.5), ("int8", 3))}
 
 
 def row_of(text: str, *cells: str) -> list[str]:
