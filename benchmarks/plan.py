@@ -1,4 +1,4 @@
-"""Which trials there are: contenders side by side on workloads, and how one of them scales."""
+"""Which trials there are: contenders side by side on workloads, how one of them scales, what attention costs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from benchmarks.contenders import NOMINAL_GFLOPS, Contender
+from benchmarks import attention, ours
+from benchmarks.attention import ATTENTION, Pattern
+from benchmarks.contenders import NOMINAL_GFLOPS, ONNX_FP32, RAW_FP32, Contender
 from benchmarks.job import Job, Store
 from benchmarks.trials import Trial
 from benchmarks.workloads import LONG, NOTES, CountedText, count_pieces, make_rows, sample, texts_of, write_rows
@@ -66,6 +68,10 @@ class Planner:
         """How `contender` goes with more cores, more workers, a larger corpus and longer notes."""
         planned = {CORES: self._cores, WORKERS: self._workers, CORPUS: self._corpus, WINDOWS: self._windows}
         return [trial for name in series for trial in planned[name](contender)]
+
+    def attend(self, pattern: Pattern) -> list[Trial]:
+        """The engine by itself on rows of each length of ids. The model must have been exported."""
+        return [self._attention_trial(pattern, length) for length in attention.row_lengths(self.store.shape)]
 
     @cached_property
     def max_pieces(self) -> int:
@@ -160,6 +166,37 @@ class Planner:
             n_pieces=sum(row.n_pieces for row in rows),
             n_windows=sum(len(cut(row.n_pieces, self.max_pieces, shape.stride)) for row in rows),
             workers=workers,
+        )
+
+    def _attention_trial(self, pattern: Pattern, length: int) -> Trial:
+        """Also writes the rows."""
+        case, effort, shape = pattern.case(length), self.effort, self.store.shape
+        manifest = ours.exported(self.store, ONNX_FP32).manifest
+        folder = self.store.folder / "rows" / f"{ATTENTION}-{case}".replace(" ", "-")
+        counts = {
+            name: effort.rows(RAW_FP32, LONG, mean_pieces=length, seconds=seconds)
+            for name, seconds in (("measured", effort.seconds), ("warm-up", effort.warm_up_seconds))
+        }
+        for name, count in counts.items():
+            rows = attention.random_rows(manifest, pattern, length=length, count=count)
+            attention.write_rows(rows, folder / name)
+        n_rows = counts["measured"]
+        return Trial(
+            series=ATTENTION,
+            case=case,
+            job=Job(
+                contender=RAW_FP32.name,
+                workload=ATTENTION,
+                store=self.store,
+                rows=folder / "measured",
+                warm_up=folder / "warm-up",
+                cpus=effort.cpus,
+                master="",
+            ),
+            n_rows=n_rows,
+            n_pieces=n_rows * length,
+            n_windows=n_rows,
+            n_flops=n_rows * shape.flops(length, n_global=pattern.n_global),
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.attention import ATTENTION, PATTERNS
 from benchmarks.plan import SCALING
 from benchmarks.report import windows_per_s
 from benchmarks.results import Results
@@ -15,7 +16,9 @@ from benchmarks.tasks import EMBED, TASKS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COMPARISON_FILE, TASKS_FILE, SCALING_FILE = "results.png", "tasks.png", "scaling.png"
+COMPARISON_FILE, TASKS_FILE, SCALING_FILE, ATTENTION_FILE = (
+    "results.png", "tasks.png", "scaling.png", "attention.png"
+)  # fmt: skip
 OURS, OTHERS = "#1f6f8b", "#b0b0b0"
 MOST_BESIDE = 4
 FLAT = ("corpus", "windows")
@@ -31,6 +34,7 @@ def write_plots(results: Results, folder: Path) -> None:
         (COMPARISON_FILE, EMBED.workloads, comparison_panel),
         (TASKS_FILE, [task.of(name) for task in TASKS if task != EMBED for name in task.workloads], comparison_panel),
         (SCALING_FILE, SCALING, scaling_panel),
+        (ATTENTION_FILE, [ATTENTION], attention_panel),
     )
     for file, names, panel in pictures:
         if drawn := [name for name in names if name in found]:
@@ -80,4 +84,20 @@ def scaling_panel(axes: Axes, results: Results, series: str) -> None:
     axes.set_ylim(0, 1.15 * max(*ideal, *found))
     axes.set_title(series, fontsize=10)
     axes.set_ylabel("× rate of the first", fontsize=8)
+    axes.tick_params(labelsize=8)
+
+
+def attention_panel(axes: Axes, results: Results, series: str) -> None:
+    """A line per attention: the rate of matrix products by the length of rows."""
+    for pattern in PATTERNS:
+        cases = [case for case in results.cases(series) if case.rpartition(" ")[0] == pattern.name]
+        done = {case: results.of(series, case) for case in cases if results.of(series, case)}
+        lengths = [measured[0].n_pieces / measured[0].n_rows for measured in done.values()]
+        rates = [statistics.median(m.gflops for m in measured) for measured in done.values()]
+        axes.plot(lengths, rates, marker="o", label=pattern.name)
+    axes.legend(fontsize=7)
+    axes.set_ylim(bottom=0)
+    axes.set_title("attention", fontsize=10)
+    axes.set_xlabel("pieces per row", fontsize=8)
+    axes.set_ylabel("GFLOP/s that the pattern needs", fontsize=8)
     axes.tick_params(labelsize=8)

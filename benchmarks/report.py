@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmarks.attention import ATTENTION, LONGFORMER
 from benchmarks.plan import SCALING
 from benchmarks.results import Results
 from benchmarks.targets import STOCK, TARGETS, verdict
@@ -13,12 +14,13 @@ ABSENT = "–"
 
 
 def to_text(results: Results) -> str:
-    """All of it: the machine, the contenders, the targets, scaling, and what was not measured."""
+    """All of it: the machine, the contenders, the targets, scaling, attention, and what was not measured."""
     sections = [
         summary(results),
         comparison(results) if measured(results, list(results.workloads)) else "",
         target_table(results) if measured(results, [target.series for target in TARGETS]) else "",
         scaling(results) if measured(results, SCALING) else "",
+        attention(results) if measured(results, [ATTENTION]) else "",
         not_measured(results),
     ]
     return "\n\n".join(section for section in sections if section)
@@ -136,6 +138,32 @@ def scaling_row(results: Results, series: str, case: str) -> tuple[str, ...]:
 
 def windows_per_s(measurement: Measurement) -> float:
     return measurement.windows_per_s
+
+
+def attention(results: Results) -> str:
+    """A row per attention and length of rows. `GFLOP/s` counts what the attention's pattern needs; `× longformer` is
+    that divided by plain Longformer's at the same length."""
+    header = ("attention", "pieces", "pieces/s", "min–max", "seconds per row", "GFLOP/s", "× longformer", "rows")
+    return table(header, [attention_row(results, case) for _, case in series_and_cases(results, [ATTENTION])])
+
+
+def attention_row(results: Results, case: str) -> tuple[str, ...]:
+    name, _, length = case.rpartition(" ")
+    done = results.of(ATTENTION, case)
+    if not done:
+        return name, length, *(ABSENT,) * 6
+    rates = [m.pieces_per_s for m in done]
+    plain = f"{LONGFORMER.name} {length}"
+    return (
+        name,
+        length,
+        formatted(results.median(ATTENTION, case, lambda m: m.pieces_per_s), ",.0f"),
+        f"{min(rates):,.0f}–{max(rates):,.0f}",
+        formatted(results.median(ATTENTION, case, lambda m: 1 / m.rows_per_s), ",.3f"),
+        formatted(results.median(ATTENTION, case, lambda m: m.gflops), ",.0f"),
+        formatted(results.ratio(ATTENTION, case, plain, lambda m: m.gflops), ",.2f"),
+        f"{done[0].n_rows:,}",
+    )
 
 
 def not_measured(results: Results) -> str:

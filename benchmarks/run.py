@@ -10,7 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import ours, stock
-from benchmarks.contenders import CONTENDERS, OURS, Contender, find_contender
+from benchmarks.attention import ATTENTION, PATTERNS, Pattern
+from benchmarks.contenders import CONTENDERS, OURS, RAW_FP32, Contender, find_contender
 from benchmarks.errors import MissingError, RunError
 from benchmarks.job import Store
 from benchmarks.machine import cpus, describe_machine, measure_matrix_rate
@@ -28,7 +29,7 @@ from testkit.material import CHECKOUT, SHARED, Material, read_material
 from testkit.tokenizers import train_unigram
 
 SCALING_NAME = "scaling"
-PARTS = (*(task.name for task in TASKS), SCALING_NAME, *SCALING)
+PARTS = (*(task.name for task in TASKS), SCALING_NAME, *SCALING, ATTENTION)
 """What `only` may name beside contenders."""
 
 LIBRARIES = ("sparkclin", "pyspark", "spark-nlp", "torch", "transformers", "tokenizers", "numpy", "onnxruntime")
@@ -84,6 +85,11 @@ class RunOptions:
         return TINY if self.smoke else BASE
 
     @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """The attentions that are measured."""
+        return PATTERNS if not self.only or ATTENTION in self.only else ()
+
+    @property
     def scaling(self) -> tuple[str, ...]:
         """The series of it."""
         return SCALING if not self.only or SCALING_NAME in self.only else tuple(s for s in SCALING if s in self.only)
@@ -108,6 +114,7 @@ def run(options: RunOptions) -> Results:
     material = material_of(options)
     missing: dict[str, str] = {}
     contenders = ready_contenders(options, material, missing)
+    patterns = ready_patterns(options, material, missing)
     scaled = scaled_contender(options, open_store(options, material), missing) if options.scaling else None
     machine, first_rate = describe_machine(), measure_matrix_rate("start", seconds=options.matrix_seconds)
     effort = Effort(
@@ -129,6 +136,7 @@ def run(options: RunOptions) -> Results:
             for trial in its.compare(contenders[task], options.workloads_of(task))
         ),
         *(planner().scale(scaled, options.scaling) if scaled else ()),
+        *(t for p in patterns for t in planner(task=p.task, is_bigbird=p.is_bigbird).attend(p)),
     ]
     results = Results(
         started=now(),
@@ -167,6 +175,16 @@ def ready_contenders(options: RunOptions, material: Material, missing: dict[str,
         for task in options.tasks
         for store in [open_store(options, material, task=task)]
     }
+
+
+def ready_patterns(options: RunOptions, material: Material, missing: dict[str, str]) -> list[Pattern]:
+    """The attentions whose models could be prepared."""
+    return [
+        pattern
+        for pattern in options.patterns
+        for store in [open_store(options, material, task=pattern.task, is_bigbird=pattern.is_bigbird)]
+        if is_ready(RAW_FP32, store, missing, name=f"{ATTENTION} {pattern.name}")
+    ]
 
 
 def material_of(options: RunOptions) -> Material:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import stock
+from benchmarks.attention import PATTERNS
 from benchmarks.contenders import CONTENDERS, OURS, STOCK, needs_nothing
 from benchmarks.errors import RunError
 from benchmarks.job import Store
@@ -29,13 +30,14 @@ def test_everything_is_measured_where_nothing_is_asked() -> None:
     assert RunOptions().contenders == list(CONTENDERS)
     assert RunOptions().tasks == TASKS
     assert RunOptions().scaling == SCALING
+    assert RunOptions().patterns == PATTERNS
 
 
 def test_only_what_is_asked_is_measured_in_the_order_of_the_table() -> None:
     options = RunOptions(only=("sparkclin onnx int8", "stock"))
     assert [contender.name for contender in options.contenders] == ["stock", "sparkclin onnx int8"]
     assert options.tasks == TASKS
-    assert options.scaling == ()
+    assert (options.scaling, options.patterns) == ((), ())
     assert RunOptions(only=("windows", "cores")).scaling == ("cores", "windows")
     assert RunOptions(only=("scaling",)).scaling == SCALING
     assert RunOptions(only=("scaling",)).tasks == ()
@@ -46,8 +48,14 @@ def test_a_task_is_measured_with_all_contenders_or_with_those_that_are_named() -
     assert RunOptions(only=("answer",)).contenders == list(CONTENDERS)
     both = RunOptions(only=("answer", "stock"))
     assert ([c.name for c in both.contenders], both.tasks) == (["stock"], (ANSWER,))
-    assert both.scaling == ()
+    assert (both.scaling, both.patterns) == ((), ())
     assert RunOptions(workloads=("sentences", "long")).workloads_of(ANSWER) == ["long"]
+
+
+def test_attention_is_a_part_by_itself() -> None:
+    only = RunOptions(only=("attention",))
+    assert only.patterns == PATTERNS
+    assert (only.contenders, only.tasks, only.scaling) == ([], (), ())
 
 
 def test_every_model_has_a_folder_and_a_head_of_its_own(tmp_path: Path) -> None:
