@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.plan import SCALING
 from benchmarks.report import to_text
-from benchmarks.run import SCALING_NAME, RunOptions, run, smoke_options
+from benchmarks.run import PARTS, RunOptions, run, smoke_options
 from benchmarks.workloads import WORKLOADS
 from sparkclin.errors import SparkclinError
 
@@ -29,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def to_options(given: argparse.Namespace) -> RunOptions:
     if given.smoke:
-        return smoke_options(out=given.out, work=given.work)
+        return smoke_options(out=given.out, work=given.work, only=tuple(given.only))
     return RunOptions(
         out=given.out,
         work=given.work,
@@ -59,8 +58,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="NAME",
-        choices=[*contenders, SCALING_NAME, *SCALING],
-        help=f"contenders ({', '.join(contenders)}), {SCALING_NAME}, or a series of it ({', '.join(SCALING)})",
+        choices=[*contenders, *PARTS],
+        help=f"contenders ({', '.join(contenders)}), tasks or other parts ({', '.join(PARTS)})",
     )
     made.add_argument("--workloads", nargs="+", default=list(WORKLOADS), choices=WORKLOADS, help="default: all")
     made.add_argument("--out", type=Path, default=defaults.out, metavar="DIR", help="default: benchmarks/results")

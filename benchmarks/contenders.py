@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from benchmarks import ours, raw_onnx, stock, transformers_udf
 from benchmarks.job import Job, Running, Store
 from benchmarks.ours import TENSORFLOW_FP32, Variant
+from benchmarks.tasks import EMBED, TASKS, Task
 from benchmarks.workloads import LONG, NOTES, SENTENCES
 from sparkclin.errors import OptionError
 
@@ -23,13 +24,15 @@ NOMINAL_GFLOPS = 189
 class Contender:
     """`prepare` makes what it needs, once; `start` loads it in the measuring process.
 
-    `nominal` are its pieces per second by workload, roughly; they only decide how many rows a measurement gets.
+    `nominal` are its pieces per second by workload, roughly, whatever the task; they only decide how many rows a
+    measurement gets.
     """
 
     name: str
     prepare: Callable[[Store], object]
     start: Callable[[Job], Running]
     nominal: Mapping[str, float]
+    tasks: tuple[Task, ...] = field(default=TASKS, repr=False)
 
 
 def nominal(sentences: float, notes: float, long: float) -> dict[str, float]:
@@ -42,7 +45,7 @@ def needs_nothing(store: Store) -> None:
 
 def raw(name: str, variant: Variant, rates: Mapping[str, float]) -> Contender:
     prepare, start = partial(ours.prepare, variant=variant), partial(raw_onnx.start, variant=variant)
-    return Contender(name=name, prepare=prepare, start=start, nominal=rates)
+    return Contender(name=name, prepare=prepare, start=start, nominal=rates, tasks=(EMBED,))
 
 
 def sparkclin(name: str, variant: Variant, rates: Mapping[str, float]) -> Contender:
@@ -50,18 +53,19 @@ def sparkclin(name: str, variant: Variant, rates: Mapping[str, float]) -> Conten
     return Contender(name=name, prepare=prepare, start=start, nominal=rates)
 
 
-def transformers(name: str, dtype: str, rates: Mapping[str, float]) -> Contender:
+def transformers(name: str, dtype: str, rates: Mapping[str, float], *, tasks: tuple[Task, ...] = TASKS) -> Contender:
     start = partial(transformers_udf.start, dtype=dtype)
-    return Contender(name=name, prepare=needs_nothing, start=start, nominal=rates)
+    return Contender(name=name, prepare=needs_nothing, start=start, nominal=rates, tasks=tasks)
 
 
 STOCK = Contender(name="stock", prepare=stock.prepare, start=stock.start, nominal=nominal(16, 330, 400))
+RAW_FP32 = raw("onnxruntime fp32", ONNX_FP32, nominal(1000, 800, 700))
 
 CONTENDERS = (
     STOCK,
     transformers("transformers fp32", "float32", nominal(15, 330, 430)),
-    transformers("transformers bf16", "bfloat16", nominal(26, 600, 620)),
-    raw("onnxruntime fp32", ONNX_FP32, nominal(1000, 800, 700)),
+    transformers("transformers bf16", "bfloat16", nominal(26, 600, 620), tasks=(EMBED,)),
+    RAW_FP32,
     raw("onnxruntime int8", ONNX_INT8, nominal(3500, 2000, 1600)),
     sparkclin("sparkclin tensorflow fp32", TENSORFLOW_FP32, nominal(520, 520, 500)),
     sparkclin("sparkclin onnx fp32", ONNX_FP32, nominal(900, 800, 700)),

@@ -8,4 +8,4 @@ class MissingError(SparkclinError):
 
 
 class RunError(SparkclinError):
-    """A process that prepares or measures ended with an error, or gave no vector for some of the rows."""
+    """A process that prepares or measures ended with an error, or gave no result for some of the rows."""

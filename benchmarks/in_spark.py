@@ -1,4 +1,4 @@
-"""What the contenders that run in Spark share: the session, reading rows, and embedding them into nowhere."""
+"""What the contenders that run in Spark share: the session, reading rows, and writing what is found to nowhere."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.job import Job, Running
+from benchmarks.tasks import Task
 from sparkclin.spark.session import spark_session
 from sparkclin.spark.settings import ENVIRONMENT
+from sparkclin.tasks.answers import QUESTION
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 ROW_SCHEMA = "note_id string, text string"
 """Given, so that no job of Spark's reads it from each file."""
@@ -37,18 +39,25 @@ def open_session(job: Job) -> SparkSession:
 
 
 def running(
-    spark: SparkSession, embed: Callable[[DataFrame], DataFrame], *, vector: Column, settings: Mapping[str, str]
+    spark: SparkSession, process: Callable[[DataFrame], DataFrame], *, done: str, settings: Mapping[str, str]
 ) -> Running:
-    """A contender that is a function from a DataFrame of rows to one with vectors.
+    """A contender that is a function from a DataFrame of rows to one with what is found in them.
 
-    `vector` is null, or an empty array, in rows without a vector.
+    `done` is a condition in SQL that one row of what is found meets for each row that was read.
     """
     conf = {key: spark.conf.get(key) or "" for key in SHOWN}
     environment = {variable.key: variable.value for variable in ENVIRONMENT}
     return Running(
-        embed=lambda folder: count_vectors(embed(read_rows(spark, folder)), vector=vector),
+        read=lambda folder: count_done(process(read_rows(spark, folder)), done=done),
         settings={**conf, **environment, **settings},
     )
+
+
+def with_question(rows: DataFrame, task: Task) -> DataFrame:
+    """The rows, for a task that has a question with a column of it."""
+    from pyspark.sql import functions as F
+
+    return rows.withColumn(QUESTION, F.lit(task.question)) if task.question else rows
 
 
 def read_rows(spark: SparkSession, folder: Path) -> DataFrame:
@@ -58,12 +67,12 @@ def read_rows(spark: SparkSession, folder: Path) -> DataFrame:
     return reduce(lambda frame, other: frame.unionAll(other), files)
 
 
-def count_vectors(embedded: DataFrame, *, vector: Column) -> int:
-    """Compute all columns of all rows, keep none, and return how many rows have a vector."""
+def count_done(found: DataFrame, *, done: str) -> int:
+    """Compute all columns of all rows, keep none, and return how many meet the condition."""
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
 
-    seen = Observation("vectors")
-    observed = embedded.observe(seen, F.count(F.when(F.size(vector) > 0, 1)).alias("rows"))
+    seen = Observation("done")
+    observed = found.observe(seen, F.count(F.when(F.expr(done), 1)).alias("rows"))
     observed.write.format("noop").mode("overwrite").save()
     return int(seen.get["rows"])

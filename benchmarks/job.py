@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.shape import Shape
+from benchmarks.tasks import EMBED, Task, find_task
 
 MODEL_NAME = "benchmark"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """The work folder of one size of model, with all that is made once and read by every measurement.
+    """The work folder of one model, of a size and for a task, with all that is made once and read by every measurement.
 
     `models` is the repository of its bundles.
     """
@@ -22,6 +23,7 @@ class Store:
     folder: Path
     shape: Shape
     models: Path
+    task: Task = EMBED
 
     @property
     def checkpoint(self) -> Path:
@@ -38,7 +40,7 @@ class Store:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to embed by which contender. `rows` and `warm_up` are folders of Parquet files, one per task.
+    """What to read by which contender. `rows` and `warm_up` are folders of Parquet files, one per task of Spark's.
 
     `workload` is what the rows are of, `cpus` the processors that the process may use, `master` Spark's.
     """
@@ -52,28 +54,36 @@ class Job:
     master: str
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), default=str)
+        raw = asdict(self)
+        raw["store"]["task"] = self.store.task.name
+        return json.dumps(raw, default=str)
 
     @classmethod
     def from_json(cls, text: str) -> Job:
         raw = json.loads(text)
         given = raw["store"]
-        store = Store(folder=Path(given["folder"]), shape=Shape(**given["shape"]), models=Path(given["models"]))
+        store = Store(
+            folder=Path(given["folder"]),
+            shape=Shape.from_dict(given["shape"]),
+            models=Path(given["models"]),
+            task=find_task(given["task"]),
+        )
         paths = {name: Path(raw[name]) for name in ("rows", "warm_up")}
         return cls(**{**raw, **paths, "store": store, "cpus": tuple(raw["cpus"])})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A contender with its model loaded. `embed` takes a folder of rows and returns how many of them got a vector."""
+    """A contender with its model loaded. `read` takes a folder of rows and returns how many of them got a result: a
+    vector, or what the task is."""
 
-    embed: Callable[[Path], int]
+    read: Callable[[Path], int]
     settings: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """`rows` is how many rows got a vector; `load_s` includes the start of Spark."""
+    """`rows` is how many rows got a result; `load_s` includes the start of Spark."""
 
     rows: int
     load_s: float

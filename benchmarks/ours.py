@@ -1,21 +1,24 @@
-"""sparkclin: bundles of every engine and precision, exported from the checkpoint and run by embed()."""
+"""sparkclin: bundles of every engine and precision, exported from the checkpoint, run by its task's function."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.errors import RunError
-from benchmarks.in_spark import open_session, running
+from benchmarks.in_spark import open_session, running, with_question
 from benchmarks.job import MODEL_NAME, Job, Running, Store
 from benchmarks.process import run_logged
+from benchmarks.tasks import ANSWER, CLASSIFY, EMBED, ENTITIES
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import METADATA_FILE, ModelRepository
+from sparkclin.schema import STATUS, STATUS_NO_ENTITIES, STATUS_OK
+from sparkclin.tasks import answers, entities, labels
 from sparkclin.tasks.embed import EmbedOptions, embed
 from testkit.material import CHECKOUT
 
@@ -32,6 +35,32 @@ class Variant:
 
 
 TENSORFLOW_FP32 = Variant(engine="tensorflow", precision="fp32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFunction:
+    """A function of sparkclin's and its options, all as they come. `done` is as in `in_spark.running`."""
+
+    run: Callable[..., DataFrame]
+    options: Any
+    done: str
+
+
+FUNCTIONS: Mapping[str, TaskFunction] = {
+    EMBED.name: TaskFunction(run=embed, options=EmbedOptions(), done="size(vector) > 0"),
+    ENTITIES.name: TaskFunction(
+        run=entities.find_entities,
+        options=entities.NerOptions(),
+        done=f"{STATUS} = '{STATUS_NO_ENTITIES}' OR {STATUS} = '{STATUS_OK}' AND {entities.INDEX} = 0",
+    ),
+    CLASSIFY.name: TaskFunction(
+        run=labels.classify, options=labels.ClassifyOptions(), done=f"{labels.INDEX} = 0 AND score IS NOT NULL"
+    ),
+    ANSWER.name: TaskFunction(
+        run=answers.answer, options=answers.QuestionOptions(), done=f"{answers.INDEX} = 0 AND score IS NOT NULL"
+    ),
+}
+"""By task."""
 
 EXPORTER = ("export", "sparkclin/engines.py", "sparkclin/models/bundle.py", "sparkclin/wire")
 """Folders and files of the checkout that decide what a bundle holds."""
@@ -94,19 +123,16 @@ def hash_sources(root: Path, names: Sequence[str]) -> str:
 
 
 def start(job: Job, variant: Variant) -> Running:
-    """Document vectors by embed(), with the default options."""
-    bundle = exported(job.store, variant)
-    options = EmbedOptions()
-    spark = open_session(job)
+    """Document vectors by embed(), or what the task's function finds, with the default options."""
+    bundle, task = exported(job.store, variant), job.store.task
+    function = FUNCTIONS[task.name]
 
-    def vectors(rows: DataFrame) -> DataFrame:
-        return embed(rows, bundle=bundle, options=options)
-
-    from pyspark.sql import functions as F
+    def process(rows: DataFrame) -> DataFrame:
+        return function.run(with_question(rows, task), bundle=bundle, options=function.options)
 
     return running(
-        spark,
-        vectors,
-        vector=F.col("vector"),
-        settings={"options": str(options), "bundle": bundle.manifest.created},
+        open_session(job),
+        process,
+        done=function.done,
+        settings={"options": str(function.options), "bundle": bundle.manifest.created},
     )

@@ -1,20 +1,26 @@
-"""Which trials there are: the contenders side by side on three workloads, and how one of them scales."""
+"""Which trials there are: contenders side by side on workloads, how one of them scales, what attention costs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from benchmarks.contenders import NOMINAL_GFLOPS, Contender
+from benchmarks import attention, ours
+from benchmarks.attention import ATTENTION, Pattern
+from benchmarks.contenders import NOMINAL_GFLOPS, ONNX_FP32, RAW_FP32, Contender
 from benchmarks.job import Job, Store
 from benchmarks.trials import Trial
-from benchmarks.workloads import LONG, NOTES, CountedText, make_rows, sample, texts_of, write_rows
+from benchmarks.workloads import LONG, NOTES, CountedText, count_pieces, make_rows, sample, texts_of, write_rows
 from sparkclin.text.windows import cut
 from testkit.material import Material
 
 TASKS_PER_CORE = 2
 CORES, WORKERS, CORPUS, WINDOWS = "cores", "workers", "corpus", "windows"
 SCALING = (CORES, WORKERS, CORPUS, WINDOWS)
+
+N_SEPARATORS = 2
+"""Between a question and a note."""
 
 CORPUS_TIMES = (1, 4, 16)
 WINDOW_COUNTS = (1, 2, 4, 8)
@@ -37,7 +43,7 @@ class Effort:
 
 @dataclass(frozen=True, kw_only=True)
 class Planner:
-    """Makes trials, and writes their rows below the store's folder."""
+    """Makes trials of a store's model, and writes their rows below the store's folder."""
 
     store: Store
     material: Material
@@ -45,10 +51,10 @@ class Planner:
     _made: dict[str, list[CountedText]] = field(default_factory=dict, repr=False)
 
     def compare(self, contenders: Sequence[Contender], workloads: Sequence[str]) -> list[Trial]:
-        """Every contender on every workload."""
+        """Every contender on every workload, for the model's task."""
         return [
             self._trial(
-                series=workload,
+                series=self.store.task.of(workload),
                 case=contender.name,
                 contender=contender,
                 workload=workload,
@@ -63,11 +69,22 @@ class Planner:
         planned = {CORES: self._cores, WORKERS: self._workers, CORPUS: self._corpus, WINDOWS: self._windows}
         return [trial for name in series for trial in planned[name](contender)]
 
+    def attend(self, pattern: Pattern) -> list[Trial]:
+        """The engine by itself on rows of each length of ids. The model must have been exported."""
+        return [self._attention_trial(pattern, length) for length in attention.row_lengths(self.store.shape)]
+
+    @cached_property
+    def max_pieces(self) -> int:
+        """The most pieces of a note that one forward pass reads beside the task's question."""
+        question = self.store.task.question
+        beside = count_pieces(question, self.material.tokenizer()) + N_SEPARATORS if question else 0
+        return self.store.shape.max_pieces - beside
+
     def workload(self, name: str) -> list[CountedText]:
         """All rows of a workload, made when they are first asked for."""
         if name not in self._made:
-            tokenizer, max_pieces = self.material.tokenizer(), self.store.shape.max_pieces
-            self._made[name] = make_rows(name, self.material.notes, tokenizer=tokenizer, max_pieces=max_pieces)
+            tokenizer = self.material.tokenizer()
+            self._made[name] = make_rows(name, self.material.notes, tokenizer=tokenizer, max_pieces=self.max_pieces)
         return self._made[name]
 
     def _cores(self, contender: Contender) -> list[Trial]:
@@ -147,8 +164,39 @@ class Planner:
             ),
             n_rows=len(rows),
             n_pieces=sum(row.n_pieces for row in rows),
-            n_windows=sum(len(cut(row.n_pieces, shape.max_pieces, shape.stride)) for row in rows),
+            n_windows=sum(len(cut(row.n_pieces, self.max_pieces, shape.stride)) for row in rows),
             workers=workers,
+        )
+
+    def _attention_trial(self, pattern: Pattern, length: int) -> Trial:
+        """Also writes the rows."""
+        case, effort, shape = pattern.case(length), self.effort, self.store.shape
+        manifest = ours.exported(self.store, ONNX_FP32).manifest
+        folder = self.store.folder / "rows" / f"{ATTENTION}-{case}".replace(" ", "-")
+        counts = {
+            name: effort.rows(RAW_FP32, LONG, mean_pieces=length, seconds=seconds)
+            for name, seconds in (("measured", effort.seconds), ("warm-up", effort.warm_up_seconds))
+        }
+        for name, count in counts.items():
+            rows = attention.random_rows(manifest, pattern, length=length, count=count)
+            attention.write_rows(rows, folder / name)
+        n_rows = counts["measured"]
+        return Trial(
+            series=ATTENTION,
+            case=case,
+            job=Job(
+                contender=RAW_FP32.name,
+                workload=ATTENTION,
+                store=self.store,
+                rows=folder / "measured",
+                warm_up=folder / "warm-up",
+                cpus=effort.cpus,
+                master="",
+            ),
+            n_rows=n_rows,
+            n_pieces=n_rows * length,
+            n_windows=n_rows,
+            n_flops=n_rows * shape.flops(length, n_global=pattern.n_global),
         )
 
 

@@ -1,4 +1,4 @@
-"""The results as pictures: results.png, and scaling.png where scaling was measured."""
+"""The results as pictures: of each part that was measured one."""
 
 from __future__ import annotations
 
@@ -7,35 +7,52 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.attention import ATTENTION, PATTERNS
 from benchmarks.plan import SCALING
 from benchmarks.report import windows_per_s
 from benchmarks.results import Results
-from benchmarks.workloads import WORKLOADS
+from benchmarks.tasks import EMBED, TASKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COMPARISON_FILE, SCALING_FILE = "results.png", "scaling.png"
+COMPARISON_FILE, TASKS_FILE, SCALING_FILE, ATTENTION_FILE = (
+    "results.png", "tasks.png", "scaling.png", "attention.png"
+)  # fmt: skip
 OURS, OTHERS = "#1f6f8b", "#b0b0b0"
+MOST_BESIDE = 4
 FLAT = ("corpus", "windows")
 """Series whose rate should not change."""
+
+Panel = Callable[["Axes", Results, str], None]
 
 
 def write_plots(results: Results, folder: Path) -> None:
     """Series without any measurement that succeeded are left out."""
     found = {m.series for m in results.measurements if m.timing is not None}
-    for names, file, panel in ((WORKLOADS, COMPARISON_FILE, comparison_panel), (SCALING, SCALING_FILE, scaling_panel)):
+    pictures: Sequence[tuple[str, Sequence[str], Panel]] = (
+        (COMPARISON_FILE, EMBED.workloads, comparison_panel),
+        (TASKS_FILE, [task.of(name) for task in TASKS if task != EMBED for name in task.workloads], comparison_panel),
+        (SCALING_FILE, SCALING, scaling_panel),
+        (ATTENTION_FILE, [ATTENTION], attention_panel),
+    )
+    for file, names, panel in pictures:
         if drawn := [name for name in names if name in found]:
             draw(results, folder / file, names=drawn, panel=panel)
 
 
-def draw(results: Results, file: Path, *, names: Sequence[str], panel: Callable[[Axes, Results, str], None]) -> None:
-    """One panel per series, side by side."""
+def draw(results: Results, file: Path, *, names: Sequence[str], panel: Panel) -> None:
+    """One panel per series, up to MOST_BESIDE of them side by side, in lines of about as many."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.6 * len(names), 3.6), layout="constrained")
-    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+    below = -(-len(names) // MOST_BESIDE)
+    beside = -(-len(names) // below)
+    figure = Figure(figsize=(4.6 * beside, 3.6 * below), layout="constrained")
+    panels = figure.subplots(below, beside, squeeze=False).flat
+    for axes, name in zip(panels, names, strict=False):
         panel(axes, results, name)
+    for axes in list(panels)[len(names) :]:
+        axes.set_axis_off()
     figure.savefig(file, dpi=150)
 
 
@@ -67,4 +84,20 @@ def scaling_panel(axes: Axes, results: Results, series: str) -> None:
     axes.set_ylim(0, 1.15 * max(*ideal, *found))
     axes.set_title(series, fontsize=10)
     axes.set_ylabel("× rate of the first", fontsize=8)
+    axes.tick_params(labelsize=8)
+
+
+def attention_panel(axes: Axes, results: Results, series: str) -> None:
+    """A line per attention: the rate of matrix products by the length of rows."""
+    for pattern in PATTERNS:
+        cases = [case for case in results.cases(series) if case.rpartition(" ")[0] == pattern.name]
+        done = {case: results.of(series, case) for case in cases if results.of(series, case)}
+        lengths = [measured[0].n_pieces / measured[0].n_rows for measured in done.values()]
+        rates = [statistics.median(m.gflops for m in measured) for measured in done.values()]
+        axes.plot(lengths, rates, marker="o", label=pattern.name)
+    axes.legend(fontsize=7)
+    axes.set_ylim(bottom=0)
+    axes.set_title("attention", fontsize=10)
+    axes.set_xlabel("pieces per row", fontsize=8)
+    axes.set_ylabel("GFLOP/s that the pattern needs", fontsize=8)
     axes.tick_params(labelsize=8)

@@ -22,6 +22,9 @@ from sparkclin.models.bundle import Bundle
 from sparkclin.models.pretrained import annotator_of
 from sparkclin.wire.packed import padded, plan_batches
 
+IDS = "ids"
+"""The column of rows that are ids already."""
+
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 
@@ -38,7 +41,7 @@ def start(job: Job, variant: Variant) -> Running:
     ids = {folder: read_ids(folder, tokenizer) for folder in (job.warm_up, job.rows)}
     threads = len(job.cpus)
     return Running(
-        embed=lambda folder: run_batches(run, ids[folder], threads=threads),
+        read=lambda folder: run_batches(run, ids[folder], threads=threads),
         settings={"runs at once": str(threads), "threads per run": "1"},
     )
 
@@ -65,9 +68,12 @@ def raw_onnx(file: Path) -> Callable[[Sequence[Sequence[int]]], Vectors]:
 
 
 def read_ids(folder: Path, tokenizer: Tokenizer) -> list[list[int]]:
-    """The rows' ids, special ones included."""
-    texts = pyarrow.dataset.dataset(folder, format="parquet").to_table()["text"].to_pylist()
-    return [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    """The rows' ids, special ones included, in the column IDS or by the tokenizer."""
+    rows = pyarrow.dataset.dataset(folder, format="parquet").to_table()
+    if IDS in rows.column_names:
+        ids: list[list[int]] = rows[IDS].to_pylist()
+        return ids
+    return [encoding.ids for encoding in tokenizer.encode_batch(rows["text"].to_pylist())]
 
 
 def run_batches(

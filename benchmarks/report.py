@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmarks.attention import ATTENTION, LONGFORMER
 from benchmarks.plan import SCALING
 from benchmarks.results import Results
 from benchmarks.targets import STOCK, TARGETS, verdict
 from benchmarks.trials import Measurement
-from benchmarks.workloads import WORKLOADS
 
 ABSENT = "–"
 
 
 def to_text(results: Results) -> str:
-    """All of it: the machine, the contenders, the targets, scaling, and what was not measured."""
+    """All of it: the machine, the contenders, the targets, scaling, attention, and what was not measured."""
     sections = [
         summary(results),
-        comparison(results) if measured(results, WORKLOADS) else "",
+        comparison(results) if measured(results, list(results.workloads)) else "",
         target_table(results) if measured(results, [target.series for target in TARGETS]) else "",
         scaling(results) if measured(results, SCALING) else "",
+        attention(results) if measured(results, [ATTENTION]) else "",
         not_measured(results),
     ]
     return "\n\n".join(section for section in sections if section)
@@ -42,7 +43,7 @@ def summary(results: Results) -> str:
         f"machine: {machine.cpu}, {machine.cores} cores, {machine.memory_gb:.0f} GB, {', '.join(machine.features)}",
         f"load before the run: {machine.load} (another job's work makes every figure worse)",
         f"fp32 matrix products: {results.gflops:.0f} GFLOP/s, from {min(rates):.0f} to {max(rates):.0f} during the run",
-        f"model: {model.layers} × {model.width}, window {model.window}, random weights",
+        f"model: {model.layers} × {model.width}, {model.family}, random weights",
         f"texts: {results.notes_source}; tokenizer: {results.tokenizer_source}",
         *(
             f"{name}: {facts.mean_pieces:.1f} pieces on average, {facts.longest:,} at most; "
@@ -54,9 +55,9 @@ def summary(results: Results) -> str:
 
 
 def comparison(results: Results) -> str:
-    """A row per workload and contender: medians of the rounds."""
+    """A row per workload, in each task, and contender: medians of the rounds."""
     header = ("workload", "contender", "pieces/s", "min–max", "notes/s", "× stock", "of the limit", "peak GB", "notes")
-    return table(header, [comparison_row(results, *row) for row in series_and_cases(results, WORKLOADS)])
+    return table(header, [comparison_row(results, *row) for row in series_and_cases(results, list(results.workloads))])
 
 
 def comparison_row(results: Results, series: str, case: str) -> tuple[str, ...]:
@@ -86,7 +87,7 @@ def target_table(results: Results) -> str:
         rows.append(
             (
                 target.series,
-                f"{target.case} ÷ {target.against}",
+                target.what,
                 f"≥ {target.at_least:g}",
                 formatted(found, ",.2f"),
                 verdict(target, found),
@@ -137,6 +138,32 @@ def scaling_row(results: Results, series: str, case: str) -> tuple[str, ...]:
 
 def windows_per_s(measurement: Measurement) -> float:
     return measurement.windows_per_s
+
+
+def attention(results: Results) -> str:
+    """A row per attention and length of rows. `GFLOP/s` counts what the attention's pattern needs; `× longformer` is
+    that divided by plain Longformer's at the same length."""
+    header = ("attention", "pieces", "pieces/s", "min–max", "seconds per row", "GFLOP/s", "× longformer", "rows")
+    return table(header, [attention_row(results, case) for _, case in series_and_cases(results, [ATTENTION])])
+
+
+def attention_row(results: Results, case: str) -> tuple[str, ...]:
+    name, _, length = case.rpartition(" ")
+    done = results.of(ATTENTION, case)
+    if not done:
+        return name, length, *(ABSENT,) * 6
+    rates = [m.pieces_per_s for m in done]
+    plain = f"{LONGFORMER.name} {length}"
+    return (
+        name,
+        length,
+        formatted(results.median(ATTENTION, case, lambda m: m.pieces_per_s), ",.0f"),
+        f"{min(rates):,.0f}–{max(rates):,.0f}",
+        formatted(results.median(ATTENTION, case, lambda m: 1 / m.rows_per_s), ",.3f"),
+        formatted(results.median(ATTENTION, case, lambda m: m.gflops), ",.0f"),
+        formatted(results.ratio(ATTENTION, case, plain, lambda m: m.gflops), ",.2f"),
+        f"{done[0].n_rows:,}",
+    )
 
 
 def not_measured(results: Results) -> str:

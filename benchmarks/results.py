@@ -15,6 +15,8 @@ from sparkclin.spark.storage import write_text
 
 RESULTS_FILE = "results.json"
 
+Figure = Callable[[Measurement], float]
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadFacts:
@@ -28,7 +30,7 @@ class WorkloadFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """`missing` says for each contender that was not measured why; `workloads` is by name."""
+    """`missing` says for each contender that was not measured why; `workloads` is by series."""
 
     started: str
     finished: str
@@ -48,9 +50,9 @@ class Results:
         """The machine's rate of fp32 matrix products: the median over the run."""
         return statistics.median(rate.best for rate in self.matrix_rates)
 
-    def limit_pieces_per_s(self, workload: str) -> float:
+    def limit_pieces_per_s(self, series: str) -> float:
         """If a row cost nothing but the reference model's matrix products."""
-        return self.gflops * 1e9 / self.workloads[workload].flops_per_piece
+        return self.gflops * 1e9 / self.workloads[series].flops_per_piece
 
     def series(self) -> list[str]:
         return list(dict.fromkeys(m.series for m in self.measurements))
@@ -65,14 +67,12 @@ class Results:
     def failures(self) -> list[Measurement]:
         return [m for m in self.measurements if m.timing is None]
 
-    def median(self, series: str, case: str, figure: Callable[[Measurement], float]) -> float | None:
+    def median(self, series: str, case: str, figure: Figure) -> float | None:
         """None for a case that was not measured."""
         found = [figure(m) for m in self.of(series, case)]
         return statistics.median(found) if found else None
 
-    def ratio(
-        self, series: str, case: str, against: str, figure: Callable[[Measurement], float] = lambda m: m.pieces_per_s
-    ) -> float | None:
+    def ratio(self, series: str, case: str, against: str, figure: Figure = lambda m: m.pieces_per_s) -> float | None:
         """The median over rounds of the ratio within a round, whose measurements are neighbours in time.
 
         None where no round has both.

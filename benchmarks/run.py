@@ -10,21 +10,28 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import ours, stock
-from benchmarks.contenders import CONTENDERS, OURS, Contender, find_contender
+from benchmarks.attention import ATTENTION, PATTERNS, Pattern
+from benchmarks.contenders import CONTENDERS, OURS, RAW_FP32, Contender, find_contender
 from benchmarks.errors import MissingError, RunError
 from benchmarks.job import Store
 from benchmarks.machine import cpus, describe_machine, measure_matrix_rate
 from benchmarks.plan import SCALING, Effort, Planner
 from benchmarks.plot import write_plots
 from benchmarks.results import Results, WorkloadFacts
-from benchmarks.shape import BASE, TINY, make_checkpoint
+from benchmarks.shape import BASE, TINY, Shape, as_bigbird, make_checkpoint
+from benchmarks.tasks import EMBED, TASKS, Task
 from benchmarks.trials import Measurement, Trial, in_rounds, measure
 from benchmarks.workloads import NOTES, WORKLOADS
+from evaluation.notes import packaged_notes
 from sparkclin.errors import OptionError
 from sparkclin.spark.settings import SPARK_NLP_VERSION
 from testkit.material import CHECKOUT, SHARED, Material, read_material
+from testkit.tokenizers import train_unigram
 
 SCALING_NAME = "scaling"
+PARTS = (*(task.name for task in TASKS), SCALING_NAME, *SCALING, ATTENTION)
+"""What `only` may name beside contenders."""
+
 LIBRARIES = ("sparkclin", "pyspark", "spark-nlp", "torch", "transformers", "tokenizers", "numpy", "onnxruntime")
 WARM_UP_SHARE = 0.25
 """Of the seconds of a measured run."""
@@ -32,8 +39,8 @@ WARM_UP_SHARE = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What to run. `only` holds names of contenders, of series of scaling, or `scaling` for all of these; everything
-    where it is empty.
+    """What to run. `only` holds names of PARTS and of contenders; everything where it is empty. Contenders are compared
+    in the tasks that are named, all of them where none is; and all contenders in a task where none of them is named.
 
     `seconds` is how long a measured run should take, by the contenders' nominal rates.
     """
@@ -48,15 +55,39 @@ class RunOptions:
     smoke: bool = False
 
     def __post_init__(self) -> None:
-        for name in sorted(set(self.only) - {SCALING_NAME, *SCALING}):
+        for name in sorted(set(self.only) - set(PARTS)):
             find_contender(name)
         if self.rounds < 1 or self.seconds <= 0:
             raise OptionError(f"rounds is {self.rounds} and seconds {self.seconds:g}; both must be more than 0.")
 
     @property
     def contenders(self) -> list[Contender]:
-        """In the order of the table."""
-        return [contender for contender in CONTENDERS if not self.only or contender.name in self.only]
+        """Those that are compared, in the order of the table."""
+        named = [contender for contender in CONTENDERS if contender.name in self.only]
+        return named or (list(CONTENDERS) if not self.only or self._named_tasks else [])
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Those that contenders are compared in."""
+        return (self._named_tasks or TASKS) if self.contenders else ()
+
+    @property
+    def _named_tasks(self) -> tuple[Task, ...]:
+        return tuple(task for task in TASKS if task.name in self.only)
+
+    def workloads_of(self, task: Task) -> list[str]:
+        """Those of the task that are asked for."""
+        return [name for name in task.workloads if name in self.workloads]
+
+    @property
+    def shape(self) -> Shape:
+        """Of the Longformers that are measured."""
+        return TINY if self.smoke else BASE
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """The attentions that are measured."""
+        return PATTERNS if not self.only or ATTENTION in self.only else ()
 
     @property
     def scaling(self) -> tuple[str, ...]:
@@ -64,12 +95,12 @@ class RunOptions:
         return SCALING if not self.only or SCALING_NAME in self.only else tuple(s for s in SCALING if s in self.only)
 
 
-def smoke_options(*, out: Path, work: Path) -> RunOptions:
-    """Does it run? A tiny model, a row per core, one workload, contenders that are quick to prepare."""
+def smoke_options(*, out: Path, work: Path, only: tuple[str, ...] = ()) -> RunOptions:
+    """Does it run? A tiny model, a row per core, one workload; by default contenders that are quick to prepare."""
     return RunOptions(
         out=out,
         work=work,
-        only=("transformers fp32", "onnxruntime fp32", "sparkclin onnx fp32"),
+        only=only or (EMBED.name, "transformers fp32", "onnxruntime fp32", "sparkclin onnx fp32"),
         workloads=(NOTES,),
         rounds=1,
         seconds=1e-3,
@@ -81,10 +112,10 @@ def smoke_options(*, out: Path, work: Path) -> RunOptions:
 def run(options: RunOptions) -> Results:
     """Measure what the options ask for. results.json is written after every measurement, the pictures at the end."""
     material = material_of(options)
-    store = open_store(options, material)
     missing: dict[str, str] = {}
-    contenders = [contender for contender in options.contenders if is_ready(contender, store, missing)]
-    scaled = scaled_contender(options, store, missing) if options.scaling else None
+    contenders = ready_contenders(options, material, missing)
+    patterns = ready_patterns(options, material, missing)
+    scaled = scaled_contender(options, open_store(options, material), missing) if options.scaling else None
     machine, first_rate = describe_machine(), measure_matrix_rate("start", seconds=options.matrix_seconds)
     effort = Effort(
         seconds=options.seconds,
@@ -92,10 +123,20 @@ def run(options: RunOptions) -> Results:
         gflops=first_rate.best,
         cpus=cpus(),
     )
-    planner = Planner(store=store, material=material, effort=effort)
+
+    def planner(*, task: Task = EMBED, is_bigbird: bool = False) -> Planner:
+        store = open_store(options, material, task=task, is_bigbird=is_bigbird)
+        return Planner(store=store, material=material, effort=effort)
+
+    planners = {task: planner(task=task) for task in contenders}
     trials = [
-        *planner.compare(contenders, options.workloads),
-        *(planner.scale(scaled, options.scaling) if scaled else ()),
+        *(
+            trial
+            for task, its in planners.items()
+            for trial in its.compare(contenders[task], options.workloads_of(task))
+        ),
+        *(planner().scale(scaled, options.scaling) if scaled else ()),
+        *(t for p in patterns for t in planner(task=p.task, is_bigbird=p.is_bigbird).attend(p)),
     ]
     results = Results(
         started=now(),
@@ -103,10 +144,14 @@ def run(options: RunOptions) -> Results:
         machine=machine,
         versions=versions(),
         settings={"rounds": str(options.rounds), "seconds": f"{options.seconds:g}", "smoke": str(options.smoke)},
-        model=store.shape,
+        model=options.shape,
         notes_source=material.notes_source,
         tokenizer_source=material.tokenizer_source,
-        workloads={name: workload_facts(planner, name) for name in options.workloads},
+        workloads={
+            task.of(name): workload_facts(its, name)
+            for task, its in planners.items()
+            for name in options.workloads_of(task)
+        },
         matrix_rates=[first_rate],
         measurements=[],
         missing=missing,
@@ -121,6 +166,25 @@ def run(options: RunOptions) -> Results:
     results.write(options.out)
     write_plots(results, options.out)
     return results
+
+
+def ready_contenders(options: RunOptions, material: Material, missing: dict[str, str]) -> dict[Task, list[Contender]]:
+    """By task, those that could be prepared."""
+    return {
+        task: [c for c in options.contenders if task in c.tasks and is_ready(c, store, missing)]
+        for task in options.tasks
+        for store in [open_store(options, material, task=task)]
+    }
+
+
+def ready_patterns(options: RunOptions, material: Material, missing: dict[str, str]) -> list[Pattern]:
+    """The attentions whose models could be prepared."""
+    return [
+        pattern
+        for pattern in options.patterns
+        for store in [open_store(options, material, task=pattern.task, is_bigbird=pattern.is_bigbird)]
+        if is_ready(RAW_FP32, store, missing, name=f"{ATTENTION} {pattern.name}")
+    ]
 
 
 def material_of(options: RunOptions) -> Material:
@@ -150,25 +214,35 @@ def progress(measurement: Measurement, *, of_rounds: int) -> str:
     return f"{what}: {measurement.pieces_per_s:,.0f} pieces/s in {measurement.elapsed_s:.0f} s"
 
 
-def open_store(options: RunOptions, material: Material) -> Store:
-    """The folder of this size of model and tokenizer, with its checkpoint."""
-    size = "tiny" if options.smoke else "base"
-    folder = options.work.absolute() / (size if material.real_tokenizer else f"{size}-demo-tokenizer")
+def open_store(options: RunOptions, material: Material, *, task: Task = EMBED, is_bigbird: bool = False) -> Store:
+    """The folder of this model and tokenizer, with its checkpoint. A BigBird has a small tokenizer of its own."""
+    real = material.real_tokenizer or is_bigbird
+    parts = [
+        "tiny" if options.smoke else "base",
+        "bigbird" if is_bigbird else "",
+        "" if task == EMBED else task.name,
+        "" if real else "demo-tokenizer",
+    ]
+    folder = options.work.absolute() / "-".join(filter(None, parts))
     folder.mkdir(parents=True, exist_ok=True)
-    store = Store(folder=folder, shape=TINY if options.smoke else BASE, models=ours.models_folder(folder))
-    make_checkpoint(store.checkpoint, shape=store.shape, tokenizer_json=material.tokenizer_json)
+    shape = as_bigbird(options.shape) if is_bigbird else options.shape
+    tokenizer_json = train_unigram(note.text for note in packaged_notes()) if is_bigbird else material.tokenizer_json
+    store = Store(folder=folder, shape=shape, models=ours.models_folder(folder), task=task)
+    make_checkpoint(store.checkpoint, shape=shape, task=task, tokenizer_json=tokenizer_json)
     return store
 
 
-def is_ready(contender: Contender, store: Store, missing: dict[str, str]) -> bool:
-    """Whether the contender could be prepared; where it could not, `missing` gets the reason."""
-    print(f"preparing {contender.name}", flush=True)
+def is_ready(contender: Contender, store: Store, missing: dict[str, str], *, name: str | None = None) -> bool:
+    """Whether the contender could be prepared; where it could not, `missing` gets the reason, by `name` or the
+    contender's and the store's task."""
+    name = name or store.task.of(contender.name)
+    print(f"preparing {name}", flush=True)
     try:
         contender.prepare(store)
     except (MissingError, RunError) as reason:
-        missing[contender.name] = str(reason)
-        print(f"{contender.name} will not be measured: {reason}", flush=True)
-    return contender.name not in missing
+        missing[name] = str(reason)
+        print(f"{name} will not be measured: {reason}", flush=True)
+    return name not in missing
 
 
 def scaled_contender(options: RunOptions, store: Store, missing: dict[str, str]) -> Contender | None:

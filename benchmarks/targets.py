@@ -4,28 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.attention import ATTENTION, BIGBIRD, LONGFORMER, PATTERNS, row_lengths
 from benchmarks.plan import WORKERS
-from benchmarks.results import Results
+from benchmarks.results import Figure, Results
+from benchmarks.shape import BASE
+from benchmarks.tasks import EMBED, TASKS
 from benchmarks.workloads import LONG, NOTES, SENTENCES, WORKLOADS
 
 LIMIT = "the limit of matrix products"
 FP32, INT8, STOCK = "sparkclin onnx fp32", "sparkclin onnx int8", "stock"
+TRANSFORMERS = "transformers fp32"
 RAW = {FP32: "onnxruntime fp32", INT8: "onnxruntime int8"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """`case` of `series` is to reach `at_least` times the rate of `against`, another case or LIMIT."""
+    """`case` of `series` is to reach `at_least` times the rate of `against`, another case or LIMIT: in pieces per
+    second, or per operation too."""
 
     series: str
     case: str
     against: str
     at_least: float
+    per_operation: bool = False
+
+    @property
+    def what(self) -> str:
+        return f"{self.case} ÷ {self.against}" + (", per operation" if self.per_operation else "")
 
     def found(self, results: Results) -> float | None:
         """None where one of the two was not measured."""
         if self.against != LIMIT:
-            return results.ratio(self.series, self.case, self.against)
+            figure: Figure = (lambda m: m.gflops) if self.per_operation else (lambda m: m.pieces_per_s)
+            return results.ratio(self.series, self.case, self.against, figure)
         rate = results.median(self.series, self.case, lambda m: m.pieces_per_s)
         return None if rate is None else rate / results.limit_pieces_per_s(self.series)
 
@@ -34,6 +45,14 @@ TIMES_STOCK: dict[str, dict[str, float]] = {
     FP32: {SENTENCES: 50, NOTES: 2.5, LONG: 2},
     INT8: {SENTENCES: 120, NOTES: 6, LONG: 5},
 }
+
+TIMES_TRANSFORMERS = {FP32: 1.5, INT8: 3}
+"""In every task and on both of its workloads."""
+
+TIMES_AS_LONG = 4.8
+"""The most that a row four times as long may take."""
+
+SHORTEST, _, LONGEST = row_lengths(BASE)
 
 TARGETS = (
     *(
@@ -48,6 +67,29 @@ TARGETS = (
         for workload in WORKLOADS
     ),
     Target(series=WORKERS, case="2", against="1", at_least=1.8),
+    *(
+        Target(series=task.of(workload), case=case, against=TRANSFORMERS, at_least=times)
+        for task in TASKS
+        if task != EMBED
+        for case, times in TIMES_TRANSFORMERS.items()
+        for workload in task.workloads
+    ),
+    Target(
+        series=ATTENTION,
+        case=BIGBIRD.case(LONGEST),
+        against=LONGFORMER.case(LONGEST),
+        at_least=0.8,
+        per_operation=True,
+    ),
+    *(
+        Target(
+            series=ATTENTION,
+            case=pattern.case(LONGEST),
+            against=pattern.case(SHORTEST),
+            at_least=round(LONGEST / SHORTEST / TIMES_AS_LONG, 2),
+        )
+        for pattern in PATTERNS
+    ),
 )
 
 

@@ -1,16 +1,21 @@
-"""transformers in Spark: LongformerModel behind predict_batch_udf, which is how Spark documents it."""
+"""transformers in Spark: LongformerModel behind predict_batch_udf, which is how Spark documents it, and for the tasks
+what benchmarks/transformers_tasks.py has."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import transformers_tasks
 from benchmarks.in_spark import open_session, running
 from benchmarks.job import Job, Running
+from benchmarks.tasks import EMBED
+from benchmarks.transformers_tasks import THREADS_PER_TASK
 from benchmarks.workloads import SENTENCES
 
 if TYPE_CHECKING:
@@ -20,14 +25,20 @@ BATCH = {SENTENCES: 8}
 """Rows in a forward pass, 1 where it is not said: the model pads every row to a multiple of its window, 512, so that a
 sentence costs as much as 512 pieces and one longer row fills the processor by itself."""
 
-THREADS_PER_TASK = 1
-"""A task has one core."""
-
 
 def start(job: Job, dtype: str) -> Running:
-    """Means of the last hidden state over a text's pieces; `dtype` is one of torch's, such as bfloat16."""
+    """`dtype` is one of torch's, such as bfloat16; a task with a head is measured in float32, as it comes."""
+    if job.store.task == EMBED:
+        return start_embedding(job, dtype)
+    task, shape = job.store.task.name, job.store.shape
+    process = partial(transformers_tasks.process, checkpoint=job.store.checkpoint, task=task, shape=shape)
+    settings = {"batch": "1", "torch threads": str(THREADS_PER_TASK), "stride": str(shape.stride)}
+    return running(open_session(job), process, done="result IS NOT NULL", settings=settings)
+
+
+def start_embedding(job: Job, dtype: str) -> Running:
+    """Means of the last hidden state over a text's pieces."""
     from pyspark.ml.functions import predict_batch_udf
-    from pyspark.sql import functions as F
     from pyspark.sql.types import ArrayType, FloatType
 
     batch = BATCH.get(job.workload, 1)
@@ -41,7 +52,7 @@ def start(job: Job, dtype: str) -> Running:
         return rows.withColumn("vector", mean_vector("text"))
 
     settings = {"batch": str(batch), "torch threads": str(THREADS_PER_TASK), "dtype": dtype}
-    return running(open_session(job), vectors, vector=F.col("vector"), settings=settings)
+    return running(open_session(job), vectors, done="size(vector) > 0", settings=settings)
 
 
 def load(checkpoint: Path, dtype: str) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:

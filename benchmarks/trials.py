@@ -23,8 +23,9 @@ LIMIT_S = 1800
 class Trial:
     """One case of a series, such as a contender on a workload, or a number of cores.
 
-    `n_windows` is how many forward passes' worth of text there is. With `workers` the job runs on a standalone cluster
-    of as many workers, one of the job's processors each; without, in local mode.
+    `n_windows` is how many forward passes' worth of text there is, `n_flops` what the matrix products of all rows need,
+    0 where it was not counted. With `workers` the job runs on a standalone cluster of as many workers, one of the job's
+    processors each; without, in local mode.
     """
 
     series: str
@@ -33,6 +34,7 @@ class Trial:
     n_rows: int
     n_pieces: int
     n_windows: int
+    n_flops: float = 0
     workers: int = 0
 
 
@@ -52,6 +54,7 @@ class Measurement:
     n_windows: int
     peak_memory_bytes: int
     executor_memory_bytes: int
+    n_flops: float = 0
     timing: Timing | None = None
     error: str = ""
 
@@ -65,6 +68,11 @@ class Measurement:
     @property
     def pieces_per_s(self) -> float:
         return self.n_pieces / self.elapsed_s
+
+    @property
+    def gflops(self) -> float:
+        """GFLOP/s, by the operations that the rows need, not those that were made of them."""
+        return self.n_flops / self.elapsed_s / 1e9
 
     @property
     def rows_per_s(self) -> float:
@@ -93,13 +101,14 @@ def measure(trial: Trial, *, number: int) -> Measurement:
         n_windows=trial.n_windows,
         peak_memory_bytes=memory.peak_bytes,
         executor_memory_bytes=memory.executor_bytes,
+        n_flops=trial.n_flops,
         timing=timing,
         error=error,
     )
 
 
 def run(trial: Trial, *, number: int) -> Timing:
-    """Raises RunError where the process fails, or a row is left without a vector."""
+    """Raises RunError where the process fails, or a row is left without a result."""
     name = f"{trial.series}-{trial.case}-{number}".replace(" ", "-")
     with tempfile.TemporaryDirectory() as folder, master_of(trial, Path(folder)) as master:
         job_file, timing_file = Path(folder, "job.json"), Path(folder, "timing.json")
@@ -108,7 +117,7 @@ def run(trial: Trial, *, number: int) -> Timing:
         run_logged(command, log=trial.job.store.logs / f"{name}.log", limit_s=LIMIT_S)
         timing = Timing(**json.loads(timing_file.read_text(encoding="utf-8")))
     if timing.rows != trial.n_rows:
-        raise RunError(f"{timing.rows} of {trial.n_rows} rows got a vector")
+        raise RunError(f"{timing.rows} of {trial.n_rows} rows got a result")
     return timing
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from benchmarks.contenders import find_contender
 from benchmarks.job import Job, Timing
 
 
-def main() -> None:
-    job_file, timing_file = map(Path, sys.argv[1:])
+def main(arguments: Sequence[str] | None = None) -> None:
+    job_file, timing_file = map(Path, sys.argv[1:] if arguments is None else arguments)
     timing = run(Job.from_json(job_file.read_text(encoding="utf-8")))
     timing_file.write_text(json.dumps(asdict(timing)), encoding="utf-8")
 
@@ -25,9 +26,9 @@ def run(job: Job) -> Timing:
     begin = time.perf_counter()
     running = find_contender(job.contender).start(job)
     loaded = time.perf_counter()
-    running.embed(job.warm_up)
+    running.read(job.warm_up)
     warm = time.perf_counter()
-    rows = running.embed(job.rows)
+    rows = running.read(job.rows)
     end = time.perf_counter()
     return Timing(
         rows=rows,

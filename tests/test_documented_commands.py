@@ -68,6 +68,7 @@ class RunBy:
 
 DEMO = RunBy("tests/test_demo.py::test_the_demo_runs_in_a_clean_clone")
 BENCHMARK = DryRun("tests/benchmarks/test_smoke.py::test_smoke")
+PARTS = DryRun("tests/benchmarks/test_parts.py::test_tasks_and_attentions")
 WHEEL = RunBy("tests/test_wheel.py::test_notes_are_embedded_outside_the_checkout")
 
 NER_DL = RunBy("tests/examples/test_ner_dl.py::test_it_learns_its_sentences_and_tags_notes_with_them")
@@ -165,9 +166,12 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "make demo": DEMO,
     "make test": DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
     "make bench": BENCHMARK,
-    'make bench ARGS="--rounds 2"': BENCHMARK,
+    'make bench ARGS="--only embed scaling --rounds 2"': BENCHMARK,
     'make bench ARGS="--only windows --rounds 1"': BENCHMARK,
     'make bench ARGS="--only scaling"': BENCHMARK,
+    'make bench ARGS="--only embed scaling"': BENCHMARK,
+    'make bench ARGS="--only entities classify answer"': PARTS,
+    'make bench ARGS="--only attention"': PARTS,
     'make bench ARGS="--workloads notes --seconds 120 --rounds 5"': BENCHMARK,
     'make bench ARGS="--smoke"': BENCHMARK,
     "python -m benchmarks.profile": RunBy("tests/benchmarks/test_smoke.py::test_the_profile_of_the_same_models"),

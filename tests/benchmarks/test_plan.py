@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.dataset
@@ -11,6 +12,7 @@ from benchmarks.contenders import CONTENDERS, NOMINAL_GFLOPS, OURS, STOCK
 from benchmarks.job import Job, Store
 from benchmarks.plan import Effort, Planner, doubling
 from benchmarks.shape import TINY
+from benchmarks.tasks import ANSWER
 from benchmarks.trials import Trial
 from benchmarks.workloads import LONG, NOTES, SENTENCES
 from testkit.material import read_material
@@ -61,6 +63,16 @@ def test_a_minute_of_sentences_is_a_thousand_rows_for_ours() -> None:
     effort = Effort(seconds=40, warm_up_seconds=5, gflops=100, cpus=(0, 1))
     onnx = [contender for contender in OURS if "onnx" in contender.name]
     assert all(effort.rows(contender, SENTENCES, mean_pieces=22, seconds=60) >= 1000 for contender in onnx)
+
+
+def test_a_task_has_its_own_series_and_room_for_its_question(planner: Planner) -> None:
+    asking = replace(planner, store=replace(planner.store, task=ANSWER))
+    trials = asking.compare([STOCK], ANSWER.workloads)
+    assert [trial.series for trial in trials] == ["answer notes", "answer long"]
+    question = len(planner.material.tokenizer().encode(ANSWER.question, add_special_tokens=False).ids)
+    assert asking.max_pieces == planner.max_pieces - question - 2
+    assert set(lengths(trials[1].job.rows)) == {asking.max_pieces}
+    assert trials[1].n_windows == trials[1].n_rows
 
 
 def scaled(planner: Planner, series: str) -> list[Trial]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import stock
+from benchmarks.attention import PATTERNS
 from benchmarks.contenders import CONTENDERS, OURS, STOCK, needs_nothing
 from benchmarks.errors import RunError
 from benchmarks.job import Store
 from benchmarks.ours import hash_sources, models_folder
 from benchmarks.plan import SCALING
-from benchmarks.run import RunOptions, is_ready, scaled_contender
+from benchmarks.run import RunOptions, is_ready, open_store, scaled_contender, smoke_options
 from benchmarks.shape import TINY
+from benchmarks.tasks import ANSWER, ENTITIES, TASKS
 from sparkclin.errors import OptionError
+from testkit.material import read_material
 
 
 def store_in(folder: Path) -> Store:
@@ -24,15 +28,52 @@ def store_in(folder: Path) -> Store:
 
 def test_everything_is_measured_where_nothing_is_asked() -> None:
     assert RunOptions().contenders == list(CONTENDERS)
+    assert RunOptions().tasks == TASKS
     assert RunOptions().scaling == SCALING
+    assert RunOptions().patterns == PATTERNS
 
 
 def test_only_what_is_asked_is_measured_in_the_order_of_the_table() -> None:
     options = RunOptions(only=("sparkclin onnx int8", "stock"))
     assert [contender.name for contender in options.contenders] == ["stock", "sparkclin onnx int8"]
-    assert options.scaling == ()
+    assert options.tasks == TASKS
+    assert (options.scaling, options.patterns) == ((), ())
     assert RunOptions(only=("windows", "cores")).scaling == ("cores", "windows")
     assert RunOptions(only=("scaling",)).scaling == SCALING
+    assert RunOptions(only=("scaling",)).tasks == ()
+
+
+def test_a_task_is_measured_with_all_contenders_or_with_those_that_are_named() -> None:
+    assert RunOptions(only=("answer", "entities")).tasks == (ENTITIES, ANSWER)
+    assert RunOptions(only=("answer",)).contenders == list(CONTENDERS)
+    both = RunOptions(only=("answer", "stock"))
+    assert ([c.name for c in both.contenders], both.tasks) == (["stock"], (ANSWER,))
+    assert (both.scaling, both.patterns) == ((), ())
+    assert RunOptions(workloads=("sentences", "long")).workloads_of(ANSWER) == ["long"]
+
+
+def test_attention_is_a_part_by_itself() -> None:
+    only = RunOptions(only=("attention",))
+    assert only.patterns == PATTERNS
+    assert (only.contenders, only.tasks, only.scaling) == ([], (), ())
+
+
+def test_every_model_has_a_folder_and_a_head_of_its_own(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    options = smoke_options(out=tmp_path, work=tmp_path)
+    material = read_material(Path("not there"))
+    stores = {task.name: open_store(options, material, task=task) for task in TASKS}
+    stores["bigbird"] = open_store(options, material, is_bigbird=True)
+    assert len({store.folder for store in stores.values()}) == len(stores)
+    configs = {name: json.loads((s.checkpoint / "config.json").read_text()) for name, s in stores.items()}
+    assert {name: config["architectures"] for name, config in configs.items()} == {
+        "embed": ["LongformerForMaskedLM"],
+        "entities": ["LongformerForTokenClassification"],
+        "classify": ["LongformerForSequenceClassification"],
+        "answer": ["LongformerForQuestionAnswering"],
+        "bigbird": ["BigBirdForMaskedLM"],
+    }
+    assert tuple(configs["entities"]["id2label"].values()) == ENTITIES.labels
 
 
 @pytest.mark.parametrize(
@@ -49,7 +90,9 @@ def test_a_contender_that_lacks_something_is_left_out_with_the_reason(
     monkeypatch.setattr(stock, "SCRIPT", tmp_path / "not there")
     missing: dict[str, str] = {}
     assert not is_ready(STOCK, store_in(tmp_path), missing)
-    assert missing == {"stock": "needs shared/peers/stock_longformer.py beside the checkout"}
+    assert not is_ready(STOCK, replace(store_in(tmp_path), task=ENTITIES), missing)
+    reason = "needs shared/peers/stock_longformer.py beside the checkout"
+    assert missing == {"stock": reason, "entities stock": reason}
 
 
 def test_the_fastest_of_ours_that_can_be_prepared_is_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
