@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.workloads import LONG, NOTES, WORKLOADS
+from sparkclin import schema
 from sparkclin.errors import OptionError
-from sparkclin.models import bundle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,20 +22,20 @@ class Task:
 
     def of(self, name: str) -> str:
         """What `name` is called in this task, such as the series of a workload. Vectors are not named."""
-        return name if self.name == bundle.EMBED else f"{self.name} {name}"
+        return name if self.name == schema.EMBED else f"{self.name} {name}"
 
 
-EMBED = Task(name=bundle.EMBED, architecture="ForMaskedLM", workloads=WORKLOADS)
+EMBED = Task(name=schema.EMBED, architecture="ForMaskedLM", workloads=WORKLOADS)
 ENTITIES = Task(
-    name=bundle.ENTITIES,
+    name=schema.ENTITIES,
     architecture="ForTokenClassification",
     labels=("O", "B-PROBLEM", "I-PROBLEM", "B-DRUG", "I-DRUG"),
 )
 CLASSIFY = Task(
-    name=bundle.CLASSIFY, architecture="ForSequenceClassification", labels=("CARDIOLOGY", "NEUROLOGY", "SURGERY")
+    name=schema.CLASSIFY, architecture="ForSequenceClassification", labels=("CARDIOLOGY", "NEUROLOGY", "SURGERY")
 )
 ANSWER = Task(
-    name=bundle.ANSWER, architecture="ForQuestionAnswering", question="Which drugs does the patient take at home?"
+    name=schema.ANSWER, architecture="ForQuestionAnswering", question="Which drugs does the patient take at home?"
 )
 
 TASKS = (EMBED, ENTITIES, CLASSIFY, ANSWER)
