@@ -30,16 +30,18 @@ DOCUMENTS = (
 )
 COMMAND = re.compile(r"(?:make|python|pip|torchrun|docker|spark-submit|sparkclin) [a-z./-]")
 N_NOTES = 12
-TINY_CONFIG = {
-    **json.loads((ROOT / "training" / "demo.config.json").read_text(encoding="utf-8")),
+TINY = {
     "vocab_size": 300,
     "hidden_size": 16,
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
     "intermediate_size": 32,
-    "attention_window": [8],
-    "max_position_embeddings": 66,
 }
+TINY_CONFIGS = {
+    "demo.config.json": {**TINY, "attention_window": [8], "max_position_embeddings": 66},
+    "demo_bigbird.config.json": {**TINY, "block_size": 4, "num_random_blocks": 1, "max_position_embeddings": 64},
+}
+"""What is smaller than in training/, by file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,7 @@ PRETRAIN = (
     "python -m training.pretrain notes.jsonl --config training/demo.config.json --tokenizer tokenizer "
     "--output training/demo_checkpoint --work demo-run"
 )
+TRAIN_BIGBIRD_TOKENIZER = "python -m training.tokenizer notes.jsonl --family bigbird --output bigbird_tokenizer"
 OF_RESULTS = {
     "python -m export demo_ner_checkpoint --name demo_ner --models models --engine onnx": RunBy(
         "tests/sparkclin/tasks/test_entities.py::test_the_manifest_says_task_and_labels"
@@ -243,6 +246,14 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "--model clinical_longformer_demo": Smoke(),
     TRAIN_TOKENIZER: Smoke(more="--vocab-size 300 --held-out 0.4"),
     PRETRAIN: Smoke(more=TINY_TRAINING, after=(TRAIN_TOKENIZER,)),
+    TRAIN_BIGBIRD_TOKENIZER: Smoke(more="--vocab-size 300 --held-out 0.4"),
+    "python -m training.pretrain notes.jsonl --config training/demo_bigbird.config.json --tokenizer bigbird_tokenizer "
+    "--steps 1000 --warm-up 100 --no-bf16 --output bigbird_checkpoint --work bigbird-run": Smoke(
+        more=TINY_TRAINING, after=(TRAIN_BIGBIRD_TOKENIZER,)
+    ),
+    "python -m training.stock_entities": RunBy(
+        "tests/training/test_stock_entities.py::test_entities_are_written_with_their_offsets"
+    ),
     "python -m training.evaluate training/demo_checkpoint notes.jsonl": Smoke(more="--held-out 0.4", after=(PRETRAIN,)),
     "torchrun --nproc-per-node 6 -m training.pretrain mimic_iii_notes.parquet --init allenai/longformer-base-4096 "
     "--lr 3e-5 --steps 200000 --length 4096 --batch 3 --warm-up 1000 --masked-share 0.15 --held-out 0.001 "
@@ -391,7 +402,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     checkpoints.random_checkpoint(folder / "allenai" / "longformer-base-4096", attention_window=8)
     (folder / "sparkclin").symlink_to(ROOT / "sparkclin")
     (folder / "training").mkdir()
-    (folder / "training" / "demo.config.json").write_text(json.dumps(TINY_CONFIG), encoding="utf-8")
+    for name, smaller in TINY_CONFIGS.items():
+        config = json.loads((ROOT / "training" / name).read_text(encoding="utf-8"))
+        (folder / "training" / name).write_text(json.dumps({**config, **smaller}), encoding="utf-8")
     return Workspace(folder, set())
 
 
