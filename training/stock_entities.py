@@ -2,7 +2,7 @@
 
     python -m training.stock_entities NOTES --models DIR --model NAME --output ENTITIES
 
-DocumentAssembler, Tokenizer, the model's own stock annotator, NerConverter. A note without entities has no row.
+DocumentAssembler, Tokenizer, the model's own stock annotator, NerConverter. A note without entities has one row of nulls.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def entities(notes: DataFrame, bundle: Bundle) -> DataFrame:
         NerConverter().setInputCols(["document", "token", "ner"]).setOutputCol("chunk"),
     ]
     tagged = Pipeline(stages=stages).fit(notes).transform(notes)
-    found = tagged.select("note_id", F.explode("chunk").alias("chunk"))
+    found = tagged.select("note_id", F.explode_outer("chunk").alias("chunk"))
     begin, end = F.col("chunk.begin"), F.col("chunk.end") + 1
     label = F.col("chunk.metadata")["entity"]
     return found.select("note_id", begin.alias("begin"), end.alias("end"), label.alias("label"))

@@ -18,12 +18,15 @@ TEXT = "Hypertension induced by cocaine and lithium; breast cancer was seen."
 @pytest.mark.usefixtures("spark")
 def test_entities_are_written_with_their_offsets(tmp_path: Path) -> None:
     notes = tmp_path / "notes.jsonl"
-    notes.write_text(json.dumps({"note_id": "n", "text": TEXT}) + "\n", encoding="utf-8")
+    records = [{"note_id": "n", "text": TEXT}, {"note_id": "none", "text": "No."}]
+    notes.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     output = tmp_path / "entities.parquet"
     options = ["--models", str(DEMO_MODELS), "--model", NER_MODEL, "--engine", "onnx", "--output", str(output)]
     assert main([str(notes), *options]) == 0
-    found = pd.read_parquet(output)
-    assert list(found.columns) == ["note_id", "begin", "end", "label"]
+    rows = pd.read_parquet(output)
+    assert list(rows.columns) == ["note_id", "begin", "end", "label"]
+    assert rows[rows.note_id == "none"].label.isna().tolist() == [True]
+    found = rows.dropna().astype({"begin": int, "end": int})
     assert set(found.label) <= {"Chemical", "Disease"}
     words = {TEXT[begin:end] for begin, end in zip(found.begin.tolist(), found.end.tolist(), strict=True)}
     assert words == {"cocaine"}  # by the right ids there are lithium and breast cancer too
