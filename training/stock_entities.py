@@ -2,7 +2,7 @@
 
     python -m training.stock_entities NOTES --models DIR --model NAME --output ENTITIES
 
-DocumentAssembler, Tokenizer, the model's own stock annotator, NerConverter. A note without entities is one row of nulls.
+DocumentAssembler, Tokenizer, the model's own stock annotator, NerConverter. A note without entities: a row of nulls.
 """
 
 from __future__ import annotations
