@@ -20,6 +20,7 @@ import sparkclin
 from evaluation.ner import read_conll
 from evaluation.notes import read_notes
 from sparkclin.errors import ModelError, OptionError, exit_status
+from sparkclin.schema import EMBED
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -95,13 +96,15 @@ def word_vectors(notes: DataFrame, *, model: str) -> DataFrame:
 
     A word's vector is the mean of its pieces' vectors, read with the whole note around it. Vectors that no graph is
     wide enough for are filled up with zeros, which add nothing to a product. The column's `ref` is the model's name:
-    NerDL refuses the vectors of another.
+    NerDL refuses the vectors of another. Raises ModelError for a model without vectors.
     """
     from pyspark.ml import Pipeline
     from pyspark.sql import functions as F
     from sparknlp.annotator import SentenceDetector
     from sparknlp.base import DocumentAssembler
 
+    bundle = sparkclin.active_repository().find(model)
+    bundle.manifest.check_task(EMBED)
     embeddings = sparkclin.pretrained(model)
     stages = [
         DocumentAssembler().setInputCol("text").setOutputCol("assembled"),
@@ -112,7 +115,7 @@ def word_vectors(notes: DataFrame, *, model: str) -> DataFrame:
     ]
     pooled = Pipeline(stages=stages).fit(notes).transform(notes)
     sentences, words = F.col("pieces.sentences"), F.coalesce("vectors", F.array())
-    width = graph_width(embeddings.getDimension())
+    width = graph_width(bundle.manifest.width)
 
     def sentence_of(word: Column) -> Column:
         return F.size(F.filter(sentences, lambda sentence: sentence["end"] <= word["begin"])).cast("string")

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -37,7 +38,7 @@ TINY = {
     "num_attention_heads": 2,
     "intermediate_size": 32,
 }
-TINY_CONFIGS = {
+TINY_CONFIGS: dict[str, dict[str, Any]] = {
     "demo.config.json": {**TINY, "attention_window": [8], "max_position_embeddings": 66},
     "demo_bigbird.config.json": {**TINY, "block_size": 4, "num_random_blocks": 1, "max_position_embeddings": 64},
 }
@@ -94,6 +95,7 @@ PRETRAIN = (
     "python -m training.pretrain notes.jsonl --config training/demo.config.json --tokenizer tokenizer "
     "--output training/demo_checkpoint --work demo-run"
 )
+STOCK_FEED = RunBy("tests/training/test_stock_entities.py::test_entities_are_written_with_their_offsets")
 TRAIN_BIGBIRD_TOKENIZER = "python -m training.tokenizer notes.jsonl --family bigbird --output bigbird_tokenizer"
 OF_RESULTS = {
     "python -m export demo_ner_checkpoint --name demo_ner --models models --engine onnx": RunBy(
@@ -107,6 +109,9 @@ OF_RESULTS = {
     "python -m evaluation.ner score $D/NCBI-disease/test.tsv entities": SCORING,
     "python -m training.predict_ner $D/NCBI-disease/test.tsv demo_ner_checkpoint --output theirs.parquet": FINE_TUNING,
     "python -m evaluation.ner score $D/NCBI-disease/test.tsv theirs.parquet": SCORING,
+    "python -m training.stock_entities notes.jsonl --models sparkclin/demo/models --model demo_ner --engine onnx "
+    "--output stock.parquet": STOCK_FEED,
+    "python -m evaluation.ner score $D/NCBI-disease/test.tsv stock.parquet": SCORING,
     "python -m training.ner --train $D/NCBI-disease/train.tsv bc5cdr_train.tsv --dev $D/NCBI-disease/devel.tsv "
     "bc5cdr_dev.tsv --init training/demo_checkpoint --output demo_ner_checkpoint --work ner-run --dropout 0.1 "
     "--lr 1e-3 --epochs 12 --patience 12 --batch 2 --sentences-per-note 12": FINE_TUNING,
@@ -251,9 +256,7 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "--steps 1000 --warm-up 100 --no-bf16 --output bigbird_checkpoint --work bigbird-run": Smoke(
         more=TINY_TRAINING, after=(TRAIN_BIGBIRD_TOKENIZER,)
     ),
-    "python -m training.stock_entities": RunBy(
-        "tests/training/test_stock_entities.py::test_entities_are_written_with_their_offsets"
-    ),
+    "python -m training.stock_entities": STOCK_FEED,
     "python -m training.evaluate training/demo_checkpoint notes.jsonl": Smoke(more="--held-out 0.4", after=(PRETRAIN,)),
     "torchrun --nproc-per-node 6 -m training.pretrain mimic_iii_notes.parquet --init allenai/longformer-base-4096 "
     "--lr 3e-5 --steps 200000 --length 4096 --batch 3 --warm-up 1000 --masked-share 0.15 --held-out 0.001 "

@@ -53,8 +53,12 @@ def test_it_learns_its_sentences_and_tags_notes_with_them(spark: SparkSession, c
     assert ("n", text.index("asthma"), text.index("asthma") + 6, "asthma", "Disease") in found
     assert ("n", text.index("aspirin"), text.index("aspirin") + 7, "aspirin", "Drug") in found
     assert ("none", None, None, None, None) in found
+    vectors = word_vectors(note, model=MODEL)
+    of_another = {**vectors.schema["word_embeddings"].metadata, "ref": "another"}
     with pytest.raises(IllegalArgumentException, match=MODEL):
-        tag(note, load(ner), model=NER_MODEL).collect()
+        load(ner).transform(vectors.withMetadata("word_embeddings", of_another)).collect()
+    with pytest.raises(ModelError, match=f"{NER_MODEL} is a model for the task 'entities'"):
+        tag(note, load(ner), model=NER_MODEL)
 
 
 def test_a_words_vector_is_the_one_of_embed_filled_up_with_zeros(spark: SparkSession) -> None:
