@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from benchmarks import attention, ours
 from benchmarks.attention import ATTENTION, Pattern
@@ -145,7 +146,7 @@ class Planner:
     ) -> Trial:
         """Also writes the rows. `cpus` are all of them where none are given."""
         cpus, shape = cpus or self.effort.cpus, self.store.shape
-        folder = self.store.folder / "rows" / f"{series}-{case}".replace(" ", "-")
+        folder = self._folder(series, case)
         warm_up = self._sample(contender, workload, seconds=self.effort.warm_up_seconds)
         parts = TASKS_PER_CORE * (workers or len(cpus))
         write_rows(rows, folder / "measured", parts=parts)
@@ -153,26 +154,35 @@ class Planner:
         return Trial(
             series=series,
             case=case,
-            job=Job(
-                contender=contender.name,
-                workload=workload,
-                store=self.store,
-                rows=folder / "measured",
-                warm_up=folder / "warm-up",
-                cpus=cpus,
-                master="",
-            ),
+            job=self._job(contender, workload, folder=folder, cpus=cpus),
             n_rows=len(rows),
             n_pieces=sum(row.n_pieces for row in rows),
             n_windows=sum(len(cut(row.n_pieces, self.max_pieces, shape.stride)) for row in rows),
             workers=workers,
         )
 
+    def _folder(self, series: str, case: str) -> Path:
+        """Where a trial's rows are: `measured` and `warm-up`."""
+        return self.store.folder / "rows" / f"{series}-{case}".replace(" ", "-")
+
+    def _job(self, contender: Contender, workload: str, *, folder: Path, cpus: tuple[int, ...]) -> Job:
+        """Of one process, until a trial gives it a cluster."""
+        rows, warm_up = folder / "measured", folder / "warm-up"
+        return Job(
+            contender=contender.name,
+            workload=workload,
+            store=self.store,
+            rows=rows,
+            warm_up=warm_up,
+            cpus=cpus,
+            master="",
+        )
+
     def _attention_trial(self, pattern: Pattern, length: int) -> Trial:
         """Also writes the rows."""
         case, effort, shape = pattern.case(length), self.effort, self.store.shape
         manifest = ours.exported(self.store, ONNX_FP32).manifest
-        folder = self.store.folder / "rows" / f"{ATTENTION}-{case}".replace(" ", "-")
+        folder = self._folder(ATTENTION, case)
         counts = {
             name: effort.rows(RAW_FP32, LONG, mean_pieces=length, seconds=seconds)
             for name, seconds in (("measured", effort.seconds), ("warm-up", effort.warm_up_seconds))
@@ -184,15 +194,7 @@ class Planner:
         return Trial(
             series=ATTENTION,
             case=case,
-            job=Job(
-                contender=RAW_FP32.name,
-                workload=ATTENTION,
-                store=self.store,
-                rows=folder / "measured",
-                warm_up=folder / "warm-up",
-                cpus=effort.cpus,
-                master="",
-            ),
+            job=self._job(RAW_FP32, ATTENTION, folder=folder, cpus=effort.cpus),
             n_rows=n_rows,
             n_pieces=n_rows * length,
             n_windows=n_rows,

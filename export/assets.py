@@ -11,6 +11,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -80,10 +81,7 @@ class RowEnds:
 def with_codes(ordinary: OrdinaryAssets, *, style: str = SPACED, labels: Sequence[str] = ()) -> Assets:
     """Adds the codes, in one of CODE_STYLES; raises CheckpointError where merges of ordinary pieces would tear a code
     apart."""
-    size = len(ordinary.vocabulary)
-    known = set(ordinary.merges)
-    merges = (*ordinary.merges, *(merge for merge in codes.merges(size) if merge not in known))
-    check_codes(merges, vocab_size=size)
+    size, merges = len(ordinary.vocabulary), merges_with_codes(ordinary)
     in_bytes = [codes.in_bytes(codes.encode(index)) for index in range(size)]
     space = "" if style == BARE else codes.SPACE
     return Assets(
@@ -91,6 +89,15 @@ def with_codes(ordinary: OrdinaryAssets, *, style: str = SPACED, labels: Sequenc
         merges=(*merges, *((codes.SPACE, code) for code in in_bytes)) if style == RUNNING else merges,
         labels=tuple(labels),
     )
+
+
+@lru_cache(maxsize=1)
+def merges_with_codes(ordinary: OrdinaryAssets) -> tuple[Pair, ...]:
+    """In order of rank, checked. Kept, because a model and its echo model take the same ones."""
+    size, known = len(ordinary.vocabulary), set(ordinary.merges)
+    merges = (*ordinary.merges, *(merge for merge in codes.merges(size) if merge not in known))
+    check_codes(merges, vocab_size=size)
+    return merges
 
 
 def byte_level_bpe(tokenizer_json: str, *, vocab_size: int) -> OrdinaryAssets:

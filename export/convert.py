@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluation.notes import Note, packaged_notes, read_notes
-from export import checkpoint
-from export.assets import OrdinaryAssets, with_codes
+from export import checkpoint, stock
+from export.assets import OrdinaryAssets
 from export.checkpoint import Checkpoint, HubName
 from export.engines import EXPORTERS, Exporter
 from export.errors import CheckpointError
 from export.graph.echo import WIDTH as ECHO_WIDTH
 from export.graph.echo import echo
 from export.graph.model_input import GLOBAL_ATTENTIONS
-from export.sparknlp import save_annotator
-from export.stock import Told, stock_of
+from export.stock import Told
 from export.trained import TrainedModel
 from export.verify import parity
 from export.verify.parity import EXACT_PRECISION, Candidate, ParityReport
@@ -107,7 +106,7 @@ def convert(options: ExportOptions, *, spark: SparkSession | None = None) -> Bun
     trained = TrainedModel.read(
         options.checkpoint, revision=options.revision, global_attention=options.global_attention
     )
-    stock_of(trained.head.task).check_labels(trained.head.labels)
+    stock.stock_of(trained.head.task).check_labels(trained.head.labels)
     ordinary = trained.family.ordinary_assets(trained.tokenizer_json, trained.config)
     session = spark or spark_session(app_name="sparkclin export")
     with scratch_folder(options.models) as scratch:
@@ -215,39 +214,38 @@ def notes_to_compare(precision: str, file: Path | None) -> list[Note]:
 
 
 def build(spark: SparkSession, candidate: Candidate, ordinary: OrdinaryAssets, graph: Path) -> None:
-    """Makes the bundle's folder without its manifest; `graph` is a folder for the graph on its way there.
-
-    Raises CheckpointError for a tokenizer that does not fit.
-    """
-    trained, told = candidate.trained, candidate.told
-    stock = stock_of(trained.head.task)
-    write = candidate.exporter.graphs().write
-    write(graph, trained.body(), precision=candidate.precision, logits=stock.logits)
-    with_codes(ordinary, style=stock.style, labels=trained.head.labels).write(graph / "assets")
-    save_annotator(
+    """Makes the bundle's folder without its manifest; `graph` is a folder for the graph on its way there."""
+    trained = candidate.trained
+    stock.save(
         spark,
+        candidate.exporter,
         graph,
         candidate.folder,
-        annotator=candidate.annotator.name,
-        max_row=trained.config.max_row + stock.surplus(trained.config),
-        configure=lambda model: stock.configure(model, told),
+        task=trained.head.task,
+        body=trained.body(),
+        precision=candidate.precision,
+        ordinary=ordinary,
+        max_row=trained.config.max_row + stock.stock_of(trained.head.task).surplus(trained.config),
+        told=candidate.told,
+        labels=trained.head.labels,
     )
     (candidate.folder / TOKENIZER_FILE).write_text(candidate.tokenizer_json, encoding="utf-8")
 
 
 def build_echo(spark: SparkSession, candidate: Candidate, ordinary: OrdinaryAssets, graph: Path) -> None:
     """Makes the echo model that comparing ids needs: one of vectors, whatever the candidate's task."""
-    config, stock = candidate.trained.config, stock_of(EMBED)
-    body = partial(echo, vocabulary=config.vocabulary)
-    candidate.exporter.graphs().write(graph, body, precision=EXACT_PRECISION)
-    with_codes(ordinary, style=stock.style).write(graph / "assets")
-    save_annotator(
+    config = candidate.trained.config
+    stock.save(
         spark,
+        candidate.exporter,
         graph,
         candidate.echo_folder,
-        annotator=candidate.echo_annotator,
+        task=EMBED,
+        body=partial(echo, vocabulary=config.vocabulary),
+        precision=EXACT_PRECISION,
+        ordinary=ordinary,
         max_row=config.max_row,
-        configure=lambda model: stock.configure(model, Told(name="echo", width=ECHO_WIDTH)),
+        told=Told(name="echo", width=ECHO_WIDTH),
     )
 
 

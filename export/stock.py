@@ -9,28 +9,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from export.assets import BARE, RUNNING, SPACED
-from export.engines import Vectors
+from export.assets import BARE, RUNNING, SPACED, OrdinaryAssets, with_codes
+from export.engines import Exporter, Vectors
 from export.errors import CheckpointError
 from export.graph.encoder import EncoderConfig
+from export.graph.ops import Body
 from export.graph.packed import STOCK_SEPARATORS
 from export.heads.head import Head
-from export.sparknlp import annotated, run_windows, send
+from export.sparknlp import annotated, run_windows, save_annotator, send
 from export.verify.samples import Batch
 from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
+from sparkclin.stages.stock_answers import chosen_pieces
 from sparkclin.text.labels import LOGITS, MULTI_LABEL, REGRESSION, SINGLE_LABEL, THRESHOLD, probabilities
-from sparkclin.wire.annotations import (
-    DOCUMENT,
-    QUESTION_DOCUMENT,
-    answered_pieces,
-    code_words,
-    running_text,
-)
+from sparkclin.wire.annotations import DOCUMENT, QUESTION_DOCUMENT, code_words, running_text
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -163,8 +160,8 @@ def _run_answers(spark: SparkSession, annotator: Any, batch: Batch, head: Head, 
         sent.append(tuple([(DOCUMENT, 0, len(text) - 1, text, {}, [])] for text in (question, context)))
     frame = annotated(spark, {QUESTION_DOCUMENT: DOCUMENT, DOCUMENT: DOCUMENT}, sent)
     annotator.setInputCols([QUESTION_DOCUMENT, DOCUMENT])
-    made = [row[annotator.getOutputCol()][0].metadata for row in annotator.transform(frame).collect()]
-    spans = [answered_pieces(metadata) for metadata in made]
+    chosen = annotator.transform(frame).select(*chosen_pieces(annotator.getOutputCol()))
+    spans = [(first, last) for first, last in chosen.collect()]
 
     def compare(states: Vectors) -> Pairs:
         for of_row, second, (first, last) in zip(batch.real(states), seconds, spans, strict=True):
@@ -205,3 +202,31 @@ STOCK: dict[str, Stock] = {
 def stock_of(task: str) -> Stock:
     """Those for a task; where Spark NLP has none, those of vectors."""
     return STOCK.get(task, STOCK[EMBED])
+
+
+def save(
+    spark: SparkSession,
+    exporter: Exporter,
+    graph: Path,
+    target: Path,
+    *,
+    task: str,
+    body: Body,
+    precision: str,
+    ordinary: OrdinaryAssets,
+    max_row: int,
+    told: Told,
+    labels: Sequence[str] = (),
+) -> None:
+    """Writes a graph with its vocabulary into the folder `graph`, and saves it in `target` as the stock annotator for
+    `task`. `max_row` is the longest row in ids that the annotator sends.
+
+    Raises CheckpointError for a tokenizer that does not fit, or a model that is too large.
+    """
+    stock = stock_of(task)
+    exporter.graphs().write(graph, body, precision=precision, logits=stock.logits)
+    with_codes(ordinary, style=stock.style, labels=labels).write(graph / "assets")
+    annotator = exporter.engine.annotator(task).name
+    save_annotator(
+        spark, graph, target, annotator=annotator, max_row=max_row, configure=lambda model: stock.configure(model, told)
+    )

@@ -34,11 +34,10 @@ def build_echo_bundle(
     The vector of a piece is (the id that the model got, the length of its row), special pieces counted. Ids are as
     Spark NLP sends them: a transport code of id k arrives as V + k.
     """
-    from export.assets import byte_level_bpe, with_codes
+    from export.assets import byte_level_bpe
     from export.engines import EXPORTERS
     from export.graph import echo
-    from export.sparknlp import save_annotator
-    from export.stock import Told, stock_of
+    from export.stock import Told, save
 
     root.mkdir(parents=True, exist_ok=True)
     staged = root / f".{name}.staged"
@@ -46,18 +45,17 @@ def build_echo_bundle(
     vocab_size = tokenizer.get_vocab_size()
     with TemporaryDirectory() as folder:
         saved_model = Path(folder) / "echo"
-        exporter = EXPORTERS[engine]
-        vocabulary = Vocabulary(size=vocab_size, cls_id=0, sep_id=2, pad_id=1)
-        body = partial(echo.echo, vocabulary=vocabulary)
-        exporter.graphs().write(saved_model, body, precision=PRECISIONS[0])
-        with_codes(byte_level_bpe(tokenizer_json, vocab_size=vocab_size)).write(saved_model / "assets")
-        save_annotator(
+        save(
             spark,
+            EXPORTERS[engine],
             saved_model,
             staged,
-            annotator=exporter.engine.annotator(EMBED).name,
+            task=EMBED,
+            body=partial(echo.echo, vocabulary=Vocabulary(size=vocab_size, cls_id=0, sep_id=2, pad_id=1)),
+            precision=PRECISIONS[0],
+            ordinary=byte_level_bpe(tokenizer_json, vocab_size=vocab_size),
             max_row=max_pieces + 2,
-            configure=lambda model: stock_of(EMBED).configure(model, Told(name=name, width=echo.WIDTH)),
+            told=Told(name=name, width=echo.WIDTH),
         )
     (staged / TOKENIZER_FILE).write_text(tokenizer_json, encoding="utf-8")
     manifest = manifest_of(

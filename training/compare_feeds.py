@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sparkclin
 from evaluation.notes import read_notes
@@ -45,14 +45,11 @@ def by_stock_pipeline(notes: DataFrame, bundle: Bundle) -> DataFrame:
     """
     from pyspark.ml import Pipeline
     from pyspark.sql import functions as F
-    from sparknlp.annotator import SentenceEmbeddings, Tokenizer
-    from sparknlp.base import DocumentAssembler
+    from sparknlp.annotator import SentenceEmbeddings
 
     pipeline = Pipeline(
         stages=[
-            DocumentAssembler().setInputCol("text").setOutputCol("document"),
-            Tokenizer().setInputCols(["document"]).setOutputCol("token"),
-            load(bundle).setInputCols(["document", "token"]).setOutputCol("embeddings"),
+            *stock_stages(bundle, output_col="embeddings"),
             SentenceEmbeddings()
             .setInputCols(["document", "embeddings"])
             .setOutputCol("note_embeddings")
@@ -61,6 +58,18 @@ def by_stock_pipeline(notes: DataFrame, bundle: Bundle) -> DataFrame:
     )
     embedded = pipeline.fit(notes).transform(notes)
     return embedded.select("note_id", F.col("note_embeddings")[0]["embeddings"].alias("vector"))
+
+
+def stock_stages(bundle: Bundle, *, output_col: str) -> list[Any]:
+    """DocumentAssembler, Tokenizer, and the bundle's own annotator, from the column `text`."""
+    from sparknlp.annotator import Tokenizer
+    from sparknlp.base import DocumentAssembler
+
+    return [
+        DocumentAssembler().setInputCol("text").setOutputCol("document"),
+        Tokenizer().setInputCols(["document"]).setOutputCol("token"),
+        load(bundle).setInputCols(["document", "token"]).setOutputCol(output_col),
+    ]
 
 
 PATHS = {"sparkclin": by_sparkclin, "stock": by_stock_pipeline}

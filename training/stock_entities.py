@@ -17,9 +17,8 @@ import sparkclin
 from evaluation.notes import read_notes
 from sparkclin.engines import ENGINES, TENSORFLOW
 from sparkclin.errors import exit_status
-from sparkclin.models.pretrained import load
 from sparkclin.schema import ENTITIES
-from training.compare_feeds import N_TASKS
+from training.compare_feeds import N_TASKS, stock_stages
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -31,13 +30,10 @@ def entities(notes: DataFrame, bundle: Bundle) -> DataFrame:
     """(note_id, text) -> note_id, begin, end, label; offsets as Spark NLP counts them, ends exclusive."""
     from pyspark.ml import Pipeline
     from pyspark.sql import functions as F
-    from sparknlp.annotator import NerConverter, Tokenizer
-    from sparknlp.base import DocumentAssembler
+    from sparknlp.annotator import NerConverter
 
     stages = [
-        DocumentAssembler().setInputCol("text").setOutputCol("document"),
-        Tokenizer().setInputCols(["document"]).setOutputCol("token"),
-        load(bundle).setInputCols(["document", "token"]).setOutputCol("ner"),
+        *stock_stages(bundle, output_col="ner"),
         NerConverter().setInputCols(["document", "token", "ner"]).setOutputCol("chunk"),
     ]
     tagged = Pipeline(stages=stages).fit(notes).transform(notes)

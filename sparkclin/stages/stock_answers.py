@@ -15,7 +15,7 @@ from sparkclin.schema import PIECES
 from sparkclin.wire.annotations import DOCUMENT, QUESTION_DOCUMENT, TEXT_STEP, annotator_type
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 ANSWER_COLUMN, WINDOW = "answer", "window"
 
@@ -37,16 +37,23 @@ def question_windows(
     return numbered
 
 
+def chosen_pieces(answer_col: str) -> tuple[Column, Column]:
+    """First and last piece of each window's likeliest span, numbered in the window from 0."""
+    from pyspark.sql import functions as F
+
+    metadata = F.col(answer_col)[0]["metadata"]
+    # A window's text has a separator's code in front.
+    first = F.floor(metadata["start"].cast("int") / TEXT_STEP) - 1
+    last = F.floor((metadata["end"].cast("int") + 1) / TEXT_STEP) - 2
+    return first.cast("int"), last.cast("int")
+
+
 def chosen_spans(answered: DataFrame, *, answer_col: str = ANSWER_COLUMN, text_col: str = "text") -> DataFrame:
     """Adds `begin`, `end` and `answer_text` of each window's likeliest span: code points of the note, `end` exclusive,
     from the begin of its first piece to the end of its last."""
     from pyspark.sql import functions as F
 
-    metadata = F.col(answer_col)[0]["metadata"]
     before = F.col(PIECES)["windows"][F.col(WINDOW)]["begin"]
-    # A window's text has a separator's code in front.
-    first = before + F.floor(metadata["start"].cast("int") / TEXT_STEP) - 1
-    last = before + F.floor((metadata["end"].cast("int") + 1) / TEXT_STEP) - 2
-    spans = answered.withColumn("begin", F.col(PIECES)["begin"][first.cast("int")])
-    spans = spans.withColumn("end", F.col(PIECES)["end"][last.cast("int")])
+    first, last = (before + piece for piece in chosen_pieces(answer_col))
+    spans = answered.withColumn("begin", F.col(PIECES)["begin"][first]).withColumn("end", F.col(PIECES)["end"][last])
     return spans.withColumn("answer_text", F.col(text_col).substr(F.col("begin") + 1, F.col("end") - F.col("begin")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,7 +12,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sparkclin.text.pieces import Ints
-from sparkclin.text.windows import Range
 from sparkclin.wire import codes
 from sparkclin.wire.arrow import lists, repeated, struct
 
@@ -65,14 +64,6 @@ def annotation_columns(notes: Sequence[Sequence[Ints]], *, words: pa.StringArray
 def running_text(ids: Sequence[int] | Ints, words: pa.StringArray) -> str:
     """Piece ids as text: a space and a code each."""
     return "".join(" " + word for word in words.take(pa.array(ids, pa.int32())).to_pylist())
-
-
-def answered_pieces(metadata: Mapping[str, str]) -> Range:
-    """First and last piece of a window that a stock annotator of questions has chosen, by what it says of its answer.
-
-    The window's text has the code of a separator in front.
-    """
-    return int(metadata["start"]) // TEXT_STEP - 1, (int(metadata["end"]) + 1) // TEXT_STEP - 2
 
 
 def text_documents(notes: Sequence[Sequence[Ints]], *, words: pa.StringArray) -> pa.ListArray:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,13 +45,9 @@ def packed(notes: EncodedNotes, *, length: int, rows: int, seed: int = 0) -> lis
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with notes.jsonl, config.json and a tokenizer."""
-    folder = tmp_path_factory.mktemp("material")
-    lines = [json.dumps({"note_id": f"n{number}", "text": text}) + "\n" for number, text in enumerate(TEXTS)]
-    (folder / "notes.jsonl").write_text("".join(lines), encoding="utf-8")
-    save_tokenizer(train_tokenizer(TEXTS, vocab_size=300), folder / "tokenizer")
-    vocab_size = len(transformers.AutoTokenizer.from_pretrained(folder / "tokenizer"))
+    tokenizer = train_tokenizer(TEXTS, vocab_size=300)
     config = transformers.LongformerConfig(
-        vocab_size=vocab_size,
+        vocab_size=len(tokenizer),
         hidden_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,
@@ -60,18 +57,13 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
         type_vocab_size=1,
         pad_token_id=1,
     )
-    (folder / "config.json").write_text(config.to_json_string(), encoding="utf-8")
-    return folder
+    return write_material(tmp_path_factory.mktemp("material"), tokenizer, config)
 
 
 @pytest.fixture(scope="module")
 def bigbird_material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same of BigBird; rows of 64 pieces go in blocks of 4."""
-    folder = tmp_path_factory.mktemp("bigbird")
-    lines = [json.dumps({"note_id": f"n{number}", "text": text}) + "\n" for number, text in enumerate(TEXTS)]
-    (folder / "notes.jsonl").write_text("".join(lines), encoding="utf-8")
     tokenizer = train_sentencepiece(TEXTS, vocab_size=100)
-    save_tokenizer(tokenizer, folder / "tokenizer")
     config = transformers.BigBirdConfig(
         vocab_size=len(tokenizer),
         hidden_size=16,
@@ -84,6 +76,13 @@ def bigbird_material(tmp_path_factory: pytest.TempPathFactory) -> Path:
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
+    return write_material(tmp_path_factory.mktemp("bigbird"), tokenizer, config)
+
+
+def write_material(folder: Path, tokenizer: Any, config: Any) -> Path:
+    lines = [json.dumps({"note_id": f"n{number}", "text": text}) + "\n" for number, text in enumerate(TEXTS)]
+    (folder / "notes.jsonl").write_text("".join(lines), encoding="utf-8")
+    save_tokenizer(tokenizer, folder / "tokenizer")
     (folder / "config.json").write_text(config.to_json_string(), encoding="utf-8")
     return folder
 
