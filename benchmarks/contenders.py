@@ -6,15 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from benchmarks import ours, raw_onnx, stock, transformers_udf
+from benchmarks import ours, raw_onnx, raw_rows, stock, transformers_udf
 from benchmarks.job import Job, Running, Store
 from benchmarks.ours import TENSORFLOW_FP32, Variant
 from benchmarks.tasks import EMBED, TASKS, Task
 from benchmarks.workloads import LONG, NOTES, SENTENCES
+from sparkclin.engines import ENGINES
 from sparkclin.errors import OptionError
 
 ONNX_FP32 = Variant(engine="onnx", precision="fp32")
 ONNX_INT8 = Variant(engine="onnx", precision="int8")
+OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8 = (
+    Variant(engine="openvino", precision=precision) for precision in ("fp32", "bf16", "int8")
+)
 
 NOMINAL_GFLOPS = 189
 """Of the machine that the nominal rates are of."""
@@ -44,7 +48,8 @@ def needs_nothing(store: Store) -> None:
 
 
 def raw(name: str, variant: Variant, rates: Mapping[str, float]) -> Contender:
-    prepare, start = partial(ours.prepare, variant=variant), partial(raw_onnx.start, variant=variant)
+    module = raw_rows if ENGINES[variant.engine].in_workers else raw_onnx
+    prepare, start = partial(ours.prepare, variant=variant), partial(module.start, variant=variant)
     return Contender(name=name, prepare=prepare, start=start, nominal=rates, tasks=(EMBED,))
 
 
@@ -67,9 +72,15 @@ CONTENDERS = (
     transformers("transformers bf16", "bfloat16", nominal(26, 600, 620), tasks=(EMBED,)),
     RAW_FP32,
     raw("onnxruntime int8", ONNX_INT8, nominal(3500, 2000, 1600)),
+    raw("openvino fp32", OPENVINO_FP32, nominal(1100, 1000, 970)),
+    raw("openvino bf16", OPENVINO_BF16, nominal(2100, 1950, 1900)),
+    raw("openvino int8", OPENVINO_INT8, nominal(3700, 3000, 2700)),
     sparkclin("sparkclin tensorflow fp32", TENSORFLOW_FP32, nominal(520, 520, 500)),
     sparkclin("sparkclin onnx fp32", ONNX_FP32, nominal(900, 800, 700)),
     sparkclin("sparkclin onnx int8", ONNX_INT8, nominal(2500, 2000, 1600)),
+    sparkclin("sparkclin openvino fp32", OPENVINO_FP32, nominal(1000, 950, 950)),
+    sparkclin("sparkclin openvino bf16", OPENVINO_BF16, nominal(1900, 1850, 1850)),
+    sparkclin("sparkclin openvino int8", OPENVINO_INT8, nominal(3300, 2900, 2600)),
 )
 """In the order of the table."""
 

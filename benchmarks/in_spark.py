@@ -22,8 +22,9 @@ ROW_SCHEMA = "note_id string, text string"
 SHOWN = ("spark.master", "spark.driver.memory", "spark.executor.memory", "spark.jsl.settings.onnx.intraOpNumThreads")
 
 
-def open_session(job: Job) -> SparkSession:
-    """As sparkclin's users get it. oneDNN is on, for every contender."""
+def open_session(job: Job, *, spark_nlp: bool = True) -> SparkSession:
+    """As sparkclin's users get it, without Spark NLP's jars where a model needs none. oneDNN is on, for every
+    contender."""
     spark = spark_session(
         master=job.master,
         app_name=f"benchmark {job.contender}",
@@ -33,6 +34,7 @@ def open_session(job: Job) -> SparkSession:
             "spark.sql.shuffle.partitions": str(len(job.cpus)),
             "spark.driver.host": "127.0.0.1",
         },
+        spark_nlp=spark_nlp,
     )
     spark.sparkContext.setLogLevel("ERROR")
     return spark

@@ -16,6 +16,7 @@ from benchmarks.job import MODEL_NAME, Job, Running, Store
 from benchmarks.process import run_logged
 from benchmarks.tasks import ANSWER, CLASSIFY, EMBED, ENTITIES
 from sparkclin.models.bundle import Bundle
+from sparkclin.models.pretrained import engine_of
 from sparkclin.models.repository import METADATA_FILE, ModelRepository
 from sparkclin.schema import STATUS, STATUS_NO_ENTITIES, STATUS_OK
 from sparkclin.tasks import answers, entities, labels
@@ -62,7 +63,7 @@ FUNCTIONS: Mapping[str, TaskFunction] = {
 }
 """By task."""
 
-EXPORTER = ("export", "sparkclin/engines.py", "sparkclin/models/bundle.py", "sparkclin/wire")
+EXPORTER = ("export", "sparkclin/engines.py", "sparkclin/models/bundle.py", "sparkclin/wire", "sparkclin/inference")
 """Folders and files of the checkout that decide what a bundle holds."""
 
 
@@ -131,7 +132,7 @@ def start(job: Job, variant: Variant) -> Running:
         return function.run(with_question(rows, task), bundle=bundle, options=function.options)
 
     return running(
-        open_session(job),
+        open_session(job, spark_nlp=engine_of(bundle).spark_nlp is not None),
         process,
         done=function.done,
         settings={"options": str(function.options), "bundle": bundle.manifest.created},

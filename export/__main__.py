@@ -101,7 +101,7 @@ def convert_parser() -> argparse.ArgumentParser:
         "--precision",
         choices=PRECISIONS,
         default=PRECISIONS[0],
-        help=f"default: {PRECISIONS[0]}; int8 is faster, not exact, and not there with every engine",
+        help=f"default: {PRECISIONS[0]}; bf16 and int8 are faster, not exact, and not there with every engine",
     )
     add_notes(parser)
     parser.add_argument(
@@ -138,8 +138,8 @@ def add_notes(parser: argparse.ArgumentParser) -> None:
         "--notes",
         type=Path,
         metavar="FILE",
-        help="notes to compare int8 with fp32 on (.jsonl, .parquet: note_id, text, specialties where known; .txt: one "
-        "per line); default: the sample notes that come with sparkclin",
+        help="notes to compare bf16 or int8 with fp32 on (.jsonl, .parquet: note_id, text, specialties where known; "
+        ".txt: one per line); default: the sample notes that come with sparkclin",
     )
 
 

@@ -9,30 +9,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluation.notes import Note, packaged_notes, read_notes
 from export import checkpoint, stock
-from export.assets import OrdinaryAssets
+from export.candidate import Candidate
 from export.checkpoint import Checkpoint, HubName
-from export.engines import EXPORTERS, Exporter
+from export.engines import EXPORTERS, Exporter, SparkNlpExporter, WorkerExporter
 from export.errors import CheckpointError
-from export.graph.echo import WIDTH as ECHO_WIDTH
-from export.graph.echo import echo
 from export.graph.model_input import GLOBAL_ATTENTIONS
+from export.routes.route import Route
+from export.routes.spark_nlp import SparkNlpRoute
+from export.routes.workers import WorkerRoute
 from export.stock import Told
 from export.trained import TrainedModel
 from export.verify import parity
-from export.verify.parity import EXACT_PRECISION, Candidate, ParityReport
+from export.verify.parity import EXACT_PRECISION, ParityReport
 from sparkclin.engines import PRECISIONS, TENSORFLOW
 from sparkclin.errors import OptionError
 from sparkclin.models.bundle import TOKENIZER_FILE, Bundle, Manifest, hash_files
 from sparkclin.models.pretrained import engine_of
 from sparkclin.models.repository import ModelRepository
-from sparkclin.schema import CLASSIFY, EMBED
+from sparkclin.schema import CLASSIFY
 from sparkclin.spark.session import spark_session
 from sparkclin.spark.settings import SPARK_NLP_VERSION
 from sparkclin.text.labels import MULTI_LABEL, SINGLE_LABEL
@@ -51,9 +51,9 @@ class ExportOptions:
     """What to export and where to.
 
     `revision` is a hub id's branch, tag or commit, by default its default branch. `notes` is a file of notes to compare
-    int8's vectors on, by default the packaged sample notes. `global_attention` is one of GLOBAL_ATTENTIONS, by default
-    what the head has in transformers. Raises OptionError for a name that `pretrained()` could not ask for, for an
-    engine or precision that there is not, and for a revision of a folder.
+    the vectors of bf16 or int8 on, by default the packaged sample notes. `global_attention` is one of
+    GLOBAL_ATTENTIONS, by default what the head has in transformers. Raises OptionError for a name that `pretrained()`
+    could not ask for, for an engine or precision that there is not, and for a revision of a folder.
     """
 
     checkpoint: str
@@ -84,7 +84,7 @@ class ExportOptions:
             found = f"--global-attention {self.global_attention!r}"
             problems.append(f"{found}: expected one of {', '.join(GLOBAL_ATTENTIONS)}")
         if self.notes and self.precision == EXACT_PRECISION:
-            problems.append("--notes: only int8 is compared on notes; fp32 is held to the reference on any input")
+            problems.append("--notes: fp32 is not compared on notes; it is held to the reference on any input")
         if problems:
             raise OptionError("; ".join(problems) + ".")
 
@@ -106,24 +106,19 @@ def convert(options: ExportOptions, *, spark: SparkSession | None = None) -> Bun
     trained = TrainedModel.read(
         options.checkpoint, revision=options.revision, global_attention=options.global_attention
     )
-    stock.stock_of(trained.head.task).check_labels(trained.head.labels)
-    ordinary = trained.family.ordinary_assets(trained.tokenizer_json, trained.config)
-    session = spark or spark_session(app_name="sparkclin export")
     with scratch_folder(options.models) as scratch:
         candidate = Candidate(
             folder=scratch / "bundle",
-            echo_folder=scratch / "echo",
-            exporter=exporter,
             precision=options.precision,
             trained=trained,
             tokenizer_json=trained.tokenizer_json,
             outputs=Outputs(all=trained.head.outputs),
-            told=Told(name=options.name, width=trained.config.width, problem_type=problem_type(trained)),
         )
-        build(session, candidate, ordinary, scratch / "graph")
-        build_echo(session, candidate, ordinary, scratch / "echo_graph")
-        report = parity.verify(session, candidate, notes=notes)
-        manifest = describe(candidate, options=options, report=report)
+        route = route_of(candidate, exporter, name=options.name, scratch=scratch, spark=spark)
+        route.build()
+        (candidate.folder / TOKENIZER_FILE).write_text(candidate.tokenizer_json, encoding="utf-8")
+        report = parity.verify(candidate, route, notes=notes)
+        manifest = describe(candidate, route, exporter, options=options, report=report)
         # Registering renames, and that takes a folder right below the repository's root.
         ready = options.models / f".{scratch.name}.ready"
         candidate.folder.rename(ready)
@@ -166,21 +161,35 @@ def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> Pari
         )
     notes = notes_to_compare(bundle.manifest.precision, options.notes)
     trained = TrainedModel.of(original, global_attention=bundle.manifest.global_attention)
-    session = spark or spark_session(app_name="sparkclin verify")
+    candidate = Candidate(
+        folder=bundle.path,
+        precision=bundle.manifest.precision,
+        trained=trained,
+        tokenizer_json=bundle.tokenizer_json(),
+        outputs=bundle.manifest.segment_outputs,
+    )
     with tempfile.TemporaryDirectory() as scratch:
-        candidate = Candidate(
-            folder=bundle.path,
-            echo_folder=Path(scratch) / "echo",
-            exporter=exporter,
-            precision=bundle.manifest.precision,
-            trained=trained,
-            tokenizer_json=bundle.tokenizer_json(),
-            outputs=bundle.manifest.segment_outputs,
-            told=Told(name=options.name, width=trained.config.width, problem_type=bundle.manifest.problem_type),
-        )
-        ordinary = trained.family.ordinary_assets(candidate.tokenizer_json, trained.config)
-        build_echo(session, candidate, ordinary, Path(scratch) / "echo_graph")
-        return parity.verify(session, candidate, notes=notes)
+        route = route_of(candidate, exporter, name=options.name, scratch=Path(scratch), spark=spark)
+        return parity.verify(candidate, route, notes=notes)
+
+
+def route_of(
+    candidate: Candidate, exporter: Exporter, *, name: str, scratch: Path, spark: SparkSession | None
+) -> Route:
+    """The route of a model for an engine. `scratch` is a folder for what is made on the way; a session is started where
+    the route needs one and `spark` is None."""
+    if isinstance(exporter, WorkerExporter):
+        return WorkerRoute(candidate=candidate, exporter=exporter)
+    assert isinstance(exporter, SparkNlpExporter)
+    trained = candidate.trained
+    stock.stock_of(trained.head.task).check_labels(trained.head.labels)
+    return SparkNlpRoute(
+        candidate=candidate,
+        exporter=exporter,
+        spark=spark or spark_session(app_name="sparkclin export"),
+        told=Told(name=name, width=trained.config.width, problem_type=problem_type(trained)),
+        scratch=scratch,
+    )
 
 
 def original_of(options: VerifyOptions, manifest: Manifest) -> Checkpoint:
@@ -213,60 +222,27 @@ def notes_to_compare(precision: str, file: Path | None) -> list[Note]:
     return read_notes(file) if file else packaged_notes()
 
 
-def build(spark: SparkSession, candidate: Candidate, ordinary: OrdinaryAssets, graph: Path) -> None:
-    """Makes the bundle's folder without its manifest; `graph` is a folder for the graph on its way there."""
+def describe(
+    candidate: Candidate, route: Route, exporter: Exporter, *, options: ExportOptions, report: ParityReport
+) -> Manifest:
     trained = candidate.trained
-    stock.save(
-        spark,
-        candidate.exporter,
-        graph,
-        candidate.folder,
-        task=trained.head.task,
-        body=trained.body(),
-        precision=candidate.precision,
-        ordinary=ordinary,
-        max_row=trained.config.max_row + stock.stock_of(trained.head.task).surplus(trained.config),
-        told=candidate.told,
-        labels=trained.head.labels,
-    )
-    (candidate.folder / TOKENIZER_FILE).write_text(candidate.tokenizer_json, encoding="utf-8")
-
-
-def build_echo(spark: SparkSession, candidate: Candidate, ordinary: OrdinaryAssets, graph: Path) -> None:
-    """Makes the echo model that comparing ids needs: one of vectors, whatever the candidate's task."""
-    config = candidate.trained.config
-    stock.save(
-        spark,
-        candidate.exporter,
-        graph,
-        candidate.echo_folder,
-        task=EMBED,
-        body=partial(echo, vocabulary=config.vocabulary),
-        precision=EXACT_PRECISION,
-        ordinary=ordinary,
-        max_row=config.max_row,
-        told=Told(name="echo", width=ECHO_WIDTH),
-    )
-
-
-def describe(candidate: Candidate, *, options: ExportOptions, report: ParityReport) -> Manifest:
-    trained, engine = candidate.trained, candidate.exporter.engine
     config, source = trained.config, trained.source
     return Manifest(
         name=options.name,
         language=options.language,
         description=options.description,
         family=trained.family.model_type,
-        engine=engine.name,
+        engine=exporter.engine.name,
         precision=candidate.precision,
-        annotator=candidate.annotator.name,
+        annotator=route.annotator,
         task=trained.head.task,
         labels=trained.head.labels,
         outputs=candidate.outputs.all,
         selects_outputs=candidate.outputs.selectable,
-        problem_type=candidate.told.problem_type,
+        problem_type=problem_type(trained),
         global_attention=config.global_attention,
         separators=trained.ends.separators,
+        row_limits=config.row_limits if exporter.engine.in_workers else (),
         max_pieces=config.max_pieces,
         width=config.width,
         vocab_size=config.vocab_size,
@@ -277,7 +253,7 @@ def describe(candidate: Candidate, *, options: ExportOptions, report: ParityRepo
         source=source.source,
         source_sha256=source.sha256,
         config=source.config,
-        libraries=library_versions(candidate.exporter),
+        libraries=library_versions(exporter),
         parity=report.to_dict(),
         files=hash_files(candidate.folder),
     )

@@ -18,7 +18,7 @@ from sparkclin import engines
 from sparkclin.errors import SparkclinError
 
 if TYPE_CHECKING:
-    from export.graph.ops import Body
+    from export.graph.ops import Body, RowBodies
 
 Ids = npt.NDArray[np.int32]
 Vectors = npt.NDArray[np.float32]
@@ -47,10 +47,16 @@ class WriteModel(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class GraphFormat:
-    """How graphs are written, and read out of the file where a saved annotator keeps one."""
+    """How graphs for Spark NLP are written, and read out of the file where a saved annotator keeps one."""
 
     write: WriteModel
     read: Callable[[Path], Graph]
+
+
+class WriteRows(Protocol):
+    """Writes a model's graphs for Python workers into a bundle's folder."""
+
+    def __call__(self, folder: Path, bodies: RowBodies, *, precision: str, pad_id: int) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +65,34 @@ class Exporter:
 
     engine: engines.Engine
     libraries: Mapping[str, str]
-    graphs: Callable[[], GraphFormat]
 
     def check_installed(self) -> None:
         """Raises SparkclinError where a library is missing."""
         check_installed(self.libraries, purpose=f"exporting for {self.engine.name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkNlpExporter(Exporter):
+    """Of an engine that Spark NLP runs."""
+
+    graphs: Callable[[], GraphFormat]
+
+    @property
+    def spark_nlp(self) -> engines.SparkNlp:
+        assert self.engine.spark_nlp is not None
+        return self.engine.spark_nlp
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerExporter(Exporter):
+    """Of an engine that runs in Python workers."""
+
+    rows: Callable[[], WriteRows]
+
+    @property
+    def in_workers(self) -> engines.InWorkers:
+        assert self.engine.in_workers is not None
+        return self.engine.in_workers
 
 
 def check_installed(libraries: Mapping[str, str], *, purpose: str) -> None:
@@ -85,11 +114,26 @@ def _onnx() -> GraphFormat:
     return GraphFormat(write=onnx.write_model, read=onnx.read_saved)
 
 
-EXPORTERS = {
+def _openvino() -> WriteRows:
+    from export.graph import openvino
+
+    return openvino.write_model
+
+
+SPARK_NLP_EXPORTERS = {
     exporter.engine.name: exporter
     for exporter in (
-        Exporter(engine=engines.TENSORFLOW, libraries={"tensorflow": "tensorflow-cpu"}, graphs=_tensorflow),
-        Exporter(engine=engines.ONNX, libraries={"onnx": "onnx", "onnxruntime": "onnxruntime"}, graphs=_onnx),
+        SparkNlpExporter(engine=engines.TENSORFLOW, libraries={"tensorflow": "tensorflow-cpu"}, graphs=_tensorflow),
+        SparkNlpExporter(engine=engines.ONNX, libraries={"onnx": "onnx", "onnxruntime": "onnxruntime"}, graphs=_onnx),
     )
 }
+
+WORKER_EXPORTERS = {
+    exporter.engine.name: exporter
+    for exporter in (
+        WorkerExporter(engine=engines.OPENVINO, libraries={"onnx": "onnx", "openvino": "openvino"}, rows=_openvino),
+    )
+}
+
+EXPORTERS: dict[str, Exporter] = {**SPARK_NLP_EXPORTERS, **WORKER_EXPORTERS}
 """By engine's name."""

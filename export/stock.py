@@ -7,7 +7,7 @@ running text; hence the style of codes. All read the graph's one output, under n
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from export.assets import BARE, RUNNING, SPACED, OrdinaryAssets, with_codes
-from export.engines import Exporter, Vectors
+from export.engines import SparkNlpExporter, Vectors
 from export.errors import CheckpointError
 from export.graph.encoder import EncoderConfig
 from export.graph.ops import Body
 from export.graph.packed import STOCK_SEPARATORS
 from export.heads.head import Head
+from export.routes.route import Compare, Numbers, Pairs
 from export.sparknlp import annotated, run_windows, save_annotator, send
 from export.verify.samples import Batch
 from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
@@ -31,11 +32,6 @@ from sparkclin.wire.annotations import DOCUMENT, QUESTION_DOCUMENT, code_words, 
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-Numbers = npt.NDArray[np.floating[Any]]
-Pairs = Iterator[tuple[Numbers, Numbers]]
-Compare = Callable[[Vectors], Pairs]
-"""The states of a batch's positions, (2, P, W) -> of each row what came back and what was expected, (N, numbers)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +202,7 @@ def stock_of(task: str) -> Stock:
 
 def save(
     spark: SparkSession,
-    exporter: Exporter,
+    exporter: SparkNlpExporter,
     graph: Path,
     target: Path,
     *,
@@ -226,7 +222,7 @@ def save(
     stock = stock_of(task)
     exporter.graphs().write(graph, body, precision=precision, logits=stock.logits)
     with_codes(ordinary, style=stock.style, labels=labels).write(graph / "assets")
-    annotator = exporter.engine.annotator(task).name
+    annotator = exporter.spark_nlp.annotator(task).name
     save_annotator(
         spark, graph, target, annotator=annotator, max_row=max_row, configure=lambda model: stock.configure(model, told)
     )

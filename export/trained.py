@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from export import checkpoint
-from export.assets import RowEnds
+from export.assets import OrdinaryAssets, RowEnds
 from export.checkpoint import Checkpoint
 from export.families import family_of
 from export.families.family import Family, Reference
 from export.graph import encoder
 from export.graph.encoder import EncoderConfig
-from export.graph.ops import Array, Body
+from export.graph.ops import Array, Body, RowBodies
 from export.heads import head_of
 from export.heads.head import Head, HeadSpec
 
@@ -70,6 +70,21 @@ class TrainedModel:
         """The graph to build."""
         weights = self.family.load(self.tensors, self.config)
         return lambda ops, ids: encoder.model(ops, ids, config=self.config, weights=weights, head=self.head)
+
+    def row_bodies(self) -> RowBodies:
+        """The graphs to build where Python workers run the model."""
+        weights = self.family.load(self.tensors, self.config)
+        return RowBodies(
+            encode=lambda ops, ids: encoder.encode(ops, ids, config=self.config, weights=weights),
+            outputs=lambda ops, ids, states: encoder.outputs_of_segments(
+                ops, ids, states, config=self.config, head=self.head
+            ),
+            row_limits=self.config.row_limits,
+        )
+
+    def ordinary_assets(self) -> OrdinaryAssets:
+        """The vocabulary of ordinary ids for Spark NLP; raises CheckpointError for a tokenizer that has none."""
+        return self.family.ordinary_assets(self.tokenizer_json, self.config)
 
     def reference(self) -> Reference:
         """What the graph's vectors are held to."""

@@ -30,6 +30,7 @@ def embedding(options: EmbedOptions) -> Task:
         settings=options.settings,
         index=INDEX_COLUMNS.get(options.level),
         model_task=EMBED,
+        needs_spark_nlp=options.needs_spark_nlp,
     )
 
 

@@ -1,5 +1,6 @@
-"""The table of engines. A next engine is one row here, one file in `export/graph/` and, if it has a Spark NLP class of
-its own for packed batches, one builder in `sparkclin/models/hosts.py`.
+"""The table of engines. A next engine is one row here and one file in `export/graph/`. One that Spark NLP runs may need
+a builder in `sparkclin/models/hosts.py` for its class for packed batches; one that runs in the Python workers, a module
+in `sparkclin/inference/`.
 
 Nothing outside this table compares the names of engines.
 """
@@ -21,26 +22,47 @@ class Annotator:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
-    """What runs a model's graph inside Spark.
+class SparkNlp:
+    """How Spark NLP runs an engine's models, in the JVM.
 
     `annotators` are the stock classes that a bundle is saved as, by task; see `annotator()`. `host_annotator` is the
-    Spark NLP class that packed batches pass through, whatever the task. `precisions` are those that an export can make.
-    `packages` are the Maven coordinates that the engine needs beside Spark NLP's own. `leaves_copies` says that Spark
-    NLP unpacks the graph into Java's folder for temporary files and leaves it there.
+    class that packed batches pass through, whatever the task. `packages` are the Maven coordinates that are needed
+    beside Spark NLP's own. `leaves_copies` says that Spark NLP unpacks the graph into Java's folder for temporary files
+    and leaves it there.
     """
 
-    name: str
     annotators: Mapping[str, Annotator]
     host_annotator: str
-    precisions: tuple[str, ...]
     packages: tuple[str, ...] = ()
-    device: str = "cpu"
     leaves_copies: bool = False
 
     def annotator(self, task: str) -> Annotator:
         """The stock class for a task; where Spark NLP has none, the one of vectors."""
         return self.annotators.get(task, self.annotators[EMBED])
+
+
+@dataclass(frozen=True, kw_only=True)
+class InWorkers:
+    """How Spark's Python workers run an engine's models, without Spark NLP.
+
+    `module` has `open_model()` (`sparkclin.inference.model`), `library` is the package that it imports, and `extra` is
+    how to install that with sparkclin.
+    """
+
+    module: str
+    library: str
+    extra: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What runs a model's graph inside Spark: `spark_nlp` or `in_workers` says how. `precisions` are those that an
+    export can make."""
+
+    name: str
+    precisions: tuple[str, ...]
+    spark_nlp: SparkNlp | None = None
+    in_workers: InWorkers | None = None
 
 
 def _annotators(kind: str, engine: str) -> dict[str, Annotator]:
@@ -52,25 +74,30 @@ def _annotators(kind: str, engine: str) -> dict[str, Annotator]:
     return {EMBED: embeddings, **of_tasks}
 
 
-PRECISIONS = ("fp32", "int8")
-"""In order of preference: exact, then small."""
+FP32, BF16, INT8 = PRECISIONS = ("fp32", "bf16", "int8")
+"""In order of preference: exact, then near, then small."""
 
+OPENVINO = Engine(
+    name="openvino",
+    precisions=(FP32, BF16, INT8),
+    in_workers=InWorkers(module="sparkclin.inference.openvino", library="openvino", extra="openvino"),
+)
 ONNX = Engine(
     name="onnx",
-    annotators=_annotators("RoBerta", "onnx"),
-    host_annotator="UAEEmbeddings",
-    precisions=("fp32", "int8"),
-    leaves_copies=True,
+    precisions=(FP32, INT8),
+    spark_nlp=SparkNlp(annotators=_annotators("RoBerta", "onnx"), host_annotator="UAEEmbeddings", leaves_copies=True),
 )
 TENSORFLOW = Engine(
     name="tensorflow",
-    annotators=_annotators("Longformer", "tensorflow"),
-    host_annotator="RoBertaSentenceEmbeddings",
-    precisions=("fp32",),
-    packages=("org.tensorflow:tensorflow-core-platform:0.4.2",),
+    precisions=(FP32,),
+    spark_nlp=SparkNlp(
+        annotators=_annotators("Longformer", "tensorflow"),
+        host_annotator="RoBertaSentenceEmbeddings",
+        packages=("org.tensorflow:tensorflow-core-platform:0.4.2",),
+    ),
 )
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (ONNX, TENSORFLOW)}
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (OPENVINO, ONNX, TENSORFLOW)}
 """By name, in order of preference: the fastest first."""
 
 STOCK_ENGINE = TENSORFLOW.name

@@ -35,7 +35,7 @@ def build_echo_bundle(
     Spark NLP sends them: a transport code of id k arrives as V + k.
     """
     from export.assets import byte_level_bpe
-    from export.engines import EXPORTERS
+    from export.engines import SPARK_NLP_EXPORTERS
     from export.graph import echo
     from export.stock import Told, save
 
@@ -47,7 +47,7 @@ def build_echo_bundle(
         saved_model = Path(folder) / "echo"
         save(
             spark,
-            EXPORTERS[engine],
+            SPARK_NLP_EXPORTERS[engine],
             saved_model,
             staged,
             task=EMBED,

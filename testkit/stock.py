@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import sparknlp.annotator
 from pyspark.sql import DataFrame, SparkSession
 
@@ -27,3 +28,9 @@ def by_jvm(spark: SparkSession, bundle: Bundle, frame: DataFrame) -> DataFrame:
         package = getattr(package, part)
     loaded = getattr(package, bundle.manifest.annotator).load(bundle.url)
     return DataFrame(loaded.transform(frame._jdf), spark)
+
+
+def needs_stock(bundle: Bundle) -> None:
+    """Skips a test where Spark NLP has no annotator for the bundle."""
+    if not bundle.manifest.annotator:
+        pytest.skip(f"Spark NLP does not run {bundle.manifest.engine}")

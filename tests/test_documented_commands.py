@@ -90,6 +90,8 @@ EMBED = (
     "spark-submit pipelines/embed_notes.py --input notes.parquet --output vectors --models models "
     "--model clinical_longformer"
 )
+EXPORT_BF16 = f"{EXPORT} --engine openvino --precision bf16"
+EMBED_BF16 = f"{EMBED.replace(' vectors ', ' fast_vectors ')} --engine openvino --precision bf16"
 TRAIN_TOKENIZER = "python -m training.tokenizer notes.jsonl --output tokenizer"
 PRETRAIN = (
     "python -m training.pretrain notes.jsonl --config training/demo.config.json --tokenizer tokenizer "
@@ -180,12 +182,20 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     'make bench ARGS="--only embed scaling"': BENCHMARK,
     'make bench ARGS="--only entities classify answer"': PARTS,
     'make bench ARGS="--only attention"': PARTS,
+    "make bench ARGS=\"--only embed 'openvino bf16' 'sparkclin openvino bf16' --rounds 1 --seconds 10\"": BENCHMARK,
+    "make bench ARGS=\"--only entities classify answer 'transformers fp32' 'sparkclin openvino bf16' "
+    "'sparkclin openvino int8' --rounds 1 --seconds 10\"": PARTS,
     'make bench ARGS="--workloads notes --seconds 120 --rounds 5"': BENCHMARK,
     'make bench ARGS="--smoke"': BENCHMARK,
     "python -m benchmarks.profile": RunBy("tests/benchmarks/test_smoke.py::test_the_profile_of_the_same_models"),
     EXPORT: Smoke(),
     f"{EXPORT} --engine onnx": Smoke(),
     f"{EXPORT} --engine onnx --precision int8": Smoke(more="--notes notes.jsonl"),
+    EXPORT_BF16: Smoke(more="--notes notes.jsonl"),
+    EMBED_BF16: Smoke(after=(EXPORT_BF16,)),
+    "python -m export CHECKPOINT --name base --models models --engine openvino --precision bf16": Smoke(
+        more="--notes notes.jsonl", instead={"CHECKPOINT": "yikuan8/Clinical-Longformer"}
+    ),
     "python -m export checkpoint --name …": RunBy("tests/test_wheel.py::test_the_wheels_exporter_exports"),
     "python -m export verify clinical_longformer --models models --checkpoint FOLDER": Smoke(
         instead={"FOLDER": "yikuan8/Clinical-Longformer"}, after=(EXPORT,)
@@ -240,6 +250,9 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "docker compose up": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
     "python docker/fetch_jars.py jars": RunBy("tests/test_compose.py::test_the_image_gets_every_jar_once"),
     "python -m pip install -c constraints.txt -e '.[export]'": RunBy(
+        "tests/test_documented_commands.py::test_an_extra_can_be_installed"
+    ),
+    "python -m pip install -c constraints.txt -e '.[openvino]'": RunBy(
         "tests/test_documented_commands.py::test_an_extra_can_be_installed"
     ),
     'pip install -e ".[train]"': RunBy("tests/test_documented_commands.py::test_an_extra_can_be_installed"),

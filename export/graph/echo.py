@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from export.graph.ops import Ops, Tensor
-from export.graph.packed import Arrived, packed_or_rows
+from export.graph.packed import is_packed, packed_or_rows
 from export.heads.embedding import EmbeddingHead
 from sparkclin.wire.tags import Vocabulary
 
@@ -17,9 +17,9 @@ def echo(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Tensor:
     alone, as V + piece id.
     """
 
-    def encode(arrived: Arrived) -> Tensor:
-        ids = ops.mod(arrived.ids, vocabulary.size)
-        shown = ops.where(arrived.is_packed, ids + vocabulary.size, arrived.ids)
+    def encode(arrived: Tensor) -> Tensor:
+        ids = ops.mod(arrived, vocabulary.size)
+        shown = ops.where(is_packed(ops, input_ids, vocabulary=vocabulary), ids + vocabulary.size, arrived)
         lengths = ops.sum(ops.to_int(ops.not_equal(ids, vocabulary.pad_id)), axis=1) + 0 * ids
         return ops.concat([third_axis(ops, ops.to_float(x)) for x in (shown, lengths)], axis=2)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from export.graph.attention import Attention, Projections, pad_rows
 from export.graph.model_input import NO_GLOBAL, ModelInput, read_input
 from export.graph.ops import Array, Ops, Tensor
-from export.graph.packed import Arrived, Outputting, packed_or_rows
+from export.graph.packed import Outputting, find_segments, packed_or_rows
 from export.graph.sliding_window import GlobalWeights
 from sparkclin.wire.tags import Vocabulary
 
@@ -68,6 +68,13 @@ class EncoderConfig:
     def max_row(self) -> int:
         """The longest row in ids, special pieces included."""
         return self.positions - self.first_position
+
+    @property
+    def row_limits(self) -> tuple[int, ...]:
+        """Up to which length of rows all layers take the same paths as for the next shorter one, ascending; the last is
+        max_row."""
+        limits = {layer.unpadded_limit for layer in self.attention}
+        return (*sorted(limit for limit in limits if limit < self.max_row), self.max_row)
 
     @property
     def max_pieces(self) -> int:
@@ -157,17 +164,28 @@ def model(ops: Ops, input_ids: Tensor, *, config: EncoderConfig, weights: Encode
         ops,
         input_ids,
         vocabulary=config.vocabulary,
-        encode=lambda arrived: encode(ops, arrived, config=config, weights=weights),
+        encode=lambda ids: encode(ops, ids, config=config, weights=weights),
         head=head,
     )
 
 
-def encode(ops: Ops, arrived: Arrived, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
+def outputs_of_segments(
+    ops: Ops, ids: Tensor, states: Tensor, *, config: EncoderConfig, head: Outputting
+) -> dict[str, Tensor]:
+    """Rows of tagged ids, int (R, P), and their states (R, P, W) -> each output of the head by name, (S, size) of the S
+    segment parts. What packed_or_rows() makes of a packed batch, where what is wanted is chosen otherwise."""
+    with ops.scope("head"):
+        segments = find_segments(ops, states, ids, vocabulary=config.vocabulary)
+        made = head.compute(ops, segments)
+        return {output.name: compute() for output, compute in zip(head.outputs, made, strict=True)}
+
+
+def encode(ops: Ops, ids: Tensor, *, config: EncoderConfig, weights: EncoderWeights) -> Tensor:
     """Arriving ids, int (R, P) -> the last layer's states, float (R, P, W)."""
-    pieces = ops.size(arrived.ids, axis=1)
+    pieces = ops.size(ids, axis=1)
     with ops.scope("input"):
-        padded = pad_rows(ops, arrived.ids, attention=config.attention, padding=config.pad_id)
-        model_input = read_input(ops, replace(arrived, ids=padded), config=config)
+        padded = pad_rows(ops, ids, attention=config.attention, padding=config.pad_id)
+        model_input = read_input(ops, padded, config=config)
     states = embed_input(ops, model_input, config=config, weights=weights)
     # In order of first use: a set's order is not the same in every process, and a graph should be.
     plans = {attention: attention.plan(ops, model_input) for attention in dict.fromkeys(config.attention)}

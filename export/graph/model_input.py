@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from export.graph.ops import Ops, Tensor
-from export.graph.packed import Arrived
 
 if TYPE_CHECKING:
     from export.graph.encoder import EncoderConfig
@@ -33,15 +32,15 @@ class ModelInput:
     n_global: Tensor | None
 
 
-def read_input(ops: Ops, arrived: Arrived, *, config: EncoderConfig) -> ModelInput:
-    """Reads ordinary ids 0…V−1, transport codes from V on, and those of packed batches.
+def read_input(ops: Ops, arrived: Tensor, *, config: EncoderConfig) -> ModelInput:
+    """Reads ids as they arrive, int (R, P): ordinary ones 0…V−1, transport codes from V on, and those with tags.
 
     Padding is what stands behind a row's last piece: Spark NLP's ONNX annotators of RoBERTa's kind send an attention
     mask that masks id 0, which is `<s>`, and shows padding. Padding's id within a row is a piece, as where BigBird's
     tokenizer reads `<pad>` in a note.
     """
     # The remainder, too, since Spark NLP warms a model up with ids of RoBERTa's vocabulary, whatever its own is.
-    ids = ops.mod(arrived.ids, config.vocab_size)
+    ids = ops.mod(arrived, config.vocab_size)
     is_piece = ops.to_int(ops.not_equal(ids, config.pad_id))
     before = ops.cumsum(is_piece, axis=1) - is_piece
     visible = ops.to_int(ops.less(before, ops.sum(is_piece, axis=1)))  # a piece stands here or behind it

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import CheckpointError
 from export.graph.ops import Array, Body, Size, Tensor
 from export.graph.packed import STATES
+from sparkclin.engines import INT8
 
 # What ONNX Runtime 1.19 knows: operators of ONNX 1.16, in files of its format, and its own.
 OPSET, IR_VERSION = 20, 10
@@ -79,7 +79,7 @@ class OnnxOps:
 
     def __init__(self, *, precision: str) -> None:
         self.initializers: dict[str, TensorProto] = {}
-        self._int8 = precision == "int8"
+        self._int8 = precision == INT8
         self._nodes: list[list[onnx.NodeProto]] = [[]]
         self._scopes: list[str] = []
         self._names: dict[str, int] = {}
@@ -320,12 +320,18 @@ def write_model(
         [output_info(name) for name in (LAST_HIDDEN_STATE, *logits)],
         list(ops.initializers.values()),
     )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MODEL_FILE).write_bytes(serialized(graph))
+
+
+def serialized(graph: onnx.GraphProto) -> bytes:
+    """A graph as a model's file. Raises CheckpointError where it is too large for one."""
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sparkclin")
     if model.ByteSize() > MAX_GRAPH_BYTES:
         raise CheckpointError("The model's weights exceed the 2 GB that one ONNX graph can hold.")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MODEL_FILE).write_bytes(model.SerializeToString())
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def output_info(name: str) -> onnx.ValueInfoProto:
@@ -338,7 +344,7 @@ class OnnxGraph:
 
     def __init__(self, model: bytes) -> None:
         self._model = model
-        self._session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        self._session = _session(model)
 
     def run(self, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """As in Graph."""
@@ -349,17 +355,23 @@ class OnnxGraph:
         return _output(*self._states, ids, mask)
 
     @cached_property
-    def _states(self) -> tuple[onnxruntime.InferenceSession, str]:
+    def _states(self) -> tuple[Any, str]:
         """A session of the same nodes with one output more, and that output."""
         model = onnx.load_from_string(self._model)
         if not any(STATES in node.output for node in model.graph.node):
             return self._session, LAST_HIDDEN_STATE  # earlier exports had vectors alone, under one name
         model.graph.output.append(output_info(STATES))
-        return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]), STATES
+        return _session(model.SerializeToString()), STATES
+
+
+def _session(model: bytes) -> Any:
+    import onnxruntime  # which another engine that is written as ONNX does not need
+
+    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
 
 def _output(
-    session: onnxruntime.InferenceSession, name: str, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]
+    session: Any, name: str, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.float32]:
     given = {of: array.astype(np.int64) for of, array in zip(INPUTS, (ids, mask, 0 * mask), strict=True)}
     [found] = session.run([name], given)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -94,3 +95,16 @@ class Ops(Protocol):
 
 Body = Callable[[Ops, Tensor], Tensor]
 """A graph to build: arriving ids, int (R, P) -> float32 (R, P, width), or of a packed batch (1, 1, numbers)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowBodies:
+    """Graphs to build of a model that reads rows of tagged ids, int (R, P), and no packed batches.
+
+    `encode` makes the states (R, P, W) of ids; `outputs` makes of ids and states each of the head's outputs by name,
+    (S, size) of the S segment parts. `row_limits` are as in EncoderConfig.
+    """
+
+    encode: Callable[[Ops, Tensor], Tensor]
+    outputs: Callable[[Ops, Tensor, Tensor], Mapping[str, Tensor]]
+    row_limits: Sequence[int]

@@ -8,7 +8,7 @@ is the number of rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from export.graph.ops import Ops, Tensor
@@ -75,26 +75,26 @@ def packed_or_rows(
     input_ids: Tensor,
     *,
     vocabulary: Vocabulary,
-    encode: Callable[[Arrived], Tensor],
+    encode: Callable[[Tensor], Tensor],
     head: Outputting,
 ) -> Tensor:
     """Arriving ids, int (R, P) -> what the head gives of rows; of a packed batch, the wanted outputs of its segment
     parts, one part after the other: (1, 1, numbers).
 
-    `encode` makes the states of rows.
+    `encode` makes the states (R, P, W) of rows of ids, int (R, P), with tags or as codes.
     """
     with ops.scope("packed"):
         arrived = unpack(ops, input_ids, vocabulary=vocabulary)
         surplus = find_surplus(ops, arrived, vocabulary=vocabulary)
-        rows = replace(arrived, ids=without_surplus(ops, arrived.ids, surplus, vocabulary=vocabulary))
-    states = ops.named(encode(rows), STATES)
+        ids = without_surplus(ops, arrived.ids, surplus, vocabulary=vocabulary)
+    states = ops.named(encode(ids), STATES)
 
     def of_segments() -> Tensor:
-        segments = find_segments(ops, states, rows, vocabulary=vocabulary)
+        segments = find_segments(ops, states, ids, vocabulary=vocabulary)
         return wanted_outputs(ops, segments, read_request(ops, input_ids, vocabulary=vocabulary), head)
 
     def of_rows() -> Tensor:
-        return as_arrived(ops, head.of_rows(ops, Rows(states=states, ids=rows.ids)), surplus)
+        return as_arrived(ops, head.of_rows(ops, Rows(states=states, ids=ids)), surplus)
 
     with ops.scope("head"):
         return ops.cond(arrived.is_packed, of_segments, of_rows)
@@ -103,11 +103,16 @@ def packed_or_rows(
 def unpack(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Arrived:
     """(1, 3 + R · P + 1) -> (R, P), without the request, the number of rows and the host's own first and last id. Other
     rows as they are."""
-    is_packed = ops.equal(id_at(ops, input_ids, 0), vocabulary.n_tagged)
-    begin, after = ops.where(is_packed, 3, 0), ops.where(is_packed, 1, 0)
+    packed = is_packed(ops, input_ids, vocabulary=vocabulary)
+    begin, after = ops.where(packed, 3, 0), ops.where(packed, 1, 0)
     inner = ops.slice(input_ids, axis=1, begin=begin, end=ops.size(input_ids, axis=1) - after)
-    rows = ops.where(is_packed, id_at(ops, input_ids, 2), ops.size(input_ids, axis=0))
-    return Arrived(ids=ops.reshape(inner, (rows, -1)), is_packed=is_packed)
+    rows = ops.where(packed, id_at(ops, input_ids, 2), ops.size(input_ids, axis=0))
+    return Arrived(ids=ops.reshape(inner, (rows, -1)), is_packed=packed)
+
+
+def is_packed(ops: Ops, input_ids: Tensor, *, vocabulary: Vocabulary) -> Tensor:
+    """Whether arriving ids are a packed batch, a scalar."""
+    return ops.equal(id_at(ops, input_ids, 0), vocabulary.n_tagged)
 
 
 STOCK_SEPARATORS = 2
@@ -178,9 +183,9 @@ def id_at(ops: Ops, input_ids: Tensor, index: int) -> Tensor:
     )
 
 
-def find_segments(ops: Ops, states: Tensor, arrived: Arrived, *, vocabulary: Vocabulary) -> Segments:
-    """Reads the segment tags."""
-    tags = ops.reshape(arrived.ids, (-1,)) // vocabulary.size
+def find_segments(ops: Ops, states: Tensor, ids: Tensor, *, vocabulary: Vocabulary) -> Segments:
+    """Reads the segment tags of rows of ids, int (R, P), with states (R, P, W)."""
+    tags = ops.reshape(ids, (-1,)) // vocabulary.size
     begins = ops.to_int(ops.equal(tags, BEGIN))
     count = ops.reshape(ops.sum(begins, axis=0), ())
     return Segments(

@@ -6,28 +6,22 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from evaluation.notes import Note
-from export.engines import Exporter, Graph, Vectors
+from export.candidate import Candidate
+from export.engines import Vectors
 from export.errors import ParityError
 from export.families.family import Reference
-from export.sparknlp import load_annotator
-from export.stock import Compare, Told, stock_of
+from export.routes.route import ORDINARY_IDS, PathOutput, Route, real
 from export.trained import TrainedModel
 from export.verify.heads import compare_logits, labels_differ, separators_of
 from export.verify.quantization import QuantizationReport, cosines, measure
 from export.verify.reference import reference_ids
-from export.verify.samples import Batch, PackedSample
-from sparkclin.engines import PRECISIONS, Annotator
-from sparkclin.schema import EMBED
-from sparkclin.wire.outputs import Outputs
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+from export.verify.samples import Batch
+from sparkclin.engines import PRECISIONS
 
 SEED = 20220304
 
@@ -103,8 +97,8 @@ class ParityReport:
 
     `vectors` is against the reference, with limits for fp32; `packed` compares what the head makes inside the graph
     with the same made of the graph's own vectors. `head` compares what it makes of the reference's vectors with what
-    transformers' class makes; an embedding head has none. Of int8 alone there are `paths`, against the graph's own
-    vectors by ordinary ids, and `quantization`.
+    transformers' class makes; an embedding head has none. Of other precisions alone there are `paths`, against the
+    graph's own vectors by ordinary ids, and `quantization`.
     """
 
     id_rows: int
@@ -139,49 +133,16 @@ class ParityReport:
         return "\n".join([ids, *(part.to_text() for part in parts if part)])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """An exported model in `folder`, not yet trusted, and the trained model that it was made of.
-
-    `echo_folder` is an echo model saved with the same vocabulary; `outputs` is what the graph gives per segment part;
-    `told` is what its annotator knows of it.
-    """
-
-    folder: Path
-    echo_folder: Path
-    exporter: Exporter
-    precision: str
-    trained: TrainedModel
-    tokenizer_json: str
-    outputs: Outputs
-    told: Told
-
-    @property
-    def annotator(self) -> Annotator:
-        """The stock class for its task."""
-        return self.exporter.engine.annotator(self.trained.head.task)
-
-    @property
-    def echo_annotator(self) -> str:
-        """The stock class that its echo model is saved as."""
-        return self.exporter.engine.annotator(EMBED).name
-
-
-def verify(spark: SparkSession, candidate: Candidate, *, notes: Sequence[Note]) -> ParityReport:
-    """Compares a saved annotator with its checkpoint; int8 on `notes` too.
+def verify(candidate: Candidate, route: Route, *, notes: Sequence[Note]) -> ParityReport:
+    """Compares an exported model with its checkpoint; what is not exact on `notes` too.
 
     Raises ParityError, with the tables of figures, where anything is off.
     """
     source = candidate.trained.source
     reference = candidate.trained.reference()
-    graph = candidate.exporter.graphs().read(candidate.folder / candidate.annotator.graph_file)
-    identical = [
-        theirs == ours
-        for theirs, ours in zip(
-            reference_ids(source, sample_texts()), sparknlp_ids(spark, candidate, sample_texts()), strict=True
-        )
-    ]
-    figures = list(compare_paths(spark, candidate, graph=graph, reference=reference))
+    texts = sample_texts()
+    identical = [theirs == ours for theirs, ours in zip(reference_ids(source, texts), route.ids(texts), strict=True)]
+    figures = list(compare_paths(candidate, route, reference=reference))
     is_exact = candidate.precision == EXACT_PRECISION
     report = ParityReport(
         id_rows=len(identical),
@@ -189,8 +150,8 @@ def verify(spark: SparkSession, candidate: Candidate, *, notes: Sequence[Note]) 
         vectors=table_against_reference(figures, limits=EXACT if is_exact else None),
         packed=table_of_packed(figures),
         head=table_of_head(candidate.trained) if candidate.trained.spec.auto_class else None,
-        paths=None if is_exact else table_of_paths(figures),
-        quantization=None if is_exact else measure_on_notes(candidate, notes, graph=graph, reference=reference),
+        paths=None if is_exact or not route.returns_vectors else table_of_paths(figures),
+        quantization=None if is_exact else measure_on_notes(candidate, route, notes, reference=reference),
     )
     if not report.passed:
         raise ParityError(
@@ -204,7 +165,7 @@ def table_against_reference(figures: Sequence[PathFigures], *, limits: Limits | 
 
 
 def table_of_packed(figures: Sequence[PathFigures]) -> VectorTable:
-    chosen = tuple(f.against_graph for f in figures if f.path.startswith(PACKED))
+    chosen = tuple(f.against_graph for f in figures if f.by_head)
     return VectorTable(against="the head's outputs from the graph's own vectors", limits=HEAD, figures=chosen)
 
 
@@ -220,20 +181,21 @@ def table_of_head(trained: TrainedModel) -> VectorTable:
 
 
 def table_of_paths(figures: Sequence[PathFigures]) -> VectorTable:
-    chosen = tuple(f.against_graph for f in figures if f.path in (CODES, SPARK_NLP))
+    chosen = tuple(f.against_graph for f in figures if not f.by_head and f.path != ORDINARY_IDS)
     return VectorTable(against="the graph's own vectors by ordinary ids", limits=ROUNDING, figures=chosen)
 
 
 def measure_on_notes(
-    candidate: Candidate, notes: Sequence[Note], *, graph: Graph, reference: Reference
+    candidate: Candidate, route: Route, notes: Sequence[Note], *, reference: Reference
 ) -> QuantizationReport:
     config = candidate.trained.config
     return measure(
         notes,
-        graph=graph,
+        graph=route.open(),
         reference=reference,
         config=config,
         tokenizer_json=candidate.tokenizer_json,
+        precision=candidate.precision,
         separators=separators_of(candidate.trained),
     )
 
@@ -245,84 +207,35 @@ def sample_texts() -> list[str]:
     return [*texts, "\n".join(texts) * 10]
 
 
-def sparknlp_ids(spark: SparkSession, candidate: Candidate, texts: Sequence[str]) -> list[list[int]]:
-    """The ids that reach the model by NoteTokenizer and Spark NLP, windows joined, special pieces put back."""
-    from pyspark.ml import PipelineModel
-    from pyspark.sql import functions as F
-
-    from sparkclin.stages.note_tokenizer import NoteTokenizer
-
-    config = candidate.trained.config
-    tokenizer = NoteTokenizer(
-        tokenizer=candidate.tokenizer_json, maxPieces=config.max_pieces, stride=0, clsId=config.cls_id
-    )
-    echo = load_annotator(candidate.echo_folder, annotator=candidate.echo_annotator)
-    # Spark NLP makes its tokenizer anew for every batch, which takes a second for a vocabulary of 100,000.
-    echo.setInputCols(["document", "token"]).setOutputCol("embeddings").setBatchSize(len(texts))
-    frame = spark.createDataFrame(list(enumerate(texts)), "position int, text string")
-    vectors = F.col("embeddings.embeddings").alias("vectors")
-    rows = PipelineModel([tokenizer, echo]).transform(frame).select("position", vectors).orderBy("position").collect()
-    first, last, size = config.cls_id, config.sep_id, config.vocab_size
-    return [[first, *(int(vector[0]) - size for vector in row.vectors), last] for row in rows]
-
-
-ORDINARY_IDS, CODES, SPARK_NLP = "graph, ordinary ids", "graph, codes", "Spark NLP, codes"
-PACKED = "graph, packed batch"
-
-
-@dataclass(frozen=True)
-class PathOutput:
-    """What came back by a path: of vectors of positions, (2, P, W), what is expected beside what was found."""
-
-    path: str
-    compare: Compare
-
-
 @dataclass(frozen=True, kw_only=True)
 class PathFigures:
     """A path's output for a batch, against the reference's vectors and the graph's own by ordinary ids."""
 
     path: str
+    by_head: bool
     against_reference: VectorFigure
     against_graph: VectorFigure
 
 
-def compare_paths(
-    spark: SparkSession, candidate: Candidate, *, graph: Graph, reference: Reference
-) -> Iterator[PathFigures]:
+def compare_paths(candidate: Candidate, route: Route, *, reference: Reference) -> Iterator[PathFigures]:
     """All paths at all lengths that the model can read, the longest row among them."""
-    config = candidate.trained.config
-    head = candidate.trained.head
-    annotator = load_annotator(candidate.folder, annotator=candidate.annotator.name)
-    stock = stock_of(head.task)
-    # One more than the row: with the code of the first special piece in front, Spark NLP's own comes on top.
-    annotator._set(maxSentenceLength=config.max_row + max(1, stock.surplus(config)))
+    config, graph = candidate.trained.config, route.open()
     generator = np.random.default_rng(SEED)
-    every = [output.name for output in candidate.outputs.all]
-    lengths = lengths_of(candidate.trained)
-    shortest_packed = min((length for length in lengths if length > SHORTEST_WINDOW), default=None)
-    for length in lengths:
+    were_alone = False
+    for length in lengths_of(candidate.trained):
         batch = Batch.random(generator, length=length, config=config, separators=separators_of(candidate.trained))
         expected, own = reference(batch.ids, batch.mask), graph.states(batch.ids, batch.mask)
-        of_codes = graph.states(batch.codes(), batch.mask)
-        outputs = [PathOutput(ORDINARY_IDS, real(batch, own)), PathOutput(CODES, real(batch, of_codes))]
-        if length > SHORTEST_WINDOW:
-            compare = stock.run(spark, annotator, batch, head, candidate.told)
-            outputs += [PathOutput(SPARK_NLP, compare)] if compare else []
-            outputs.append(by_packed_batch(candidate, graph, batch, wanted=every, path=PACKED))
-        if length == shortest_packed:  # which outputs are chosen does not depend on the length
-            outputs += each_output_alone(candidate, graph, batch)
+        outputs = [PathOutput(path=ORDINARY_IDS, compare=real(batch, own)), *route.outputs(batch)]
+        if not were_alone and any(output.by_head for output in outputs):
+            outputs += route.outputs_alone(batch)  # which outputs are chosen does not depend on the length
+            were_alone = True
         for output in outputs:
             yield PathFigures(
                 path=output.path,
+                by_head=output.by_head,
                 against_reference=figure(output, length, expected),
                 against_graph=figure(output, length, own),
             )
-
-
-SHORTEST_WINDOW = 3
-"""Rows up to this are not compared where the shorter row of a batch, of half the length, needs both special pieces and
-a piece between them: Spark NLP makes no row without one."""
 
 
 SHORTEST_PAIR = 16
@@ -334,25 +247,6 @@ def lengths_of(trained: TrainedModel) -> list[int]:
     longest = trained.config.max_row
     shortest = SHORTEST_PAIR if trained.spec.reads_pairs else 0
     return sorted({*(length for length in trained.family.lengths if shortest <= length <= longest), longest})
-
-
-def real(batch: Batch, found: Vectors) -> Compare:
-    """Of a batch's real positions."""
-    return lambda vectors: zip(batch.real(found), batch.real(vectors), strict=True)
-
-
-def each_output_alone(candidate: Candidate, graph: Graph, batch: Batch) -> Iterator[PathOutput]:
-    """Of a graph that can give one of several outputs without the others."""
-    names = [output.name for output in candidate.outputs.all]
-    for name in names if candidate.outputs.selectable and len(names) > 1 else []:
-        yield by_packed_batch(candidate, graph, batch, wanted=[name], path=f"{PACKED}, {name}")
-
-
-def by_packed_batch(candidate: Candidate, graph: Graph, batch: Batch, *, wanted: list[str], path: str) -> PathOutput:
-    outputs, head = candidate.outputs, candidate.trained.head
-    sample = PackedSample.of(batch, request=outputs.request(wanted))
-    found = graph.run(sample.ids, sample.mask).reshape(-1, outputs.n_received(wanted))
-    return PathOutput(path, lambda vectors: iter([(found, sample.expected(vectors, head, wanted=wanted))]))
 
 
 def figure(output: PathOutput, length: int, vectors: Vectors) -> VectorFigure:

@@ -1,4 +1,4 @@
-"""What 8-bit weights change, on real notes: the vectors, and what they are good for."""
+"""What a precision below fp32 changes, on real notes: the vectors, and what they are good for."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import pandas as pd
 
 from evaluation.notes import Note
 from evaluation.retrieval import SpecialtyAccuracy, specialty_accuracy
-from export.engines import Graph, Ids
+from export.engines import Ids
 from export.families.family import Reference
 from export.graph.encoder import EncoderConfig
+from export.routes.route import States
+from sparkclin.engines import BF16, INT8
 from sparkclin.errors import InputError
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.windows import cut
@@ -22,10 +24,40 @@ from sparkclin.wire.packed import padded, plan_batches
 
 Matrix = npt.NDArray[np.float64]
 
-MIN_MEAN_COSINE = 0.999
-MIN_WORST_COSINE = 0.995
 # Five nearest notes of a note.
 MIN_LABELLED_NOTES = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Least:
+    """What cosines must reach, on average and at worst."""
+
+    mean: float
+    worst: float
+
+    def met_by(self, found: Agreement) -> bool:
+        return found.mean_cosine >= self.mean and found.worst_cosine >= self.worst
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteLimits:
+    """Of the vectors of documents and of pieces."""
+
+    documents: Least
+    pieces: Least
+
+    def to_text(self) -> str:
+        parts = {"documents": self.documents, "pieces": self.pieces}
+        return "; ".join(f"{name}: mean ≥ {least.mean:g}, worst ≥ {least.worst:g}" for name, least in parts.items())
+
+
+_SMALL = Least(mean=0.999, worst=0.995)
+
+LIMITS = {
+    BF16: NoteLimits(documents=Least(mean=0.9999, worst=0.9999), pieces=Least(mean=0.999, worst=0.999)),
+    INT8: NoteLimits(documents=_SMALL, pieces=_SMALL),
+}
+"""By precision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +72,8 @@ class Agreement:
     def of(cls, cosines: npt.NDArray[np.float64]) -> Agreement:
         return cls(vectors=len(cosines), mean_cosine=float(cosines.mean()), worst_cosine=float(cosines.min()))
 
-    @property
-    def passed(self) -> bool:
-        return self.mean_cosine >= MIN_MEAN_COSINE and self.worst_cosine >= MIN_WORST_COSINE
-
-    def to_text(self, name: str) -> str:
-        verdict = "" if self.passed else "  FAILED"
+    def to_text(self, name: str, *, least: Least) -> str:
+        verdict = "" if least.met_by(self) else "  FAILED"
         return f"{name:<22}{self.vectors:>7}{self.mean_cosine:>12.6f}{self.worst_cosine:>14.6f}{verdict}"
 
 
@@ -82,10 +110,11 @@ class QuantizationReport:
     documents: Agreement
     pieces: Agreement
     specialty: SpecialtyChange | None
+    limits: NoteLimits
 
     @property
     def passed(self) -> bool:
-        return self.documents.passed and self.pieces.passed
+        return self.limits.documents.met_by(self.documents) and self.limits.pieces.met_by(self.pieces)
 
     def to_dict(self) -> dict[str, Any]:
         """For the manifest: the figures with the limits they were held to."""
@@ -93,24 +122,26 @@ class QuantizationReport:
             "notes": self.notes,
             "documents": asdict(self.documents),
             "pieces": asdict(self.pieces),
-            "limits": {"min_mean_cosine": MIN_MEAN_COSINE, "min_worst_cosine": MIN_WORST_COSINE},
+            "limits": asdict(self.limits),
             "specialty": self.specialty.to_dict() if self.specialty else None,
         }
 
     def to_text(self) -> str:
-        lines = [f"{self.notes} notes against fp32 (mean cosine ≥ {MIN_MEAN_COSINE}, worst ≥ {MIN_WORST_COSINE}):"]
+        lines = [f"{self.notes} notes against fp32 (cosines of {self.limits.to_text()}):"]
         lines.append(f"{'vectors':<22}{'count':>7}{'mean':>12}{'worst':>14}")
-        lines += [self.documents.to_text("documents"), self.pieces.to_text("pieces")]
+        lines.append(self.documents.to_text("documents", least=self.limits.documents))
+        lines.append(self.pieces.to_text("pieces", least=self.limits.pieces))
         return "\n".join([*lines, *([self.specialty.to_text()] if self.specialty else [])])
 
 
 def measure(
     notes: Sequence[Note],
     *,
-    graph: Graph,
+    graph: States,
     reference: Reference,
     config: EncoderConfig,
     tokenizer_json: str,
+    precision: str,
     separators: Sequence[int] = (),
 ) -> QuantizationReport:
     """Runs the exported graph and the fp32 reference over notes, each cut into windows that do not overlap.
@@ -137,6 +168,7 @@ def measure(
         documents=Agreement.of(cosines(sums.exported[kept], sums.fp32[kept])),
         pieces=Agreement.of(np.concatenate(of_pieces)),
         specialty=specialty_change([notes[index] for index in kept], sums.only(kept)),
+        limits=LIMITS[precision],
     )
 
 

@@ -41,6 +41,11 @@ class Batch:
             mask[row, size:] = 0
         return cls(ids=ids, mask=mask, config=config)
 
+    @property
+    def length(self) -> int:
+        """Of the longer row, in ids."""
+        return int(self.ids.shape[1])
+
     def codes(self) -> Ids:
         """As Spark NLP sends codes: the special pieces at the ends and the padding are ordinary."""
         return np.where(np.isin(self.ids, special_ids(self.config)), self.ids, self.ids + self.config.vocab_size)
@@ -63,11 +68,12 @@ class PackedSample:
     """The rows of a batch as one packed batch, (1, 3 + R · P + 1): the host's own first id, the request, the number of
     rows, the rows, the host's own last id.
 
-    `parts` are the segment parts of each row.
+    `parts` are the segment parts of each row, `rows` their tagged ids without padding.
     """
 
     ids: Ids
     mask: Ids
+    rows: tuple[Ids, ...]
     parts: tuple[tuple[SegmentPart, ...], ...]
 
     @classmethod
@@ -76,10 +82,10 @@ class PackedSample:
         a graph that is not told."""
         vocabulary = batch.config.vocabulary
         parts = tuple(some_parts(len(row), with_cls=index == 0) for index, row in enumerate(batch.rows()))
-        rows = [tagged(row[1:-1], of_row, vocabulary) for row, of_row in zip(batch.rows(), parts, strict=True)]
+        rows = tuple(tagged(row[1:-1], of_row, vocabulary) for row, of_row in zip(batch.rows(), parts, strict=True))
         edges = np.array([vocabulary.n_tagged, vocabulary.n_tagged + 1], np.int32)
         ids = np.concatenate([edges[:1], concatenated(rows, vocabulary, request=request), edges[1:]])[None]
-        return cls(ids=ids, mask=np.ones_like(ids), parts=parts)
+        return cls(ids=ids, mask=np.ones_like(ids), rows=rows, parts=parts)
 
     def expected(self, vectors: Vectors, head: Head, *, wanted: Sequence[str]) -> npt.NDArray[np.float64]:
         """Vectors (R, P, W) -> the wanted outputs of each segment part, in order: (parts, numbers)"""

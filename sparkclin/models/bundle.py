@@ -22,7 +22,7 @@ from sparkclin.wire.tags import Vocabulary
 MANIFEST_FILE = "sparkclin.json"
 TOKENIZER_FILE = "tokenizer.json"
 
-FORMAT_REVISION = 4
+FORMAT_REVISION = 5
 OLDEST_REVISION = 2
 
 CHECKPOINTS = {
@@ -49,7 +49,8 @@ class Manifest:
     the graph gives per segment part; `selects_outputs` whether it gives only those that are asked for. `problem_type`
     is transformers' word for how labels go together, such as multi_label_classification; None for other tasks.
     `global_attention` says which positions have it (`export.graph.model_input`), `separators` which ids stand between
-    two texts in a row.
+    two texts in a row. `row_limits` are the longest rows in ids of each graph, ascending, of a model that runs in the
+    Python workers; the others have one graph, and none. Such a model has no `annotator` either.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Manifest:
     problem_type: str | None = None
     global_attention: str = "none"
     separators: tuple[int, ...] = ()
+    row_limits: tuple[int, ...] = ()
     format_revision: int = FORMAT_REVISION
 
     def to_json(self) -> str:
@@ -103,7 +105,7 @@ class Manifest:
         if wrong:
             raise ModelError(f"{where} lacks or adds the fields {', '.join(wrong)}. Export the model again.")
         outputs = tuple(Output(output["name"], output["size"]) for output in raw["outputs"])
-        lists = {name: tuple(raw[name]) for name in ("labels", "separators")}
+        lists = {name: tuple(raw[name]) for name in ("labels", "separators", "row_limits")}
         return cls(**{**raw, **lists, "outputs": outputs})
 
     @property
@@ -156,14 +158,14 @@ class Manifest:
 
 def _with_defaults(raw: dict[str, Any]) -> dict[str, Any]:
     """A manifest of an older revision with what that revision took for granted."""
-    since_4 = {"problem_type": None, "global_attention": "none", "separators": ()}
+    later = {"problem_type": None, "global_attention": "none", "separators": (), "row_limits": ()}
     if raw["format_revision"] >= 3:
         kept = {name: value for name, value in raw.items() if name != "n_fields"}
-        return since_4 | kept
+        return later | kept
     width = raw.get("width", 0)
     both = {"outputs": [{"name": name, "size": width} for name in (MEAN, MAX)], "selects_outputs": False}
     parity = {"parity": _with_new_words(raw["parity"])} if "parity" in raw else {}
-    return {"task": EMBED, "labels": (), **since_4, **both, **raw, **parity}
+    return {"task": EMBED, "labels": (), **later, **both, **raw, **parity}
 
 
 def _with_new_words(parity: Any) -> Any:

@@ -22,12 +22,11 @@ def model_card(bundle: Bundle, *, versions: Sequence[Bundle]) -> str:
 
     Raises OSError where a version's folder cannot be read.
     """
-    small = next((other.manifest.parity["precision"] for other in versions if _is_measured(other)), None)
     sections = [
         _what_it_is(bundle),
         _versions(bundle, versions),
         _parity(bundle.manifest.parity, of=f"{bundle.manifest.engine} {bundle.manifest.precision}"),
-        _cost(small) if small else "",
+        *_costs(versions),
     ]
     return "\n\n".join(filter(None, sections))
 
@@ -99,20 +98,27 @@ def _worst_by_path(vectors: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, 
         yield name, f"{difference:.1e}", f"{min(row['min_cosine'] for row in of_path):.13f}"
 
 
-def _is_measured(bundle: Bundle) -> bool:
-    return bool(bundle.manifest.parity.get("precision"))
+def _costs(versions: Sequence[Bundle]) -> list[str]:
+    """What is not fp32, the newest version of each kind."""
+    manifests = {(v.manifest.engine, v.manifest.precision): v.manifest for v in reversed(versions)}
+    measured = {kind: manifest.parity["precision"] for kind, manifest in manifests.items() if _is_measured(manifest)}
+    return [_cost(figures, *kind) for kind, figures in reversed(measured.items())]
 
 
-def _cost(figures: Mapping[str, Any]) -> str:
-    """What 8 bits cost, on real notes."""
+def _is_measured(manifest: Manifest) -> bool:
+    return bool(manifest.parity.get("precision"))
+
+
+def _cost(figures: Mapping[str, Any], engine: str, precision: str) -> str:
+    """What a precision costs, on real notes."""
     rows = [("", "VECTORS", "MEAN COSINE", "WORST COSINE")]
     for kind in ("documents", "pieces"):
         found = figures[kind]
         rows.append((kind, f"{found['vectors']:,}", f"{found['mean_cosine']:.5f}", f"{found['worst_cosine']:.5f}"))
-    lines = [f"int8 against fp32, on {figures['notes']} notes", table(rows, indent=2)]
+    lines = [f"{engine} {precision} against fp32, on {figures['notes']} notes", table(rows, indent=2)]
     if specialty := figures.get("specialty"):
         lines.append(
             "  notes whose nearest note has a specialty in common: "
-            f"{specialty['fp32']['nearest']:.3f} in fp32, {specialty['exported']['nearest']:.3f} in int8"
+            f"{specialty['fp32']['nearest']:.3f} in fp32, {specialty['exported']['nearest']:.3f} in {precision}"
         )
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkclin.models.bundle import Bundle
-from sparkclin.models.pretrained import engine_of, load
+from sparkclin.models.pretrained import load, spark_nlp_of
 from sparkclin.spark.session import scala_object
 from sparkclin.wire import codes
 from sparkclin.wire.annotations import DOCUMENT
@@ -47,13 +47,13 @@ def load_host(spark: SparkSession, bundle: Bundle, *, output_col: str) -> Any:
     """A bundle as an annotator that reads packed batches, one per row, from the column `document`.
 
     It is the same one for the same bundle as long as the Spark application runs: each loading of a model hands another
-    copy of it to the application, and takes seconds. Raises ModelError for an engine that is not in the table.
+    copy of it to the application, and takes seconds. Raises ModelError for an engine that Spark NLP does not run.
     """
     key = _Hosted(str(spark.sparkContext.applicationId), bundle.location, output_col)
     if key not in _loaded:
         for stale in [other for other in _loaded if other.application != key.application]:
             del _loaded[stale]
-        host = _HOSTS[engine_of(bundle).host_annotator](spark, load(bundle), bundle.manifest.vocabulary)
+        host = _HOSTS[spark_nlp_of(bundle).host_annotator](spark, load(bundle), bundle.manifest.vocabulary)
         host.setInputCols([DOCUMENT]).setOutputCol(output_col).setCaseSensitive(True).setBatchSize(1)
         _loaded[key] = host._set(maxSentenceLength=NO_LIMIT)  # the setters refuse more than 512
     return _loaded[key]

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparkclin.engines import ENGINES, STOCK_ENGINE, Annotator, Engine
+from sparkclin.engines import ENGINES, STOCK_ENGINE, Annotator, Engine, SparkNlp
 from sparkclin.errors import ModelError, SetupError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository, Record, Wanted
@@ -96,7 +96,7 @@ def pretrained(name: str, language: str = "en", *, engine: str | None = None, pr
     """The newest version of a model of active_repository(), as Spark NLP's annotator object.
 
     Its class is the one in the table of engines for the model's task, such as LongformerEmbeddings for vectors by
-    tensorflow. Without `engine` or `precision`: exact, and then fast.
+    tensorflow. Without `engine` or `precision`: exact, and then fast, of those that Spark NLP runs.
 
     Every call loads the model anew, so what is set on one object does not show on another.
     Raises ModelError, listing what there is, for a name that is not there, and SetupError without a session.
@@ -106,7 +106,8 @@ def pretrained(name: str, language: str = "en", *, engine: str | None = None, pr
         raise SetupError("no Spark session is running. Start one first: sparkclin.spark_session()")
     check_session(spark)
     free_spark_nlp(spark)
-    return load(active_repository().find(name, language, engine=engine, precision=precision))
+    wanted = Wanted(name=name, language=language, engine=engine, precision=precision, in_spark_nlp=True)
+    return load(active_repository().find_wanted(wanted))
 
 
 def load(bundle: Bundle) -> Any:
@@ -115,10 +116,9 @@ def load(bundle: Bundle) -> Any:
     Some engines' models are unpacked into Java's folder for temporary files and left there; the JVM deletes those
     copies when it ends.
     """
-    engine, stock = engine_of(bundle), annotator_of(bundle)
+    stock, spark = annotator_of(bundle), running_session()
     annotator = getattr(import_module("sparknlp.annotator"), stock.name)
-    spark = running_session()
-    if not engine.leaves_copies or spark is None:
+    if not spark_nlp_of(bundle).leaves_copies or spark is None:
         return annotator.load(bundle.url)
     before = _copies(spark)
     loaded = annotator.load(bundle.url)
@@ -132,24 +132,39 @@ def load(bundle: Bundle) -> Any:
 
 
 def engine_of(bundle: Bundle) -> Engine:
-    """The engine that a bundle was exported for; raises ModelError where this version does not have it."""
-    annotator_of(bundle)
-    return ENGINES[bundle.manifest.engine]
-
-
-def annotator_of(bundle: Bundle) -> Annotator:
-    """The stock class that a bundle was saved as; raises ModelError where this version does not have it."""
+    """The engine that a bundle was exported for; raises ModelError where this version does not have it, or would run
+    the bundle in another way."""
     manifest = bundle.manifest
-    known = {engine.name: engine.annotator(manifest.task) for engine in ENGINES.values()}
-    annotator = known.get(manifest.engine)
-    if annotator is None or annotator.name != manifest.annotator:
-        names = ", ".join(f"{name} ({stock.name})" for name, stock in known.items())
+    known = {engine.name: _annotator_name(engine, manifest.task) for engine in ENGINES.values()}
+    if known.get(manifest.engine) != manifest.annotator:
+        names = ", ".join(f"{name} ({stock})" if stock else name for name, stock in known.items())
         raise ModelError(
             f"{bundle.location} is for the engine {manifest.engine!r} and the annotator {manifest.annotator!r}; of the "
             f"task {manifest.task!r} this sparkclin runs {names}. Use the sparkclin that exported it, or export it "
             "again with this one."
         )
-    return annotator
+    return ENGINES[manifest.engine]
+
+
+def _annotator_name(engine: Engine, task: str) -> str:
+    return engine.spark_nlp.annotator(task).name if engine.spark_nlp else ""
+
+
+def spark_nlp_of(bundle: Bundle) -> SparkNlp:
+    """How Spark NLP runs a bundle; raises ModelError where it does not."""
+    spark_nlp = engine_of(bundle).spark_nlp
+    if spark_nlp is None:
+        raise ModelError(
+            f"{bundle.location} is for the engine {bundle.manifest.engine!r}, which runs in Spark's Python workers: "
+            "Spark NLP has no annotator for it. Use sparkclin.embed() or a pipeline, or a version of the model for "
+            "another engine."
+        )
+    return spark_nlp
+
+
+def annotator_of(bundle: Bundle) -> Annotator:
+    """The stock class that a bundle was saved as; raises ModelError where Spark NLP cannot load it."""
+    return spark_nlp_of(bundle).annotator(bundle.manifest.task)
 
 
 def _copies(spark: SparkSession) -> set[Path]:
@@ -182,7 +197,7 @@ class _Downloader:
     def downloadMetadataIfNeed(self, folder: str) -> Any:  # noqa: N802, ARG002
         jvm = self._gateway.jvm
         records = jvm.java.util.ArrayList()
-        for line in self._repository.metadata_lines():
+        for line in self._repository.lines_for_spark_nlp():
             records.add(jvm.com.johnsnowlabs.nlp.pretrained.ResourceMetadata.parseJson(line))
         return jvm.scala.collection.JavaConverters.asScalaBufferConverter(records).asScala().toList()
 

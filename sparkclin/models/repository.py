@@ -80,7 +80,7 @@ class Record:
             "language": self.language,
             "libVersion": {"parts": self.lib_version},
             "sparkVersion": {"parts": self.spark_version},
-            "readyToUse": True,
+            "readyToUse": self.in_spark_nlp,
             "time": to_iso(self.time_ms),
             "isZipped": True,  # Spark NLP's word for "a folder once it is on a disk"
             "category": "ml",
@@ -90,6 +90,11 @@ class Record:
             "precision": self.precision,  # ours; Spark NLP passes over it
         }
         return json.dumps(raw, separators=(",", ":"))
+
+    @property
+    def in_spark_nlp(self) -> bool:
+        """Whether Spark NLP can load it. It passes over records that are not ready to use."""
+        return bool(self.annotator)
 
     @property
     def folder(self) -> str:
@@ -104,19 +109,21 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What is asked of a repository; None stands for any."""
+    """What is asked of a repository; None stands for any. `in_spark_nlp`: something that Spark NLP can load."""
 
     name: str
     language: str | None = None
     engine: str | None = None
     precision: str | None = None
     annotator: str | None = None
+    in_spark_nlp: bool | None = None
 
     def fits(self, record: Record) -> bool:
         return all(value in (None, getattr(record, name)) for name, value in vars(self).items())
 
     def __str__(self) -> str:
-        rest = [value for name, value in vars(self).items() if name != "name" and value is not None]
+        rest = [value for name, value in vars(self).items() if name != "name" and isinstance(value, str)]
+        rest += ["for Spark NLP"] if self.in_spark_nlp else []
         return repr(self.name) + (f" ({', '.join(rest)})" if rest else "")
 
 
@@ -154,6 +161,11 @@ class ModelRepository:
                 "Name the folder that was given to `python -m export --models`."
             ) from None
         return [line for line in text.splitlines() if line.strip()]
+
+    def lines_for_spark_nlp(self) -> list[str]:
+        """The records of what Spark NLP can load; raises ModelError as records() does."""
+        self.records()
+        return [line for line in self.metadata_lines() if Record.from_json(line).in_spark_nlp]
 
     def records(self) -> list[Record]:
         """All versions of all models: by name and language, the newest version of each first.
@@ -195,7 +207,11 @@ class ModelRepository:
 
         Raises ModelError, listing what there is, for what is not there.
         """
-        return self._bundle(self.resolve(Wanted(name=name, language=language, engine=engine, precision=precision)))
+        return self.find_wanted(Wanted(name=name, language=language, engine=engine, precision=precision))
+
+    def find_wanted(self, wanted: Wanted) -> Bundle:
+        """As find()."""
+        return self._bundle(self.resolve(wanted))
 
     def bundles(self, name: str | None = None, language: str | None = None) -> list[Bundle]:
         """All versions of all models, or of those of a name or language, in the order of records().

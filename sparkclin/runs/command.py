@@ -88,7 +88,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="NAME", help="default: the repository's only model for the task")
     add("--models", metavar="DIR", help="the model repository; default: $SPARKCLIN_MODELS, else the demo models")
     add("--engine", choices=ENGINES, help="default: the fastest that the model has")
-    add("--precision", choices=PRECISIONS, help="int8: faster, and not exact; default: fp32 where the model has it")
+    add("--precision", choices=PRECISIONS, help="bf16, int8: faster, not exact; default: fp32 where the model has it")
     add("--input-format", choices=INPUT_FORMATS, default="parquet", help="text: a file is a note; default: parquet")
     add("--output-format", choices=OUTPUT_FORMATS, default="parquet", help="default: parquet")
     add("--id-column", default=NOTE_ID, metavar="NAME", help=f"default: {NOTE_ID}")

@@ -83,7 +83,7 @@ def by_label(variants: tuple[Variant, ...]) -> Iterator[tuple[str, list[Variant]
 
 def read_findings(request: RunRequest, *, model: Bundle, most_notes: int) -> Findings:
     """Of a finished run: `most_notes` of its notes, and the variants of all that it wrote."""
-    spark = spark_session()
+    spark = spark_session(spark_nlp=False)
     with errors_of_tasks():
         notes = read_notes(spark, request.source)
         rows = read_rows(spark, request.sink)

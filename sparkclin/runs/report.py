@@ -65,7 +65,8 @@ def length_labels() -> list[str]:
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
     """A finished run. Times are UTC, ISO 8601; `rows` is how many rows were written, and `derived` has the counts of a
-    table that was made of them, by its name."""
+    table that was made of them, by its name. `ran` is of a model that runs in Python workers: how many tasks it ran in,
+    by the precision that the machine computed in, and the machine's processor."""
 
     started: str
     finished: str
@@ -76,6 +77,7 @@ class RunReport:
     model: dict[str, Any]
     versions: dict[str, str]
     derived: dict[str, dict[str, int]] = field(default_factory=dict)
+    ran: dict[str, int] = field(default_factory=dict)
 
     @property
     def notes_per_s(self) -> float:
@@ -111,6 +113,7 @@ class RunReport:
                 f"- pieces: {counts.pieces:,} in {counts.windows:,} windows, none cut",
                 f"- rows written: {self.rows:,}",
                 *(f"- {name}: {_listed(numbers)}" for name, numbers in self.derived.items()),
+                *(f"- computed in {what}: {number:,} tasks" for what, number in self.ran.items()),
                 f"- time: {self.elapsed_s:,.1f} s, {self.notes_per_s:,.2f} notes/s, {self.pieces_per_s:,.0f} pieces/s",
             ]
         )

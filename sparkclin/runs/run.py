@@ -6,6 +6,7 @@ import platform
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sparkclin import errors
 from sparkclin.errors import ModelError, OptionError
 from sparkclin.models.bundle import Bundle, Manifest
-from sparkclin.models.pretrained import active_repository
+from sparkclin.models.pretrained import active_repository, engine_of
 from sparkclin.models.repository import ModelRepository
 from sparkclin.runs.corpus import NoteSource, count_notes, default_partitions, read_notes
 from sparkclin.runs.derived import DerivedTable, write_derived
@@ -25,6 +26,7 @@ from sparkclin.runs.report import NoteCounts, RunReport, count_columns
 from sparkclin.runs.sink import Sink, check_sink, check_written, write_rows
 from sparkclin.spark import storage
 from sparkclin.spark.session import spark_session
+from sparkclin.spark.tally import tally
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -44,7 +46,7 @@ class Task:
     row. `settings` gives the task's settings with what the model decides filled in, and raises OptionError for those
     that the model does not allow. `derived` is what is made of the rows once they are written, if anything; it raises
     ModelError for a model with which that cannot be. `model_task` is what the manifests of models for it say, such as
-    `entities`; None where any model will do.
+    `entities`; None where any model will do. `needs_spark_nlp`: even where the model's engine does without it.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Task:
     index: str | None = None
     derived: Callable[[Bundle], DerivedTable] | None = None
     model_task: str | None = None
+    needs_spark_nlp: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +73,12 @@ class ModelChoice:
 
         Raises ModelError, listing what there is, where the choice leaves none or several.
         """
-        repository = ModelRepository(self.repository) if self.repository else active_repository()
+        repository = self.where()
         name = self.name or _only_name(repository, task)
         return repository.find(name, engine=self.engine, precision=self.precision)
+
+    def where(self) -> ModelRepository:
+        return ModelRepository(self.repository) if self.repository else active_repository()
 
 
 def _only_name(repository: ModelRepository, task: str | None) -> str:
@@ -114,9 +120,8 @@ def run(task: Task, request: RunRequest) -> RunReport:
     """
     from pyspark.sql import Observation
 
-    spark = spark_session(app_name=f"sparkclin {task.name}")
+    spark, bundle = start(task, request.model)
     spark.sparkContext.setLogLevel("ERROR")
-    bundle = request.model.find(task=task.model_task)
     settings = task.settings(bundle.manifest)
     table = task.derived(bundle) if task.derived else None
     sink = request.sink.within(table.rows_name) if table else request.sink
@@ -127,7 +132,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
         n_tasks = request.partitions or default_partitions(n_notes, parallelism=spark.sparkContext.defaultParallelism)
         print(f"{task.name}: {n_notes:,} notes with {bundle.manifest.name} in {n_tasks:,} tasks", file=sys.stderr)
 
-        started, started_s = _now(), time.monotonic()
+        started, started_s, tasks_before = _now(), time.monotonic(), Counter(tally(spark).value)
         counts = Observation("notes")
         rows = task.rows(notes.repartition(n_tasks), bundle, lambda frame: frame.observe(counts, *count_columns()))
         work = Work(name=task.name, group=f"{task.name} {request.sink.path}", n_notes=n_notes, n_tasks=n_tasks)
@@ -143,6 +148,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
         elapsed_s=round(elapsed_s, 3),
         counts=NoteCounts.from_metrics(counts.get),
         rows=n_rows,
+        ran=dict(tally(spark).value - tasks_before),
         derived={table.name: derived} if table else {},
         settings={**_settings(request, bundle), "partitions": n_tasks, **settings},
         model=_model(bundle),
@@ -150,6 +156,18 @@ def run(task: Task, request: RunRequest) -> RunReport:
     )
     report.write(storage.as_spark_means(spark, request.sink.path))
     return report
+
+
+def start(task: Task, model: ModelChoice) -> tuple[SparkSession, Bundle]:
+    """A session, and the model; the session without Spark NLP's jars where neither needs them, and the model is on the
+    local disk, where it can be looked at first."""
+    name = f"sparkclin {task.name}"
+    if storage.is_remote(model.where().root):
+        spark = spark_session(app_name=name)
+        return spark, model.find(task=task.model_task)
+    bundle = model.find(task=task.model_task)
+    in_spark_nlp = engine_of(bundle).spark_nlp is not None
+    return spark_session(app_name=name, spark_nlp=in_spark_nlp or task.needs_spark_nlp), bundle
 
 
 @contextmanager

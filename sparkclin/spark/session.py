@@ -36,6 +36,7 @@ def spark_session(
     app_name: str = "sparkclin",
     driver_memory: str | None = None,
     settings: Mapping[str, str] | None = None,
+    spark_nlp: bool = True,
 ) -> SparkSession:
     """A checked Spark session with Spark NLP: the running one where there is one, else a new one.
 
@@ -43,7 +44,8 @@ def spark_session(
     they go before those of SETTINGS. The jars are those of `sparkclin setup`; the first session of an environment
     without them fetches them there. Packages in `spark.jars.packages` come on top of ours, or in place of ours where
     they name another Spark NLP. Where `spark.jars` names Spark NLP, or `spark.driver.extraClassPath` is set, ours are
-    not used.
+    not used. Without `spark_nlp` a new session has no jars of ours, and a running one needs none: that is enough for
+    models that run in Python workers.
 
     A running session is left as it is; a warning names what could not be applied to it.
     Raises SetupError for a missing or wrong Java, Spark or Spark NLP.
@@ -56,26 +58,28 @@ def spark_session(
     running = running_session()
     if running is None:
         _check_python_side()
-        running = _start(asked, app_name)
+        running = _start(asked, app_name, spark_nlp=spark_nlp)
     elif ignored := sorted(key for key, value in asked.items() if running.conf.get(key, None) != value):
         warnings.warn(f"a Spark session is already running; it was left without {', '.join(ignored)}", stacklevel=2)
-    check_session(running)
-    free_spark_nlp(running)
+    check_session(running, spark_nlp=spark_nlp)
+    if spark_nlp:
+        free_spark_nlp(running)
     return running
 
 
-def check_session(spark: SparkSession) -> None:
-    """Raise SetupError, naming every problem and its remedy, where `spark` cannot run Spark NLP models."""
+def check_session(spark: SparkSession, *, spark_nlp: bool = True) -> None:
+    """Raise SetupError, naming every problem and its remedy, where `spark` cannot run Spark NLP models; or, without
+    `spark_nlp`, models that run in Python workers."""
     if not hasattr(spark, "_jvm"):
         raise SetupError(
-            "this is a Spark Connect session, which Spark NLP cannot use. "
+            "this is a Spark Connect session, which neither Spark NLP nor sparkclin can use. "
             "Build a classic one: sparkclin.spark_session(), or SparkSession.builder without .remote()."
         )
     jvm: Any = spark._jvm
     problems = [
         *_spark_problems(spark.version),
         *version_problems(str(jvm.java.lang.System.getProperty("java.version")), whose="the session's JVM"),
-        *_spark_nlp_problems(spark),
+        *(_spark_nlp_problems(spark) if spark_nlp else []),
     ]
     if problems:
         raise SetupError("\n".join(problems))
@@ -121,7 +125,7 @@ def scala_object(jvm: Any, name: str) -> Any:
     return getattr(getattr(jvm, f"{name}$"), "MODULE$")
 
 
-def _start(asked: Mapping[str, str], app_name: str) -> SparkSession:
+def _start(asked: Mapping[str, str], app_name: str, *, spark_nlp: bool) -> SparkSession:
     from pyspark.sql import SparkSession
 
     present = _settings_present()
@@ -130,11 +134,11 @@ def _start(asked: Mapping[str, str], app_name: str) -> SparkSession:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     for variable in ENVIRONMENT:
         os.environ.setdefault(variable.key, variable.value)
-    jars = _local_jars({**present, **asked})
+    jars = _local_jars({**present, **asked}) if spark_nlp else []
     if jars:
         _extend_class_path(jars[0].parent)
     builder = SparkSession.builder.appName(app_name)
-    for key, value in settings_for(asked=asked, present=present, jars=jars).items():
+    for key, value in settings_for(asked=asked, present=present, jars=jars, spark_nlp=spark_nlp).items():
         builder = builder.config(key, value)
     started = builder.getOrCreate()
     _take_jars_off_python_path(started)

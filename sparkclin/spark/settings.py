@@ -114,17 +114,22 @@ SETTINGS = (
 )
 
 
-def settings_for(*, asked: Mapping[str, str], present: Mapping[str, str], jars: Sequence[Path] = ()) -> dict[str, str]:
+def settings_for(
+    *, asked: Mapping[str, str], present: Mapping[str, str], jars: Sequence[Path] = (), spark_nlp: bool = True
+) -> dict[str, str]:
     """What spark_session() has to set: `asked`, then what somebody else has put into `present`, then SETTINGS.
 
     `present` is what Spark finds without us: spark-defaults.conf, or the options of spark-submit. `jars` are those that
-    the driver has on its class path, where it has them; without them our packages are fetched. What is right in
-    `present` already is left out of the result.
+    the driver has on its class path, where it has them; without them our packages are fetched, unless `spark_nlp` is
+    False: then the session gets no jars of ours. What is right in `present` already is left out of the result.
     """
     table = {setting.key: setting.value for setting in SETTINGS} | {"spark.master": "local[*]"}
     chosen = {key: value for key, value in present.items() if table.get(key) != value} | dict(asked)
     threads = {"spark.jsl.settings.onnx.intraOpNumThreads": chosen.get("spark.task.cpus", "1")}
-    jar_settings = _settings_of_local_jars(chosen, jars) if jars else _settings_of_packages(chosen)
+    if not spark_nlp:
+        jar_settings = {PACKAGES_KEY: ",".join(_other_packages(chosen))}
+    else:
+        jar_settings = _settings_of_local_jars(chosen, jars) if jars else _settings_of_packages(chosen)
     wanted = table | threads | chosen | jar_settings
     return {key: value for key, value in wanted.items() if present.get(key) != value}
 

@@ -22,7 +22,7 @@ from sparkclin.text.pooling import pool_note
 from sparkclin.text.segments import POOLINGS, check_pooling
 from sparkclin.wire.annotations import DOCUMENT, TOKEN
 from sparkclin.wire.arrow import only_row
-from sparkclin.wire.packing import vectors_column
+from sparkclin.wire.chunks import vectors_column
 from sparkclin.wire.pieces_column import note_of
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from sparkclin.schema import (
     VECTORS,
     check_note_columns,
 )
+from sparkclin.spark.session import check_session
 from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.pooling import OUTPUTS_OF_POOLING, merge_note
@@ -80,6 +81,11 @@ class EmbedOptions:
         if self.pooling == "cls" and self.level == "sentence" and self.context == "note":
             raise OptionError("cls is a vector of a window: at level sentence it needs context sentence.")
 
+    @property
+    def needs_spark_nlp(self) -> bool:
+        """Whatever the model's engine: sentences are Spark NLP's."""
+        return self.level == "sentence"
+
     def windows(self, manifest: Manifest) -> WindowOptions:
         """How a model's notes are cut; raises OptionError where the model cannot read such windows."""
         return manifest.windows(max_pieces=self.max_pieces, stride=self.stride, context=self.context)
@@ -129,8 +135,9 @@ def _task(options: EmbedOptions, manifest: Manifest) -> SegmentTask:
 
 def _with_sentences(notes: DataFrame, options: EmbedOptions) -> DataFrame:
     """Spark NLP's sentence detection, where the level asks for it."""
-    if options.level != "sentence":
+    if not options.needs_spark_nlp:
         return notes
+    check_session(notes.sparkSession)
     from sparknlp.annotator import SentenceDetector
     from sparknlp.base import DocumentAssembler
 

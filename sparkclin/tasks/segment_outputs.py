@@ -1,12 +1,13 @@
-"""Notes -> what the model's head gives of their segments: the path that every task takes, by packed batches.
+"""Notes -> what the model's head gives of their segments: the path that every task takes, whatever the engine.
 
 A task says which segments a note has, which outputs it wants of them and how those of a segment's parts are merged.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,21 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import from_arrow_type, to_arrow_schema
 
+from sparkclin.engines import InWorkers
+from sparkclin.inference.model import ModelFiles, processor_name, worker_model
+from sparkclin.inference.partition import InferenceOptions, infer_notes
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.hosts import load_host
+from sparkclin.models.pretrained import engine_of
 from sparkclin.schema import EMBEDDINGS, N_PIECES, N_WINDOWS, STATUS, VECTORS
 from sparkclin.spark.session import check_batch_setting
+from sparkclin.spark.shared_folder import SharedFolder, share_folder
+from sparkclin.spark.tally import Tally, tally
 from sparkclin.stages.columns import ANNOTATIONS, VECTORS_TYPE
 from sparkclin.text.windows import WindowOptions
 from sparkclin.wire.annotations import DOCUMENT, annotator_type
 from sparkclin.wire.batches import NoteColumns, SharedTokenizer, encoder_of, shared
+from sparkclin.wire.chunks import ChunkOptions, Merger, Planner
 from sparkclin.wire.packing import (
     BATCH,
     BATCH_FIELDS,
@@ -30,9 +38,7 @@ from sparkclin.wire.packing import (
     NOTES,
     PART_FIELDS,
     PARTS,
-    Merger,
     PackingOptions,
-    Planner,
     UnpackingOptions,
     notes_type,
     pack_batches,
@@ -67,21 +73,79 @@ def segment_outputs(notes: DataFrame, *, bundle: Bundle, task: SegmentTask) -> D
     """
     spark = notes.sparkSession
     check_batch_setting(spark)
-    carried = T.StructType([notes.schema[name] for name in task.carried])
-    outputs = bundle.manifest.segment_outputs
-    packing = PackingOptions(
-        carried=to_arrow_schema(carried),
+    engine = engine_of(bundle)
+    bundle.manifest.segment_outputs.request(task.wanted)  # raises for what is not there
+    options = ChunkOptions(
+        carried=to_arrow_schema(T.StructType([notes.schema[name] for name in task.carried])),
         columns=task.columns,
         windows=task.windows,
         plan=task.plan,
         vocabulary=bundle.manifest.vocabulary,
-        request=outputs.request(task.wanted),
     )
+    tokenizer = shared(spark, bundle.tokenizer_json())
+    if engine.in_workers:
+        return _in_workers(notes, bundle, task, options, tokenizer=tokenizer, engine=engine.in_workers)
+    return _in_spark_nlp(notes, bundle, task, options, tokenizer=tokenizer)
+
+
+def _in_workers(
+    notes: DataFrame,
+    bundle: Bundle,
+    task: SegmentTask,
+    options: ChunkOptions,
+    *,
+    tokenizer: SharedTokenizer,
+    engine: InWorkers,
+) -> DataFrame:
+    """In one step, in the Python workers."""
+    spark, manifest = notes.sparkSession, bundle.manifest
+    infer = partial(
+        _infer,
+        tokenizer=tokenizer,
+        folder=share_folder(spark, bundle.location),
+        engine=engine,
+        files=ModelFiles(
+            folder="",  # known on each machine
+            sha256=bundle.manifest_sha256(),
+            row_limits=manifest.row_limits,
+            precision=manifest.precision,
+            width=manifest.width,
+            threads=int(spark.sparkContext.getConf().get("spark.task.cpus", "1")),
+        ),
+        options=InferenceOptions(notes=options, wanted=task.wanted, merge=task.merge, row_limits=manifest.row_limits),
+        tasks=tally(spark),
+    )
+    inferred: DataFrame = notes.mapInArrow(infer, output_schema(notes, task))
+    return inferred
+
+
+def _infer(
+    batches: Iterator[pa.RecordBatch],
+    *,
+    tokenizer: SharedTokenizer,
+    folder: SharedFolder,
+    engine: InWorkers,
+    files: ModelFiles,
+    options: InferenceOptions,
+    tasks: Tally,
+) -> Iterator[pa.RecordBatch]:
+    model = worker_model(engine, replace(files, folder=folder.on_this_machine()))
+    yield from infer_notes(batches, encoder=encoder_of(tokenizer), model=model, options=options)
+    if model.ran:
+        tasks.add(Counter([f"{model.ran}, {processor_name()}"]))
+
+
+def _in_spark_nlp(
+    notes: DataFrame, bundle: Bundle, task: SegmentTask, options: ChunkOptions, *, tokenizer: SharedTokenizer
+) -> DataFrame:
+    """By packed batches: Python workers, the JVM, and Python workers again."""
+    outputs = bundle.manifest.segment_outputs
+    packing = PackingOptions(notes=options, request=outputs.request(task.wanted))
     unpacking = UnpackingOptions(outputs=outputs, wanted=task.wanted, merge=task.merge)
-    pack = partial(_pack, tokenizer=shared(spark, bundle.tokenizer_json()), options=packing)
+    pack = partial(_pack, tokenizer=tokenizer, options=packing)
     # Spark drops a column's metadata, by which Spark NLP knows annotations, where Python hands it back.
     packed = notes.mapInArrow(pack, packed_schema(packing)).withMetadata(DOCUMENT, annotator_type(DOCUMENT))
-    host = load_host(spark, bundle, output_col=EMBEDDINGS)
+    host = load_host(notes.sparkSession, bundle, output_col=EMBEDDINGS)
     came_back = host.transform(packed).select(
         BATCH,
         PARTS,
@@ -89,7 +153,7 @@ def segment_outputs(notes: DataFrame, *, bundle: Bundle, task: SegmentTask) -> D
         F.col(f"{EMBEDDINGS}.begin").alias(BEGINS),
         F.col(f"{EMBEDDINGS}.embeddings").alias(VECTORS),
     )
-    unpacked: DataFrame = came_back.mapInArrow(partial(_unpack, options=unpacking), unpacked_schema(carried))
+    unpacked: DataFrame = came_back.mapInArrow(partial(_unpack, options=unpacking), output_schema(notes, task))
     return unpacked
 
 
@@ -120,13 +184,14 @@ def packed_schema(options: PackingOptions) -> T.StructType:
             T.StructField(DOCUMENT, ANNOTATIONS, metadata=annotator_type(DOCUMENT)),
             T.StructField(BATCH, ints(BATCH_FIELDS)),
             T.StructField(PARTS, T.ArrayType(ints(PART_FIELDS))),
-            T.StructField(NOTES, from_arrow_type(notes_type(options.carried))),
+            T.StructField(NOTES, from_arrow_type(notes_type(options.notes.carried))),
         ]
     )
 
 
-def unpacked_schema(carried: T.StructType) -> T.StructType:
+def output_schema(notes: DataFrame, task: SegmentTask) -> T.StructType:
     """A row per note."""
+    carried = [notes.schema[name] for name in task.carried]
     counts = [T.StructField(N_PIECES, T.IntegerType()), T.StructField(N_WINDOWS, T.IntegerType())]
     return T.StructType(
         [*carried, *counts, T.StructField(STATUS, T.StringType()), T.StructField(VECTORS, VECTORS_TYPE)]

@@ -32,6 +32,11 @@ class Outputs:
         if self.selectable and 1 << len(self.all) > REQUESTS:
             raise ModelError(f"a head has {len(self.all)} outputs; it can have {REQUESTS.bit_length() - 1} at most.")
 
+    @property
+    def names(self) -> list[str]:
+        """Of all outputs, in order."""
+        return [output.name for output in self.all]
+
     def request(self, wanted: Sequence[str]) -> int | None:
         """What the graph is told: a bit per output, the first output's being 1; None where it cannot be told.
 
@@ -59,9 +64,8 @@ class Outputs:
         return [output for output in self.all if output.name in wanted or not self.selectable]
 
     def _check(self, wanted: Sequence[str]) -> None:
-        there = [output.name for output in self.all]
-        if missing := [name for name in wanted if name not in there]:
+        if missing := [name for name in wanted if name not in self.names]:
             raise ModelError(
-                f"the model gives {', '.join(there) or 'nothing'} per segment, not {', '.join(missing)}. "
+                f"the model gives {', '.join(self.names) or 'nothing'} per segment, not {', '.join(missing)}. "
                 "Use a model that was exported for this task."
             )

@@ -16,6 +16,7 @@ positions and of the host annotator's special pieces, so that request 1 is sent 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -48,17 +49,18 @@ def tagged(ids: Ints, parts: Sequence[SegmentPart], vocabulary: Vocabulary, *, p
     return row + tags * np.int32(vocabulary.size)
 
 
-def plan_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Which rows go into a packed batch together: the indices of `lengths`, every one once.
+def plan_batches(lengths: Sequence[int], *, limits: Sequence[int] = ()) -> Iterator[list[int]]:
+    """Which rows go into a batch together: the indices of `lengths`, every one once.
 
     Longest first; a batch is closed where one more row would pass PIECES_PER_BATCH or MAX_PADDING. A row that is longer
-    than a batch is one by itself.
+    than a batch is one by itself. Rows on both sides of one of `limits`, ascending lengths, are never together.
     """
     batch: list[int] = []
     longest = held = 0
     for index in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
         size = (len(batch) + 1) * longest
-        if batch and (size > PIECES_PER_BATCH or held + lengths[index] < (1 - MAX_PADDING) * size):
+        is_full = size > PIECES_PER_BATCH or held + lengths[index] < (1 - MAX_PADDING) * size
+        if batch and (is_full or bisect_left(limits, lengths[index]) < bisect_left(limits, longest)):
             yield batch
             batch = []
         if not batch:

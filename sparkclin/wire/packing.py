@@ -14,8 +14,8 @@ never land on another note.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
@@ -24,59 +24,25 @@ import pyarrow as pa
 from sparkclin.errors import IncompleteError
 from sparkclin.schema import N_PIECES, N_WINDOWS, STATUS, VECTORS
 from sparkclin.text.pieces import Floats, Ints, PieceEncoder
-from sparkclin.text.pooling import PartOutput, SegmentVector
-from sparkclin.text.segments import SegmentPart, SegmentPlan
-from sparkclin.text.tokenization import TokenizedNote
-from sparkclin.text.windows import Range, WindowOptions
+from sparkclin.text.pooling import PartOutput
 from sparkclin.wire.annotations import DOCUMENT, code_words, document, no_document
-from sparkclin.wire.arrow import (
-    float_lists,
-    int_columns,
-    lists,
-    only_row,
-    range_lists,
-    struct,
-    to_range_lists,
-)
-from sparkclin.wire.batches import NoteColumns, tokenized_batches
+from sparkclin.wire.arrow import int_columns, lists, only_row, range_lists, struct, to_range_lists
+from sparkclin.wire.chunks import Chunk, ChunkOptions, Merger, TaggedWindow, chunks, with_vectors
 from sparkclin.wire.outputs import Outputs
-from sparkclin.wire.packed import as_text, concatenated, plan_batches, tagged
+from sparkclin.wire.packed import as_text, concatenated, plan_batches
 from sparkclin.wire.pieces_column import RANGES
-from sparkclin.wire.tags import Vocabulary
 
 BATCH, PARTS, NOTES, SEGMENTS, N_PARTS, BEGINS = "batch", "parts", "notes", "segments", "n_parts", "begins"
 BATCH_FIELDS = ("partition", "chunk", "position", "count")
 PART_FIELDS = ("note", "segment", "size")
 
-Planner = Callable[[TokenizedNote], SegmentPlan]
-"""Which segments a note has; must be picklable."""
-
-Merger = Callable[[Sequence[Range], Sequence[PartOutput]], list[SegmentVector]]
-"""A note's segments and the outputs of all its parts -> what each segment gets; must be picklable."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChunkLimits:
-    """Where a chunk ends: with enough rows that those of a batch are of about equal length, and little to hold in
-    memory. The outputs of parts are held until the chunk's last batch has come: 100 MB at width 768."""
-
-    pieces: int = 131_072
-    notes: int = 8_192
-    parts: int = 16_384
-
 
 @dataclass(frozen=True, kw_only=True)
 class PackingOptions:
-    """How notes become packed batches. `carried` are the columns that notes keep on the way, by name and type;
-    `request` says which outputs the graph is to give (`Outputs.request`)."""
+    """How notes become packed batches. `request` says which outputs the graph is to give (`Outputs.request`)."""
 
-    carried: pa.Schema
-    columns: NoteColumns
-    windows: WindowOptions
-    plan: Planner
-    vocabulary: Vocabulary
+    notes: ChunkOptions
     request: int | None
-    limits: ChunkLimits = field(default_factory=ChunkLimits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,27 +52,6 @@ class UnpackingOptions:
     outputs: Outputs
     wanted: tuple[str, ...]
     merge: Merger
-
-
-@dataclass(eq=False)
-class _Chunk:
-    """Notes that are packed together: their pieces, their plans, and the columns that they keep, one row each."""
-
-    notes: list[TokenizedNote] = field(default_factory=list)
-    plans: list[SegmentPlan] = field(default_factory=list)
-    carried: list[pa.RecordBatch] = field(default_factory=list)
-    n_pieces: int = 0
-    n_parts: int = 0
-
-    def add(self, note: TokenizedNote, plan: SegmentPlan, carried: pa.RecordBatch) -> None:
-        self.notes.append(note)
-        self.plans.append(plan)
-        self.carried.append(carried)
-        self.n_pieces += len(note.pieces)
-        self.n_parts += len(plan.parts)
-
-    def is_full(self, limits: ChunkLimits) -> bool:
-        return self.n_pieces >= limits.pieces or len(self.notes) >= limits.notes or self.n_parts >= limits.parts
 
 
 @dataclass(frozen=True)
@@ -138,46 +83,20 @@ def pack_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Arrow batches of a partition's notes -> a row per packed batch, each a batch of its own, and one that closes the
     partition."""
-    words = code_words(options.vocabulary.n_codes)
+    words = code_words(options.notes.vocabulary.n_codes)
     n_chunks = 0
-    for chunk in _chunks(batches, encoder, options):
+    for chunk in chunks(batches, encoder=encoder, options=options.notes):
         yield from _packed(chunk, options, words, partition=partition, number=n_chunks)
         n_chunks += 1
-    yield _row(BatchId(partition, n_chunks, 0, 0), None, [], pa.nulls(1, notes_type(options.carried)))
-
-
-def _chunks(batches: Iterator[pa.RecordBatch], encoder: PieceEncoder, options: PackingOptions) -> Iterator[_Chunk]:
-    chunk = _Chunk()
-    for batch, notes in tokenized_batches(batches, encoder=encoder, columns=options.columns, options=options.windows):
-        carried = batch.select(options.carried.names)
-        for index, note in enumerate(notes):
-            chunk.add(note, options.plan(note), carried.slice(index, 1))
-            if chunk.is_full(options.limits):
-                yield chunk
-                chunk = _Chunk()
-    if chunk.notes:
-        yield chunk
-
-
-@dataclass(frozen=True, eq=False)
-class _TaggedWindow:
-    """A window on its way into a packed batch: its row, its note's index in the chunk, and its segment parts."""
-
-    ids: Ints
-    note: int
-    parts: Sequence[SegmentPart]
+    yield _row(BatchId(partition, n_chunks, 0, 0), None, [], pa.nulls(1, notes_type(options.notes.carried)))
 
 
 def _packed(
-    chunk: _Chunk, options: PackingOptions, words: pa.StringArray, *, partition: int, number: int
+    chunk: Chunk, options: PackingOptions, words: pa.StringArray, *, partition: int, number: int
 ) -> Iterator[pa.RecordBatch]:
-    windows = [
-        window
-        for index, (note, plan) in enumerate(zip(chunk.notes, chunk.plans, strict=True))
-        for window in _tagged_windows(index, note, plan, options.vocabulary)
-    ]
+    windows = chunk.windows(options.notes.vocabulary)
     planned = list(plan_batches([len(window.ids) for window in windows])) or [[]]
-    notes = _notes_column(chunk, options.carried)
+    notes = _notes_column(chunk, options.notes.carried)
     for position, indices in enumerate(planned):
         held = [windows[index] for index in indices]
         batch_id = BatchId(partition, number, position, len(planned))
@@ -186,10 +105,10 @@ def _packed(
 
 
 def _text(rows: Sequence[Ints], options: PackingOptions, words: pa.StringArray) -> str:
-    return as_text(concatenated(rows, options.vocabulary, request=options.request), words=words)
+    return as_text(concatenated(rows, options.notes.vocabulary, request=options.request), words=words)
 
 
-def _row(batch_id: BatchId, text: str | None, windows: Sequence[_TaggedWindow], notes: pa.ListArray) -> pa.RecordBatch:
+def _row(batch_id: BatchId, text: str | None, windows: Sequence[TaggedWindow], notes: pa.ListArray) -> pa.RecordBatch:
     parts = [(window.note, part.segment, len(part)) for window in windows for part in window.parts]
     columns = {
         DOCUMENT: no_document() if text is None else document(text, begin=batch_id.position),
@@ -200,32 +119,16 @@ def _row(batch_id: BatchId, text: str | None, windows: Sequence[_TaggedWindow], 
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
-def _tagged_windows(
-    index: int, note: TokenizedNote, plan: SegmentPlan, vocabulary: Vocabulary
-) -> Iterator[_TaggedWindow]:
-    """The windows that hold a part of a segment."""
-    of_window: list[list[SegmentPart]] = [[] for _ in note.windows]
-    for part in plan.parts:
-        of_window[part.window].append(part)
-    for (begin, end), parts in zip(note.windows, of_window, strict=True):
-        if parts:
-            ids = tagged(note.pieces.ids[begin:end], parts, vocabulary, pair=note.pair)
-            yield _TaggedWindow(ids, index, parts)
-
-
 def notes_type(carried: pa.Schema) -> pa.DataType:
     """Of the column `notes`."""
     own = {N_PIECES: pa.int32(), N_WINDOWS: pa.int32(), STATUS: pa.string(), SEGMENTS: RANGES, N_PARTS: pa.int32()}
     return pa.list_(pa.struct([*carried, *(pa.field(name, kind) for name, kind in own.items())]))
 
 
-def _notes_column(chunk: _Chunk, carried: pa.Schema) -> pa.ListArray:
+def _notes_column(chunk: Chunk, carried: pa.Schema) -> pa.ListArray:
     """One row: the chunk's notes."""
     columns = {
-        **{name: pa.concat_arrays([batch.column(name) for batch in chunk.carried]) for name in carried.names},
-        N_PIECES: pa.array([len(note.pieces) for note in chunk.notes], pa.int32()),
-        N_WINDOWS: pa.array([len(note.windows) for note in chunk.notes], pa.int32()),
-        STATUS: pa.array([note.status for note in chunk.notes], pa.string()),
+        **chunk.columns(carried),
         SEGMENTS: range_lists([plan.segments for plan in chunk.plans]),
         N_PARTS: pa.array([len(plan.parts) for plan in chunk.plans], pa.int32()),
     }
@@ -315,24 +218,8 @@ def _merged(
             f"chunk {batch_id.chunk} of partition {batch_id.partition} has {len(notes)} notes with {sum(planned)} "
             f"segment parts; {sum(map(len, parts.values()))} came back"
         )
-    merged = [merge(segments, parts.get(index, [])) for index, segments in enumerate(ranges)]
-    names = [kept.name for kept in notes.type if kept.name not in (SEGMENTS, N_PARTS)]
-    columns = [*(notes.field(name) for name in names), vectors_column(merged)]
-    return pa.RecordBatch.from_arrays(columns, names=[*names, VECTORS])
-
-
-def vectors_column(notes: Sequence[Sequence[SegmentVector]]) -> pa.ListArray:
-    """The column `vectors`, a row per note: a list of structs of index, begin, end, vector."""
-    segments = [segment for note in notes for segment in note]
-    entries = struct(
-        {
-            "index": pa.array([index for note in notes for index in range(len(note))], pa.int32()),
-            "begin": pa.array([segment.begin for segment in segments], pa.int32()),
-            "end": pa.array([segment.end for segment in segments], pa.int32()),
-            "vector": float_lists([segment.vector for segment in segments]),
-        }
-    )
-    return lists([len(note) for note in notes], entries)
+    columns = {kept.name: notes.field(kept.name) for kept in notes.type if kept.name not in (SEGMENTS, N_PARTS)}
+    return with_vectors(columns, ranges, parts, merge)
 
 
 def _incomplete(what: str) -> NoReturn:

@@ -23,7 +23,7 @@ def test_int8_without_onnx_is_an_error_that_says_what_there_is(
     assert "int8 with --engine onnx" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", [("--engine", "openvino"), ("--precision", "int4")])
+@pytest.mark.parametrize("option", [("--engine", "torch"), ("--precision", "int4")])
 def test_an_unknown_choice_is_wrong_usage(option: tuple[str, str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as raised:
         main(["a_checkpoint", "--name", "a_model", "--models", str(tmp_path), *option])

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 import sparkclin
 from export.convert import ExportOptions, convert
-from export.engines import EXPORTERS
+from export.engines import EXPORTERS, SPARK_NLP_EXPORTERS
 from sparkclin.engines import ENGINES, ONNX
 from sparkclin.errors import ModelError
 from sparkclin.models.pretrained import load
@@ -27,7 +27,7 @@ TOY = replace(ONNX, name="toy")
 def _toy_is_an_engine() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ENGINES, TOY.name, TOY)
-        patch.setitem(EXPORTERS, TOY.name, replace(EXPORTERS[ONNX.name], engine=TOY))
+        patch.setitem(EXPORTERS, TOY.name, replace(SPARK_NLP_EXPORTERS[ONNX.name], engine=TOY))
         yield
 
 
@@ -47,5 +47,5 @@ def test_it_exports_and_embeds(spark: SparkSession, tmp_path: Path, monkeypatch:
         np.testing.assert_array_equal(vectors[TOY.name][note_id], vectors[ONNX.name][note_id])
 
     monkeypatch.delitem(ENGINES, TOY.name)
-    with pytest.raises(ModelError, match=r"engine 'toy' .* this sparkclin runs onnx"):
+    with pytest.raises(ModelError, match=r"engine 'toy' .* this sparkclin runs openvino, onnx"):
         load(repository.find("tiny", engine="toy"))

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 import sparkclin
 from export.convert import ExportOptions, convert
-from export.engines import EXPORTERS, Vectors
+from export.engines import EXPORTERS, SPARK_NLP_EXPORTERS, Vectors
 from export.families import FAMILIES
 from export.trained import TrainedModel
 from sparkclin.models.bundle import Bundle
@@ -98,11 +98,11 @@ QUESTION = (10, 11, 12)
 ASKED = "was he seen in the clinic?"
 
 
-@pytest.mark.parametrize("engine", EXPORTERS)
+@pytest.mark.parametrize("engine", SPARK_NLP_EXPORTERS)
 def test_a_prefix_with_token_types_is_what_bert_reads(checkpoint: Path, tmp_path: Path, engine: str) -> None:
     """`[CLS] question [SEP] window [SEP]`, the window and its `[SEP]` of type 1."""
     trained = TrainedModel.read(str(checkpoint))
-    EXPORTERS[engine].graphs().write(tmp_path, trained.body(), precision="fp32")
+    SPARK_NLP_EXPORTERS[engine].graphs().write(tmp_path, trained.body(), precision="fp32")
     run = open_graph(tmp_path, engine=engine)
     vocabulary, window = trained.config.vocabulary, np.array([20, 21, 22, 23, 24], np.int32)
     parts = [SegmentPart(0, 0, 1, 0), SegmentPart(0, 1, 4, 1), SegmentPart(0, 4, 6, 2)]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from export.engines import EXPORTERS
+from export.engines import SPARK_NLP_EXPORTERS
 from export.graph.attention import Attention, FullAttention, Projections, pad_rows
 from export.graph.block_sparse import BlockSparse
 from export.graph.model_input import ModelInput
@@ -82,10 +82,10 @@ def seen_by_blocks(block: Array, *, random_blocks: int) -> Array:
 
 
 @pytest.mark.parametrize("attention", LENGTHS, ids=lambda attention: type(attention).__name__)
-@pytest.mark.parametrize("engine", EXPORTERS)
+@pytest.mark.parametrize("engine", SPARK_NLP_EXPORTERS)
 def test_what_is_masked_weighs_nothing(attention: Attention, engine: str, tmp_path: Path) -> None:
     """The score of padding and of a piece out of sight is 100 above that of what is seen."""
-    EXPORTERS[engine].graphs().write(tmp_path, partial(id_attention, attention=attention), precision="fp32")
+    SPARK_NLP_EXPORTERS[engine].graphs().write(tmp_path, partial(id_attention, attention=attention), precision="fp32")
     run = open_graph(tmp_path, engine=engine)
     for length in LENGTHS[attention]:
         ids = rows(length)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from export.engines import EXPORTERS
+from export.engines import SPARK_NLP_EXPORTERS
 from export.graph.block_sparse import BlockSparse
 from export.graph.encoder import EncoderConfig
 from export.graph.sliding_window import SlidingWindow
@@ -54,7 +54,7 @@ class Original:
         return self.trained.config
 
     def graph(self, folder: Path, *, engine: str, precision: str = "fp32") -> Run:
-        EXPORTERS[engine].graphs().write(folder, self.trained.body(), precision=precision)
+        SPARK_NLP_EXPORTERS[engine].graphs().write(folder, self.trained.body(), precision=precision)
         return open_graph(folder, engine=engine)
 
     def expected(self, sample: PackedSample, vectors: Array, wanted: Sequence[str] = ("mean", "max")) -> Array:
@@ -69,7 +69,7 @@ def original(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return Original.read(request.param(tmp_path_factory.mktemp("checkpoint")))
 
 
-@pytest.fixture(scope="module", params=EXPORTERS)
+@pytest.fixture(scope="module", params=SPARK_NLP_EXPORTERS)
 def run(request: pytest.FixtureRequest, original: Original, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The fp32 graph of each engine."""
     return original.graph(tmp_path_factory.mktemp("graph"), engine=request.param)
@@ -190,7 +190,7 @@ def test_an_int8_row_does_not_depend_on_the_others_of_its_batch(original: Origin
     ],
     ids=lambda settings: ",".join(f"{key}={value}" for key, value in settings.items()),
 )
-@pytest.mark.parametrize("engine", EXPORTERS)
+@pytest.mark.parametrize("engine", SPARK_NLP_EXPORTERS)
 def test_other_shapes(settings: dict[str, object], engine: str, tmp_path: Path) -> None:
     original = Original.read(random_checkpoint(tmp_path, **settings))  # type: ignore[arg-type]
     run = original.graph(tmp_path / "graph", engine=engine)

@@ -21,7 +21,7 @@ from transformers import (
     LongformerModel,
 )
 
-from export.engines import EXPORTERS
+from export.engines import SPARK_NLP_EXPORTERS
 from export.errors import CheckpointError
 from export.trained import TrainedModel
 from export.verify.heads import compare_logits
@@ -78,10 +78,10 @@ def reference_of(folder: Path, trained: TrainedModel) -> Callable[[Any], Any]:
     return run
 
 
-@pytest.mark.parametrize("engine", EXPORTERS)
+@pytest.mark.parametrize("engine", SPARK_NLP_EXPORTERS)
 def test_logits_are_those_of_transformers(checkpoint: Path, engine: str, tmp_path: Path) -> None:
     trained = TrainedModel.read(str(checkpoint))
-    EXPORTERS[engine].graphs().write(tmp_path, trained.body(), precision="fp32")
+    SPARK_NLP_EXPORTERS[engine].graphs().write(tmp_path, trained.body(), precision="fp32")
     run, reference = open_graph(tmp_path, engine=engine), reference_of(checkpoint, trained)
     generator = np.random.default_rng(0)
     of_first = len(reference(row_of(trained, generator, 16))) == 1
@@ -122,7 +122,7 @@ def test_verification_compares_the_head_with_transformers(checkpoint: Path) -> N
         np.testing.assert_allclose(ours, theirs, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("engine", EXPORTERS)
+@pytest.mark.parametrize("engine", SPARK_NLP_EXPORTERS)
 @pytest.mark.parametrize("choice", ["first", "question"])
 @pytest.mark.parametrize("model_class", [LongformerModel, LongformerForTokenClassification])
 def test_a_user_may_choose_global_attention(
@@ -134,7 +134,7 @@ def test_a_user_may_choose_global_attention(
     )
     trained = TrainedModel.read(str(folder), global_attention=choice)
     assert trained.config.global_attention == choice
-    EXPORTERS[engine].graphs().write(tmp_path / "graph", trained.body(), precision="fp32")
+    SPARK_NLP_EXPORTERS[engine].graphs().write(tmp_path / "graph", trained.body(), precision="fp32")
     run = open_graph(tmp_path / "graph", engine=engine, states=True)
     without = TrainedModel.read(str(folder)).reference()
     for length in (20, 60, 300):

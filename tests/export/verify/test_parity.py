@@ -10,15 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from export.routes.route import ORDINARY_IDS, PathOutput
+from export.routes.spark_nlp import CODES, PACKED, SPARK_NLP
 from export.verify.parity import (
-    CODES,
     EXACT,
-    ORDINARY_IDS,
-    PACKED,
-    SPARK_NLP,
     ParityReport,
     PathFigures,
-    PathOutput,
     VectorFigure,
     VectorTable,
     figure,
@@ -26,7 +23,7 @@ from export.verify.parity import (
     table_of_packed,
     table_of_paths,
 )
-from export.verify.quantization import Agreement, QuantizationReport
+from export.verify.quantization import LIMITS, Agreement, QuantizationReport
 
 PERFECT = VectorFigure(path="any", length=8, max_abs_difference=0.0, min_cosine=1.0)
 AWFUL = VectorFigure(path="any", length=8, max_abs_difference=9.0, min_cosine=-1.0)
@@ -37,7 +34,8 @@ def vectors(difference: float, cosine: float) -> VectorFigure:
 
 
 def compared(path: str, *, reference: VectorFigure = PERFECT, graph: VectorFigure = PERFECT) -> PathFigures:
-    return PathFigures(path=path, against_reference=reference, against_graph=graph)
+    by_head = path.startswith(PACKED)
+    return PathFigures(path=path, by_head=by_head, against_reference=reference, against_graph=graph)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +86,7 @@ def test_a_table_without_figures_has_not_passed(make: Callable[[Sequence[PathFig
 GOOD = VectorTable(against="it", limits=EXACT, figures=(PERFECT,))
 BAD = VectorTable(against="it", limits=EXACT, figures=(PERFECT, AWFUL))
 NEAR, FAR = (Agreement(vectors=9, mean_cosine=cosine, worst_cosine=cosine) for cosine in (1.0, 0.5))
-INT8 = QuantizationReport(notes=3, documents=NEAR, pieces=NEAR, specialty=None)
+INT8 = QuantizationReport(notes=3, documents=NEAR, pieces=NEAR, specialty=None, limits=LIMITS["int8"])
 REPORT = ParityReport(
     id_rows=18, id_rows_identical=18, vectors=GOOD, packed=GOOD, head=GOOD, paths=GOOD, quantization=INT8
 )
@@ -125,7 +123,10 @@ def test_a_figure_is_the_worst_of_all_vectors() -> None:
     ours = [theirs[0].copy(), theirs[1, :2].copy()]
     ours[0][1] = [3.0, 4.5]
     ours[1][1] = [0.6, 0.8]
-    compared = PathOutput(CODES, lambda vectors: iter((a, b[: len(a)]) for a, b in zip(ours, vectors, strict=True)))
+    compared = PathOutput(
+        path=CODES,
+        compare=lambda vectors: iter((a, b[: len(a)]) for a, b in zip(ours, vectors, strict=True)),
+    )
     found = figure(compared, 3, theirs)
     assert (found.path, found.length) == (CODES, 3)
     assert found.max_abs_difference == pytest.approx(0.8)

@@ -12,7 +12,7 @@ from export.engines import Ids, Vectors
 from export.families.family import Reference
 from export.graph.encoder import EncoderConfig
 from export.trained import TrainedModel
-from export.verify.quantization import Agreement, QuantizationReport, measure
+from export.verify.quantization import LIMITS, Agreement, QuantizationReport, measure
 from sparkclin.errors import InputError
 from sparkclin.text.pieces import PieceEncoder
 from testkit.checkpoints import TEXTS, random_checkpoint
@@ -50,6 +50,7 @@ class Original:
             reference=self.reference,
             config=self.config,
             tokenizer_json=self.tokenizer_json,
+            precision="int8",
         )
 
 
@@ -108,11 +109,23 @@ def test_the_packaged_notes_have_specialties() -> None:
     [(0.999, 0.995, True), (0.99899, 0.995, False), (0.999, 0.99499, False), (0.99899, 0.99499, False)],
 )
 def test_int8_has_limits_for_the_mean_and_the_worst(mean: float, worst: float, *, passed: bool) -> None:
-    assert Agreement(vectors=9, mean_cosine=mean, worst_cosine=worst).passed is passed
+    found = Agreement(vectors=9, mean_cosine=mean, worst_cosine=worst)
+    assert LIMITS["int8"].documents.met_by(found) is LIMITS["int8"].pieces.met_by(found) is passed
+
+
+@pytest.mark.parametrize(
+    ("documents", "pieces", "passed"), [(0.9999, 0.999, True), (0.99989, 1, False), (1, 0.998, False)]
+)
+def test_bf16_is_held_to_more(documents: float, pieces: float, *, passed: bool) -> None:
+    of_documents, of_pieces = (Agreement(vectors=9, mean_cosine=1.0, worst_cosine=c) for c in (documents, pieces))
+    limits = LIMITS["bf16"]
+    report = QuantizationReport(notes=3, documents=of_documents, pieces=of_pieces, specialty=None, limits=limits)
+    assert report.passed is passed
 
 
 @pytest.mark.parametrize(("documents", "pieces"), [(1.0, 0.5), (0.5, 1.0), (0.5, 0.5), (1.0, 1.0)])
 def test_documents_and_pieces_must_pass_both(documents: float, pieces: float) -> None:
     of_documents, of_pieces = (Agreement(vectors=9, mean_cosine=c, worst_cosine=c) for c in (documents, pieces))
-    report = QuantizationReport(notes=3, documents=of_documents, pieces=of_pieces, specialty=None)
+    limits = LIMITS["int8"]
+    report = QuantizationReport(notes=3, documents=of_documents, pieces=of_pieces, specialty=None, limits=limits)
     assert report.passed is (documents == pieces == 1.0)

@@ -30,8 +30,8 @@ def test_created_is_the_number_in_the_folder_name(bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"format_revision": 1}, "here has format_revision 1; this sparkclin reads 2 to 4"),
-        ({"format_revision": 5}, "here has format_revision 5; this sparkclin reads 2 to 4"),
+        ({"format_revision": 1}, "here has format_revision 1; this sparkclin reads 2 to 5"),
+        ({"format_revision": 6}, "here has format_revision 6; this sparkclin reads 2 to 5"),
         ({"format_revision": None}, "here has format_revision None; .* export the model again"),
         ({"format_revision": "3"}, "format_revision '3'"),
         ({"surprise": 1}, "surprise"),
@@ -45,18 +45,19 @@ def test_a_manifest_of_another_kind_is_refused(bundle: Bundle, change: dict[str,
 
 def test_a_manifest_of_revision_2_is_read_with_what_it_took_for_granted(bundle: Bundle) -> None:
     """Such a model gives mean and max of each segment part, always both, and knows segment tags only."""
-    since = ("task", "labels", "outputs", "selects_outputs", "problem_type", "global_attention", "separators")
+    since_3 = ("task", "labels", "outputs", "selects_outputs")
+    since = (*since_3, "problem_type", "global_attention", "separators", "row_limits")
     raw = json.loads(bundle.manifest.to_json())
     old = {name: value for name, value in raw.items() if name not in since} | {"format_revision": 2}
     read = Manifest.from_json(json.dumps(old), where="here")
     assert read == replace(bundle.manifest, selects_outputs=False)
     assert (read.task, read.labels, read.selects_outputs) == ("embed", (), False)
     assert read.segment_outputs == Outputs(all=(Output("mean", 2), Output("max", 2)), selectable=False)
-    assert read.format_revision == 4
+    assert read.format_revision == 5
 
 
 def test_a_manifest_of_revision_3_is_read_without_its_fields(bundle: Bundle) -> None:
-    since = ("problem_type", "global_attention", "separators")
+    since = ("problem_type", "global_attention", "separators", "row_limits")
     raw = json.loads(bundle.manifest.to_json()) | {"format_revision": 3, "n_fields": 3}
     old = {name: value for name, value in raw.items() if name not in since}
     assert Manifest.from_json(json.dumps(old), where="here") == bundle.manifest

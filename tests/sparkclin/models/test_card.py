@@ -91,7 +91,7 @@ def test_it_has_the_worst_figures_of_each_path_and_their_limits(repository: Mode
 
 def test_it_says_what_int8_costs_whichever_version_is_described(repository: ModelRepository) -> None:
     for found in (card(repository), card(repository, precision="int8")):
-        cost = found.split("int8 against fp32, on 60 notes")[1]
+        cost = found.split("onnx int8 against fp32, on 60 notes")[1]
         assert [line.split() for line in cost.splitlines()][2:4] == [
             ["documents", "60", "0.99900", "0.99810"],
             ["pieces", "38,917", "0.99850", "0.99070"],

@@ -158,14 +158,16 @@ def test_our_pretrained_needs_a_session(echo_models: Path, monkeypatch: pytest.M
         sparkclin.pretrained(NAME)
 
 
-@pytest.mark.parametrize("later", [{"engine": "openvino"}, {"annotator": "ModernBertEmbeddings"}])
+@pytest.mark.parametrize("later", [{"engine": "tensorrt"}, {"annotator": "ModernBertEmbeddings"}])
 def test_an_engine_or_annotator_of_a_later_version_is_refused(
     spark: SparkSession, tmp_path: Path, later: dict[str, str]
 ) -> None:
     staged = stage(tmp_path)
     ModelRepository(tmp_path).register(staged, replace(manifest_of(staged, name="tiny"), **later))  # type: ignore[arg-type]
     sparkclin.use_models(spark, tmp_path)
-    with pytest.raises(ModelError, match=rf"'{next(iter(later.values()))}'.* runs onnx \(RoBertaEmbeddings\), tens"):
+    with pytest.raises(
+        ModelError, match=rf"'{next(iter(later.values()))}'.* runs openvino, onnx \(RoBertaEmbeddings\), tens"
+    ):
         sparkclin.pretrained("tiny")
 
 

@@ -29,7 +29,7 @@ from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.pooling import PartOutput
 from sparkclin.text.tokenization import tokenize
 from testkit.checkpoints import TEXTS, random_bigbird, random_checkpoint
-from testkit.stock import by_jvm, by_name
+from testkit.stock import by_jvm, by_name, needs_stock
 
 pytestmark = [pytest.mark.slow, pytest.mark.export]
 
@@ -53,7 +53,7 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     return make(tmp_path_factory.mktemp("checkpoint"), model_class=model_class, id2label=LABELS)
 
 
-@pytest.fixture(scope="module", params=["onnx", "tensorflow"])
+@pytest.fixture(scope="module", params=["onnx", "tensorflow", "openvino"])
 def bundle(
     request: pytest.FixtureRequest, spark: SparkSession, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Bundle:
@@ -115,6 +115,7 @@ def entities_by_reference(
 def test_the_stock_annotator_gives_the_label_of_every_piece(
     spark: SparkSession, checkpoint: Path, bundle: Bundle
 ) -> None:
+    needs_stock(bundle)
     annotator = by_name(spark, bundle)
     notes = spark.createDataFrame(list(NOTES.items()), "note_id string, text string")
     tokenized = sparkclin.NoteTokenizer.pretrained(bundle.manifest.name).transform(notes)

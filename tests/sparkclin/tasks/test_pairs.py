@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from sparkclin.text.labels import probabilities
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.tokenization import tokenize, tokenize_pairs
 from testkit.checkpoints import TEXTS, random_bigbird, random_checkpoint
-from testkit.stock import by_jvm, by_name
+from testkit.stock import by_jvm, by_name, needs_stock
 from training import predict_classify, predict_qa
 
 pytestmark = [pytest.mark.slow, pytest.mark.export]
@@ -53,8 +53,20 @@ CLASSES = {
     "longformer": (random_checkpoint, LongformerForSequenceClassification, LongformerForQuestionAnswering),
     "big_bird": (random_bigbird, BigBirdForSequenceClassification, BigBirdForQuestionAnswering),
 }
-ENGINES = {"longformer": "tensorflow", "big_bird": "onnx"}
-"""Both families are compared with both engines in tests/export/heads; here it is the way through Spark."""
+
+
+class Way(NamedTuple):
+    family: str
+    engine: str
+
+
+WAYS = [
+    Way(family="longformer", engine="tensorflow"),
+    Way(family="big_bird", engine="onnx"),
+    Way(family="longformer", engine="openvino"),
+    Way(family="big_bird", engine="openvino"),
+]
+"""Both families are compared with all engines in tests/export; here it is the way through Spark."""
 
 
 def made(tmp_path_factory: pytest.TempPathFactory, family: str, head: int, **settings: Any) -> Path:
@@ -64,9 +76,15 @@ def made(tmp_path_factory: pytest.TempPathFactory, family: str, head: int, **set
     return make(tmp_path_factory.mktemp("checkpoint"), model_class=classes[head], **window, **settings)
 
 
-@pytest.fixture(scope="module", params=CLASSES)
-def family(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(scope="module", params=WAYS, ids="-".join)
+def way(request: pytest.FixtureRequest) -> Way:
+    found: Way = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def family(way: Way) -> str:
+    return way.family
 
 
 @pytest.fixture(scope="module")
@@ -80,19 +98,19 @@ def reader(family: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made(tmp_path_factory, family, 1)
 
 
-def exported(spark: SparkSession, checkpoint: Path, family: str, models: Path) -> Bundle:
-    options = ExportOptions(checkpoint=str(checkpoint), name="a_model", models=models, engine=ENGINES[family])
+def exported(spark: SparkSession, checkpoint: Path, way: Way, models: Path) -> Bundle:
+    options = ExportOptions(checkpoint=str(checkpoint), name="a_model", models=models, engine=way.engine)
     return convert(options, spark=spark)
 
 
 @pytest.fixture(scope="module")
-def classifying(spark: SparkSession, family: str, classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return exported(spark, classifier, family, tmp_path_factory.mktemp("models"))
+def classifying(spark: SparkSession, way: Way, classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return exported(spark, classifier, way, tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")
-def reading(spark: SparkSession, family: str, reader: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return exported(spark, reader, family, tmp_path_factory.mktemp("models"))
+def reading(spark: SparkSession, way: Way, reader: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return exported(spark, reader, way, tmp_path_factory.mktemp("models"))
 
 
 def notes_file(folder: Path, notes: Sequence[dict[str, Any]]) -> Path:
@@ -176,6 +194,7 @@ def test_answers_are_those_of_transformers(reading: Bundle, reader: Path, tmp_pa
 def test_the_stock_annotator_gives_the_labels_of_every_window(
     spark: SparkSession, classifying: Bundle, classifier: Path
 ) -> None:
+    needs_stock(classifying)
     annotator = by_name(spark, classifying).setBatchSize(64)
     notes = spark.createDataFrame([(note["note_id"], note["text"]) for note in NOTES], "note_id string, text string")
     tokenized = sparkclin.NoteTokenizer.pretrained(classifying.manifest.name).transform(notes)
@@ -206,6 +225,7 @@ def test_the_stock_annotator_gives_the_labels_of_every_window(
 def test_the_stock_annotator_finds_the_likeliest_span_of_every_window(
     spark: SparkSession, reading: Bundle, reader: Path
 ) -> None:
+    needs_stock(reading)
     annotator = by_name(spark, reading)
     asked = [(note["note_id"], note["text"], note["question"]) for note in [*NOTES, *BAD_PAIRS]]
     notes = spark.createDataFrame(asked, "note_id string, text string, question string")

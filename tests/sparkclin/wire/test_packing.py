@@ -25,13 +25,13 @@ from sparkclin.text.windows import WindowOptions
 from sparkclin.wire import codes
 from sparkclin.wire.annotations import DOCUMENT
 from sparkclin.wire.batches import NoteColumns
+from sparkclin.wire.chunks import ChunkLimits, ChunkOptions
 from sparkclin.wire.outputs import Output, Outputs
 from sparkclin.wire.packing import (
     BATCH,
     BEGINS,
     NOTES,
     PARTS,
-    ChunkLimits,
     PackingOptions,
     UnpackingOptions,
     pack_batches,
@@ -58,13 +58,15 @@ def notes_batch(texts: Sequence[str | None]) -> pa.RecordBatch:
 
 def packing(*, level: str = "token", pooling: str = "mean", limits: ChunkLimits = TINY) -> PackingOptions:
     return PackingOptions(
-        carried=pa.schema({"note_id": pa.int64()}),
-        columns=NoteColumns(text="text", sentences=None),
-        windows=WindowOptions(max_pieces=12, stride=4),
-        plan=partial(plan_segments, level=level, pooling=pooling),
-        vocabulary=VOCABULARY,
+        notes=ChunkOptions(
+            carried=pa.schema({"note_id": pa.int64()}),
+            columns=NoteColumns(text="text", sentences=None),
+            windows=WindowOptions(max_pieces=12, stride=4),
+            plan=partial(plan_segments, level=level, pooling=pooling),
+            vocabulary=VOCABULARY,
+            limits=limits,
+        ),
         request=None,
-        limits=limits,
     )
 
 

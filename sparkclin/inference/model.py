@@ -1,0 +1,86 @@
+"""What a model is that runs in this process, whatever its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from sparkclin.engines import InWorkers
+from sparkclin.errors import ModelError, SetupError
+from sparkclin.text.pieces import Floats, Ints
+
+
+class RowModel(Protocol):
+    """An open model. It is not for several threads at once."""
+
+    def run(self, rows: Ints, wanted: Sequence[str]) -> Floats:
+        """The wanted outputs of each segment part of rows, in the order of both: (parts, numbers)
+
+        `rows` (R, P) are tagged ids (`sparkclin.wire.packed`), padded to the longest. They must be on one side of each
+        of the model's row limits.
+        """
+
+    def states(self, rows: Ints) -> Floats:
+        """The last layer's states of such rows: (R, P, W)"""
+
+    @property
+    def ran(self) -> str:
+        """In which precision this machine computes, as read from what runs; empty where nothing has run yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFiles:
+    """Where a model's graphs lie on this machine's disk, and how they are to run.
+
+    `row_limits` are the longest rows of each graph, ascending; `precision` is one of PRECISIONS, `width` the length of
+    a state, `threads` how many a forward pass may use. `sha256` is the manifest's: it tells versions apart.
+    """
+
+    folder: str
+    sha256: str
+    row_limits: tuple[int, ...]
+    precision: str
+    width: int
+    threads: int
+
+
+def open_model(engine: InWorkers, files: ModelFiles) -> RowModel:
+    """Raises SetupError where the engine's library is not installed, and ModelError where the files are not there."""
+    if not Path(files.folder).is_dir():
+        raise ModelError(
+            f"{files.folder} is not on this machine. Every worker reads the model there: put the repository on a disk "
+            "that all machines share, or on a file system that Spark reads (hdfs://…, s3a://…)."
+        )
+    try:
+        module = import_module(engine.module)
+        found: RowModel = module.open_model(files)
+    except ImportError as error:
+        raise SetupError(
+            f"this machine's Python has no {engine.library} ({error}). Install it on every machine, with "
+            f"pip install 'sparkclin[{engine.extra}]', or choose another --engine."
+        ) from None
+    return found
+
+
+_open: dict[ModelFiles, RowModel] = {}
+"""The model that this worker has last used. Spark keeps a worker for many tasks, and opening takes a second."""
+
+
+def worker_model(engine: InWorkers, files: ModelFiles) -> RowModel:
+    """As open_model(), once per worker. Another model takes the last one's place, and its memory."""
+    if files not in _open:
+        _open.clear()
+        _open[files] = open_model(engine, files)
+    return _open[files]
+
+
+def processor_name() -> str:
+    """Of this machine, as Linux names it; empty where it does not."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return ""

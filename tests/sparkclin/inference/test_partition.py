@@ -1,0 +1,131 @@
+"""Notes through a model in the same process: every output lands on its own note, or an error is raised.
+
+The model is a few lines: its outputs for a segment part are the mean and the maximum of the piece ids, so that each
+number tells which pieces it is made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sparkclin.errors import IncompleteError
+from sparkclin.inference.partition import InferenceOptions, infer_notes
+from sparkclin.text.pieces import Floats, Ints, PieceEncoder
+from sparkclin.text.pooling import OUTPUTS_OF_POOLING, merge_note, pool_note
+from sparkclin.text.segments import plan_segments
+from sparkclin.text.tokenization import tokenize
+from sparkclin.text.windows import WindowOptions
+from sparkclin.wire.batches import NoteColumns
+from sparkclin.wire.chunks import ChunkLimits, ChunkOptions
+from sparkclin.wire.tags import BEGIN, OUTSIDE, Vocabulary
+from testkit.tokenizers import train_tokenizer
+
+TEXTS = ["fever and cough", "no chest pain", None, "", "BP 120/80, pulse 72, afebrile", "x", "well " * 9, " \n"] * 3
+ENCODER = PieceEncoder(train_tokenizer(["fever and cough", "no chest pain"]))
+VOCABULARY = Vocabulary(size=ENCODER.n_ids, cls_id=0, sep_id=2, pad_id=1)
+WINDOWS = WindowOptions(max_pieces=12, stride=4)
+ROW_LIMITS = (6, 14)
+
+
+class Model:
+    """Keeps the shapes of the rows that it was given. `loses` is how many parts it gives too few."""
+
+    ran = "tests"
+
+    def __init__(self, *, loses: int = 0) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+        self._loses = loses
+
+    def run(self, rows: Ints, wanted: Sequence[str]) -> Floats:
+        self.shapes.append(rows.shape)
+        parts: list[list[int]] = []
+        for row in rows:
+            for tagged in row.tolist():
+                tag, piece = divmod(tagged, VOCABULARY.size)
+                if tag == BEGIN:
+                    parts.append([])
+                if tag != OUTSIDE:
+                    parts[-1].append(piece)
+        made: dict[str, Callable[[list[int]], float]] = {"mean": lambda part: sum(part) / len(part), "max": max}
+        found = np.array([[made[name](part) for name in wanted] for part in parts], np.float32)
+        return found[: len(found) - self._loses]
+
+    def states(self, rows: Ints) -> Floats:
+        raise NotImplementedError
+
+
+def options(*, level: str, pooling: str, limits: ChunkLimits) -> InferenceOptions:
+    return InferenceOptions(
+        notes=ChunkOptions(
+            carried=pa.schema({"note_id": pa.int64()}),
+            columns=NoteColumns(text="text"),
+            windows=WINDOWS,
+            plan=partial(plan_segments, level=level, pooling=pooling),
+            vocabulary=VOCABULARY,
+            limits=limits,
+        ),
+        wanted=OUTPUTS_OF_POOLING[pooling],
+        merge=partial(merge_note, pooling=pooling),
+        row_limits=ROW_LIMITS,
+    )
+
+
+def inferred(model: Model, *, level: str = "token", pooling: str = "mean", **limits: int) -> list[dict[str, Any]]:
+    notes = pa.RecordBatch.from_pydict(
+        {"note_id": pa.array(range(len(TEXTS)), pa.int64()), "text": pa.array(TEXTS, pa.string())}
+    )
+    batches = iter([notes[:5], notes[5:]])
+    chosen = options(level=level, pooling=pooling, limits=ChunkLimits(**limits))
+    return [
+        row for batch in infer_notes(batches, encoder=ENCODER, model=model, options=chosen) for row in batch.to_pylist()
+    ]
+
+
+@pytest.mark.parametrize("limits", [{}, {"notes": 5}, {"pieces": 1}, {"notes": 1}], ids=str)
+@pytest.mark.parametrize(("level", "pooling"), [("token", "mean"), ("document", "mean_max"), ("window", "max")])
+def test_every_note_comes_back_once_in_order_with_its_own_vectors(
+    level: str, pooling: str, limits: dict[str, int]
+) -> None:
+    rows = inferred(Model(), level=level, pooling=pooling, **limits)
+    assert [row["note_id"] for row in rows] == list(range(len(TEXTS)))
+    notes = tokenize(TEXTS, [()] * len(TEXTS), encoder=ENCODER, options=WINDOWS)
+    for row, note in zip(rows, notes, strict=True):
+        assert (row["n_pieces"], row["n_windows"], row["status"]) == (
+            len(note.pieces),
+            len(note.windows),
+            note.status,
+        )
+        ids = [note.pieces.ids[begin:end] for begin, end in note.windows]
+        vectors = np.concatenate([np.zeros(0, np.int32), *ids])[:, None].astype(np.float32)
+        expected = pool_note(vectors, note, level=level, pooling=pooling, brings_cls=False)
+        assert [(entry["begin"], entry["end"]) for entry in row["vectors"]] == [(s.begin, s.end) for s in expected]
+        for entry, segment in zip(row["vectors"], expected, strict=True):
+            if segment.vector is None:
+                assert entry["vector"] is None
+            else:
+                np.testing.assert_allclose(entry["vector"], segment.vector, rtol=1e-6)
+
+
+def test_rows_of_two_graphs_are_never_in_one_batch() -> None:
+    model = Model()
+    inferred(model)
+    lengths = {shape[1] for shape in model.shapes}
+    assert min(lengths) <= ROW_LIMITS[0] < max(lengths) <= ROW_LIMITS[1]
+    short = [
+        end - begin + 2
+        for note in tokenize(TEXTS, [()] * len(TEXTS), encoder=ENCODER, options=WINDOWS)
+        for begin, end in note.windows
+        if end - begin + 2 <= ROW_LIMITS[0]
+    ]
+    assert sum(shape[0] for shape in model.shapes if shape[1] <= ROW_LIMITS[0]) == len(short)
+
+
+def test_outputs_that_do_not_come_back_are_an_error() -> None:
+    with pytest.raises(IncompleteError, match=r"went into the model, and the outputs of \d+ came out"):
+        inferred(Model(loses=1))
