@@ -43,7 +43,7 @@ def open_bundle(bundle: Bundle, *, threads: int = 1) -> RowModel:
         sha256="",
         row_limits=manifest.row_limits,
         precision=manifest.precision,
-        width=manifest.width,
+        group_size=manifest.group_size,
         threads=threads,
     )
     return open_model(engine, files)

@@ -32,6 +32,7 @@ def act(options: argparse.Namespace, *, verifying: bool) -> None:
 
 def run_convert(options: argparse.Namespace) -> None:
     from export.convert import ExportOptions, convert
+    from export.verify.schemes import schemes_table
 
     bundle = convert(
         ExportOptions(
@@ -49,6 +50,8 @@ def run_convert(options: argparse.Namespace) -> None:
         )
     )
     manifest = bundle.manifest
+    if tried := manifest.parity.get("schemes"):
+        print(f"{schemes_table(tried)}\n")
     print(f"verified: {summary(manifest.parity)}")
     print(f"registered {manifest.name} ({manifest.language}, {manifest.engine} {manifest.precision}) as {bundle.path}")
 

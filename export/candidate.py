@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from export.scheme import FASTEST, Scheme
 from export.trained import TrainedModel
 from sparkclin.wire.outputs import Outputs
 
@@ -12,10 +13,11 @@ from sparkclin.wire.outputs import Outputs
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """What was, or will be, exported into `folder`, and the trained model that it is made of. `outputs` is what the
-    graph gives per segment part."""
+    graph gives per segment part; `scheme` is int8's."""
 
     folder: Path
     precision: str
     trained: TrainedModel
     tokenizer_json: str
     outputs: Outputs
+    scheme: Scheme = FASTEST

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,11 +23,13 @@ from export.graph.model_input import GLOBAL_ATTENTIONS
 from export.routes.route import Route
 from export.routes.spark_nlp import SparkNlpRoute
 from export.routes.workers import WorkerRoute
+from export.scheme import FASTEST
 from export.stock import Told
 from export.trained import TrainedModel
 from export.verify import parity
 from export.verify.parity import EXACT_PRECISION, ParityReport
-from sparkclin.engines import PRECISIONS, TENSORFLOW
+from export.verify.schemes import Tried, choose_scheme, remembering
+from sparkclin.engines import INT8, PRECISIONS, TENSORFLOW
 from sparkclin.errors import OptionError
 from sparkclin.models.bundle import TOKENIZER_FILE, Bundle, Manifest, hash_files
 from sparkclin.models.pretrained import engine_of
@@ -115,10 +117,16 @@ def convert(options: ExportOptions, *, spark: SparkSession | None = None) -> Bun
             outputs=Outputs(all=trained.head.outputs),
         )
         route = route_of(candidate, exporter, name=options.name, scratch=scratch, spark=spark)
+        reference = remembering(trained.reference())
+        tried: list[Tried] = []
+        if options.precision == INT8:
+            tried = choose_scheme(candidate, route, notes, reference=reference, scratch=scratch)
+            candidate = replace(candidate, scheme=tried[-1].scheme)
+            route = route_of(candidate, exporter, name=options.name, scratch=scratch, spark=spark)
         route.build()
         (candidate.folder / TOKENIZER_FILE).write_text(candidate.tokenizer_json, encoding="utf-8")
-        report = parity.verify(candidate, route, notes=notes)
-        manifest = describe(candidate, route, exporter, options=options, report=report)
+        report = parity.verify(candidate, route, notes=notes, reference=reference)
+        manifest = describe(candidate, route, exporter, options=options, report=report, tried=tried)
         # Registering renames, and that takes a folder right below the repository's root.
         ready = options.models / f".{scratch.name}.ready"
         candidate.folder.rename(ready)
@@ -167,6 +175,7 @@ def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> Pari
         trained=trained,
         tokenizer_json=bundle.tokenizer_json(),
         outputs=bundle.manifest.segment_outputs,
+        scheme=replace(FASTEST, group_size=bundle.manifest.group_size),
     )
     with tempfile.TemporaryDirectory() as scratch:
         route = route_of(candidate, exporter, name=options.name, scratch=Path(scratch), spark=spark)
@@ -223,9 +232,15 @@ def notes_to_compare(precision: str, file: Path | None) -> list[Note]:
 
 
 def describe(
-    candidate: Candidate, route: Route, exporter: Exporter, *, options: ExportOptions, report: ParityReport
+    candidate: Candidate,
+    route: Route,
+    exporter: Exporter,
+    *,
+    options: ExportOptions,
+    report: ParityReport,
+    tried: Sequence[Tried],
 ) -> Manifest:
-    trained = candidate.trained
+    trained, in_workers = candidate.trained, exporter.engine.in_workers is not None
     config, source = trained.config, trained.source
     return Manifest(
         name=options.name,
@@ -242,7 +257,8 @@ def describe(
         problem_type=problem_type(trained),
         global_attention=config.global_attention,
         separators=trained.ends.separators,
-        row_limits=config.row_limits if exporter.engine.in_workers else (),
+        row_limits=config.row_limits if in_workers else (),
+        group_size=(candidate.scheme.group_size or config.width) if in_workers else 0,
         max_pieces=config.max_pieces,
         width=config.width,
         vocab_size=config.vocab_size,
@@ -254,7 +270,7 @@ def describe(
         source_sha256=source.sha256,
         config=source.config,
         libraries=library_versions(exporter),
-        parity=report.to_dict(),
+        parity={**report.to_dict(), **({"schemes": [found.to_dict() for found in tried]} if tried else {})},
         files=hash_files(candidate.folder),
     )
 

@@ -19,6 +19,7 @@ from sparkclin.errors import SparkclinError
 
 if TYPE_CHECKING:
     from export.graph.ops import Body, RowBodies
+    from export.scheme import Scheme
 
 Ids = npt.NDArray[np.int32]
 Vectors = npt.NDArray[np.float32]
@@ -38,25 +39,37 @@ class Graph(Protocol):
 class WriteModel(Protocol):
     """Writes a model into a folder as Spark NLP's loadSavedModel wants it.
 
-    `logits` are the outputs that a stock annotator for a task reads: by name, which of the last axis's numbers; None
-    for all of them.
+    `scheme` is int8's. `logits` are the
+    outputs that a stock annotator for a task reads: by name, which of the last axis's numbers; None for all of them.
     """
 
-    def __call__(self, folder: Path, body: Body, *, precision: str, logits: Mapping[str, int | None] = ...) -> None: ...
+    def __call__(
+        self,
+        folder: Path,
+        body: Body,
+        *,
+        precision: str,
+        scheme: Scheme = ...,
+        logits: Mapping[str, int | None] = ...,
+    ) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphFormat:
-    """How graphs for Spark NLP are written, and read out of the file where a saved annotator keeps one."""
+    """How graphs for Spark NLP are written, and read: `read_written` of the folder where one was written, `read` of the
+    file where a saved annotator keeps one."""
 
     write: WriteModel
+    read_written: Callable[[Path], Graph]
     read: Callable[[Path], Graph]
 
 
 class WriteRows(Protocol):
-    """Writes a model's graphs for Python workers into a bundle's folder."""
+    """Writes a model's graphs for Python workers into a bundle's folder. `scheme` is int8's."""
 
-    def __call__(self, folder: Path, bodies: RowBodies, *, precision: str, pad_id: int) -> None: ...
+    def __call__(
+        self, folder: Path, bodies: RowBodies, *, precision: str, pad_id: int, scheme: Scheme = ...
+    ) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +118,13 @@ def check_installed(libraries: Mapping[str, str], *, purpose: str) -> None:
 def _tensorflow() -> GraphFormat:
     from export.graph import tensorflow
 
-    return GraphFormat(write=tensorflow.write_model, read=tensorflow.SavedGraph)
+    return GraphFormat(write=tensorflow.write_model, read_written=tensorflow.read_written, read=tensorflow.read_saved)
 
 
 def _onnx() -> GraphFormat:
     from export.graph import onnx
 
-    return GraphFormat(write=onnx.write_model, read=onnx.read_saved)
+    return GraphFormat(write=onnx.write_model, read_written=onnx.read_written, read=onnx.read_saved)
 
 
 def _openvino() -> WriteRows:

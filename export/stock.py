@@ -23,6 +23,7 @@ from export.graph.ops import Body
 from export.graph.packed import STOCK_SEPARATORS
 from export.heads.head import Head
 from export.routes.route import Compare, Numbers, Pairs
+from export.scheme import FASTEST, Scheme
 from export.sparknlp import annotated, run_windows, save_annotator, send
 from export.verify.samples import Batch
 from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
@@ -209,6 +210,7 @@ def save(
     task: str,
     body: Body,
     precision: str,
+    scheme: Scheme = FASTEST,
     ordinary: OrdinaryAssets,
     max_row: int,
     told: Told,
@@ -220,7 +222,7 @@ def save(
     Raises CheckpointError for a tokenizer that does not fit, or a model that is too large.
     """
     stock = stock_of(task)
-    exporter.graphs().write(graph, body, precision=precision, logits=stock.logits)
+    exporter.graphs().write(graph, body, precision=precision, scheme=scheme, logits=stock.logits)
     with_codes(ordinary, style=stock.style, labels=labels).write(graph / "assets")
     annotator = exporter.spark_nlp.annotator(task).name
     save_annotator(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import (
     BigBirdConfig,
@@ -124,6 +125,38 @@ def with_biases(model: PreTrainedModel) -> PreTrainedModel:
             if parameter.dim() == 1:
                 parameter += 0.2 * torch.randn_like(parameter)
     return model
+
+
+def with_outliers(folder: Path, *, channels: Sequence[int] = (5, 60, 101), factor: float = 40.0) -> Path:
+    """The checkpoint in `folder`, which is changed, with channels whose values are `factor` times those of the others,
+    as trained RoBERTa has them (Kovaleva et al., 2021; Dettmers et al., 2022).
+
+    The normalisation of the embeddings makes them, and they stay: each further normalisation is scaled up so that the
+    other channels keep their size beside them. What reads the channels weighs them as much less. The last normalisation
+    takes them back, so that cosines of vectors show what has become of the others.
+    """
+    state = load_file(folder / "model.safetensors")
+    chosen = list(channels)
+    norms = [name for name in state if name.endswith("LayerNorm.weight") and "lm_head" not in name]
+    layers = [int(found[1]) for name in norms if (found := re.search(r"layer\.(\d+)\.", name))]
+    width = len(state[norms[0]])
+    beside = (1 + len(chosen) * factor**2 / width) ** 0.5
+    for name in norms:
+        bias = name.replace("weight", "bias")
+        if "embeddings" in name:
+            state[name][chosen] *= factor
+            state[bias][chosen] *= factor
+            continue
+        state[name] *= beside
+        if name.endswith(f"layer.{max(layers)}.output.LayerNorm.weight"):
+            state[name][chosen] /= factor
+        else:
+            state[bias][chosen] *= factor
+    readers = re.compile(r"self\.(query|key|value)(_global)?\.weight|intermediate\.dense\.weight")
+    for name in filter(readers.search, state):
+        state[name][:, chosen] /= factor
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
 
 
 def save_checkpoint(model: PreTrainedModel, folder: Path, tokenizer_json: str) -> Path:

@@ -190,7 +190,7 @@ def encode(ops: Ops, ids: Tensor, *, config: EncoderConfig, weights: EncoderWeig
     # In order of first use: a set's order is not the same in every process, and a graph should be.
     plans = {attention: attention.plan(ops, model_input) for attention in dict.fromkeys(config.attention)}
     for index, (attention, layer) in enumerate(zip(config.attention, weights.layers, strict=True)):
-        with ops.scope(f"layer_{index}"):
+        with ops.scope(LAYER.format(index)):
             states = encode_layer(ops, states, attention, plans[attention], config=config, layer=layer)
     return ops.slice(states, axis=1, begin=0, end=pieces)
 
@@ -213,24 +213,31 @@ def encode_layer(
     """(R, P, W) -> (R, P, W)"""
     with ops.scope("attention"):
         projected = Projections(
-            query=linear(ops, states, layer.attention.query),
-            key=ops.linear(states, layer.attention.key),
-            value=ops.linear(states, layer.attention.value),
+            query=linear(ops, states, layer.attention.query, name="query"),
+            key=project(ops, states, layer.attention.key, name="key"),
+            value=project(ops, states, layer.attention.value, name="value"),
             states=states,
             of_global=layer.attention.of_global,
         )
         context = attention.attend(ops, projected, plan, heads=config.heads, width=config.width)
-        attended = linear(ops, context, layer.attention.output)
+        attended = linear(ops, context, layer.attention.output, name="output")
         states = add_and_norm(ops, attended, states, layer.attention_norm, eps=config.layer_norm_eps)
     with ops.scope("feed_forward"):
-        inner = activate(ops, linear(ops, states, layer.intermediate), config.activation)
-        outer = linear(ops, inner, layer.output)
+        inner = activate(ops, linear(ops, states, layer.intermediate, name="intermediate"), config.activation)
+        outer = linear(ops, inner, layer.output, name="output")
         return add_and_norm(ops, outer, states, layer.output_norm, eps=config.layer_norm_eps)
 
 
-def linear(ops: Ops, x: Tensor, layer: Linear) -> Tensor:
+def linear(ops: Ops, x: Tensor, layer: Linear, *, name: str) -> Tensor:
     """(…, inputs) -> (…, outputs)"""
-    return ops.linear(x, layer.weight, layer.bias)
+    with ops.scope(name):
+        return ops.linear(x, layer.weight, layer.bias)
+
+
+def project(ops: Ops, x: Tensor, weight: Array, *, name: str) -> Tensor:
+    """(…, inputs) -> (…, outputs)"""
+    with ops.scope(name):
+        return ops.linear(x, weight)
 
 
 def add_and_norm(ops: Ops, x: Tensor, residual: Tensor, norm: Norm, *, eps: float) -> Tensor:
@@ -248,5 +255,10 @@ def activate(ops: Ops, x: Tensor, name: str) -> Tensor:
         return ops.tanh(x)
     return ops.relu(x)
 
+
+LAYER = "layer_{}"
+VALUE_PROJECTION = "attention/value"
+TABLES = "embeddings"
+"""The name of a linear layer or a table is that of its scopes, such as `layer_3/attention/value`."""
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")

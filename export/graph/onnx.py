@@ -23,6 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from export.errors import CheckpointError
 from export.graph.ops import Array, Body, Size, Tensor
 from export.graph.packed import STATES
+from export.scheme import FASTEST, Scheme
 from sparkclin.engines import INT8
 
 # What ONNX Runtime 1.19 knows: operators of ONNX 1.16, in files of its format, and its own.
@@ -74,12 +75,14 @@ class OnnxOps:
     With precision int8 the weights of linear layers are 8-bit integers with a scale a column, those of the piece table
     with a scale a row. What meets a layer is quantized when it runs, with a scale a piece: with one a batch (ONNX
     Runtime's DynamicQuantizeMatMul) a piece's vector would depend on its neighbours in the batch, and the outlying
-    values that trained encoders have would leave all others too few steps. All else stays fp32.
+    values that trained encoders have would leave all others too few steps. All else stays fp32, and so do the linear
+    layers that `scheme` keeps. A layer's name is that of its scopes, such as `layer_3/attention/value`.
     """
 
-    def __init__(self, *, precision: str) -> None:
+    def __init__(self, *, precision: str, scheme: Scheme = FASTEST) -> None:
         self.initializers: dict[str, TensorProto] = {}
         self._int8 = precision == INT8
+        self._scheme = scheme
         self._nodes: list[list[onnx.NodeProto]] = [[]]
         self._scopes: list[str] = []
         self._names: dict[str, int] = {}
@@ -138,16 +141,21 @@ class OnnxOps:
         return self._constants[id(value)][1]
 
     def embedding(self, table: Array, ids: Tensor, *, name: str) -> Tensor:
-        if not self._int8:
+        if not self._int8 or self._scheme.keeps("/".join([*self._scopes, name])):
             return self.gather(self.constant(table, name), ids, axis=0)
         scales = largest(table, axis=1) / INT8_MAX
         rows = self.gather(self._store(quantized(table, scales), self._unique(name)), ids, axis=0)
         return self.to_float(rows) * self.gather(self.constant(scales, f"{name}_scales"), ids, axis=0)
 
     def linear(self, x: Tensor, weight: Array, bias: Array | None = None) -> Tensor:
-        product = (
-            self._int8_product(x, weight) if self._int8 else self.node("MatMul", x, self.constant(weight, "weight"))
-        )
+        layer = "/".join(self._scopes)
+        if not self._int8 or self._scheme.keeps(layer):
+            product = self.node("MatMul", x, self.constant(weight, "weight"))
+        elif (smoothing := self._scheme.smoothing.get(layer)) is None:
+            product = self._int8_product(x, weight)
+        else:
+            smoothed = self.node("Div", x, self.constant(smoothing, "smoothing"))
+            product = self._int8_product(smoothed, weight * smoothing[:, None])
         return product if bias is None else product + self.constant(bias, "bias")
 
     def _int8_product(self, x: Value, weight: Array) -> Value:
@@ -302,13 +310,18 @@ def quantized(weight: Array, scales: Array) -> npt.NDArray[np.int8]:
 
 
 def write_model(
-    folder: Path, body: Body, *, precision: str, logits: Mapping[str, int | None] = MappingProxyType({})
+    folder: Path,
+    body: Body,
+    *,
+    precision: str,
+    scheme: Scheme = FASTEST,
+    logits: Mapping[str, int | None] = MappingProxyType({}),
 ) -> None:
     """As in WriteModel: `model.onnx`, with the inputs and the outputs that Spark NLP expects.
 
     Raises CheckpointError where it would not fit into one graph.
     """
-    ops = OnnxOps(precision=precision)
+    ops = OnnxOps(precision=precision, scheme=scheme)
     result = body(ops, Value(ops, INPUTS[0]))
     for name, number in {LAST_HIDDEN_STATE: None, **logits}.items():
         chosen = result if number is None else ops.slice(result, axis=2, begin=number, end=number + 1)
@@ -376,6 +389,11 @@ def _output(
     given = {of: array.astype(np.int64) for of, array in zip(INPUTS, (ids, mask, 0 * mask), strict=True)}
     [found] = session.run([name], given)
     return np.asarray(found, np.float32)
+
+
+def read_written(folder: Path) -> OnnxGraph:
+    """The graph that write_model() has written."""
+    return OnnxGraph((folder / MODEL_FILE).read_bytes())
 
 
 def read_saved(file: Path) -> OnnxGraph:

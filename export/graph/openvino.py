@@ -12,12 +12,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from export.graph.onnx import INT8_MAX, OnnxOps, Value, largest, quantized, serialized
 from export.graph.ops import Array, RowBodies, Tensor
+from export.scheme import FASTEST, Scheme
 from sparkclin.inference.openvino import FOLDER, HEAD, IDS, OUTPUT, STATES, WEIGHTS, graph_file
 from sparkclin.inference.openvino_library import openvino
 
@@ -28,8 +30,10 @@ ALIGNMENT = 64
 class RowOps(OnnxOps):
     """`Ops` of a graph for rows like `sample`, ids (1, P): of a condition only the branch is built that they take."""
 
-    def __init__(self, *, precision: str, sample: Mapping[str, np.ndarray]) -> None:
-        super().__init__(precision=precision)
+    def __init__(
+        self, *, precision: str, scheme: Scheme = FASTEST, sample: Mapping[str, npt.NDArray[np.int64]]
+    ) -> None:
+        super().__init__(precision=precision, scheme=scheme)
         self._sample = sample
 
     def cond(self, predicate: Tensor, if_true: Callable[[], Tensor], if_false: Callable[[], Tensor]) -> Tensor:
@@ -65,7 +69,7 @@ class RowOps(OnnxOps):
         return self.node("MatMul", x, self.node("DequantizeLinear", stored, self.constant(scales[0], "scales"), axis=1))
 
 
-def write_model(folder: Path, bodies: RowBodies, *, precision: str, pad_id: int) -> None:
+def write_model(folder: Path, bodies: RowBodies, *, precision: str, pad_id: int, scheme: Scheme = FASTEST) -> None:
     """Writes the graphs below `folder`, as `sparkclin.inference.openvino` reads them.
 
     Raises CheckpointError where one would not fit into one ONNX graph, which is limited to 2 GB.
@@ -73,7 +77,8 @@ def write_model(folder: Path, bodies: RowBodies, *, precision: str, pad_id: int)
     target = folder / FOLDER
     target.mkdir(parents=True)
     for longest in bodies.row_limits:
-        ops = RowOps(precision=precision, sample={IDS: np.full((1, longest), pad_id + 1, np.int64)})
+        sample = {IDS: np.full((1, longest), pad_id + 1, np.int64)}
+        ops = RowOps(precision=precision, scheme=scheme, sample=sample)
         states = bodies.encode(ops, Value(ops, IDS))
         save(ops, {STATES: states}, inputs=[ids_info()], file=target / graph_file(longest))
     ops = RowOps(precision=precision, sample={})

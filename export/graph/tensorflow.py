@@ -27,10 +27,12 @@ with suppress(ImportError):
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from export.errors import CheckpointError
 from export.graph.ops import Array, Body, Size, Tensor
 from export.graph.packed import STATES
+from export.scheme import FASTEST, Scheme
 
 v1 = tf.compat.v1
 
@@ -175,6 +177,7 @@ def write_model(
     body: Body,
     *,
     precision: str,  # noqa: ARG001
+    scheme: Scheme = FASTEST,  # noqa: ARG001
     logits: Mapping[str, int | None] = MappingProxyType({}),
 ) -> None:
     """As in WriteModel, with the signature that Spark NLP's annotators of Longformer expect. It is fp32.
@@ -222,11 +225,9 @@ def graph_mode() -> Iterator[tf.Graph]:
 
 
 class SavedGraph:
-    """The graph in a saved annotator's file, run in this process: the very bytes that Spark NLP will load."""
+    """A graph, given as a GraphDef, run in this process."""
 
-    def __init__(self, file: Path) -> None:
-        with zipfile.ZipFile(file) as archive:
-            definition = v1.GraphDef.FromString(archive.read("saved_model.pb"))
+    def __init__(self, definition: Any) -> None:
         graph = tf.Graph()
         with graph.as_default():
             tf.import_graph_def(definition, name="")
@@ -247,3 +248,15 @@ class SavedGraph:
         given = {f"{INPUT_IDS}:0": ids, f"{ATTENTION_MASK}:0": mask}
         found: npt.NDArray[np.float32] = self._session.run(f"{name}:0", given)
         return found
+
+
+def read_saved(file: Path) -> SavedGraph:
+    """The graph in a saved annotator's file: the very bytes that Spark NLP will load."""
+    with zipfile.ZipFile(file) as archive:
+        return SavedGraph(v1.GraphDef.FromString(archive.read("saved_model.pb")))
+
+
+def read_written(folder: Path) -> SavedGraph:
+    """The graph that write_model() has written."""
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    return SavedGraph(saved.meta_graphs[0].graph_def)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from export.engines import Ids, Vectors
+from export.scheme import Scheme
 from export.verify.samples import Batch
 
 Numbers = npt.NDArray[np.floating[Any]]
@@ -58,6 +60,13 @@ class Route(Protocol):
 
     def open(self) -> States:
         """The graph in the candidate's folder."""
+
+    @property
+    def group_sizes(self) -> tuple[int, ...]:
+        """Those that a scheme of the engine may have beside 0, in descending order."""
+
+    def trial(self, scheme: Scheme, folder: Path) -> States:
+        """The graph by another scheme, written into `folder`."""
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids that reach the model of each text, windows joined, special pieces put back."""

@@ -14,6 +14,7 @@ from export.engines import Graph, SparkNlpExporter
 from export.graph.echo import WIDTH as ECHO_WIDTH
 from export.graph.echo import echo
 from export.routes.route import SHORTEST_WINDOW, PathOutput, real
+from export.scheme import Scheme
 from export.sparknlp import load_annotator
 from export.stock import Told, stock_of
 from export.verify.samples import Batch, PackedSample
@@ -52,11 +53,19 @@ class SparkNlpRoute:
             task=task,
             body=trained.body(),
             precision=self.candidate.precision,
+            scheme=self.candidate.scheme,
             ordinary=trained.ordinary_assets(),
             max_row=trained.config.max_row + stock_of(task).surplus(trained.config),
             told=self.told,
             labels=trained.head.labels,
         )
+
+    group_sizes = ()
+
+    def trial(self, scheme: Scheme, folder: Path) -> Graph:
+        graphs, trained = self.exporter.graphs(), self.candidate.trained
+        graphs.write(folder, trained.body(), precision=self.candidate.precision, scheme=scheme)
+        return graphs.read_written(folder)
 
     def open(self) -> Graph:
         return self._graph

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from export.candidate import Candidate
 from export.engines import Ids, Vectors, WorkerExporter
 from export.routes.route import SHORTEST_WINDOW, PathOutput
+from export.scheme import Scheme
 from export.verify.samples import Batch, PackedSample
 from sparkclin.inference.model import ModelFiles, RowModel, open_model
 from sparkclin.text.pieces import PieceEncoder
@@ -21,6 +23,8 @@ from sparkclin.wire.packed import padded, plan_batches, tagged
 from sparkclin.wire.tags import OUTSIDE
 
 SEGMENTS = "worker, segment parts"
+
+GROUP_SIZES = (128, 64, 32)
 
 THREADS = 0
 """As many as there are processors."""
@@ -41,7 +45,18 @@ class WorkerRoute:
             trained.row_bodies(),
             precision=self.candidate.precision,
             pad_id=trained.config.pad_id,
+            scheme=self.candidate.scheme,
         )
+
+    @property
+    def group_sizes(self) -> tuple[int, ...]:
+        width = self.candidate.trained.config.width
+        return tuple(size for size in GROUP_SIZES if size < width and width % size == 0)
+
+    def trial(self, scheme: Scheme, folder: Path) -> WorkerRoute:
+        other = replace(self, candidate=replace(self.candidate, folder=folder, scheme=scheme))
+        other.build()
+        return other
 
     def open(self) -> WorkerRoute:
         return self
@@ -54,7 +69,7 @@ class WorkerRoute:
             sha256="",
             row_limits=config.row_limits,
             precision=self.candidate.precision,
-            width=config.width,
+            group_size=self.candidate.scheme.group_size or config.width,
             threads=THREADS,
         )
         return open_model(self.exporter.in_workers, files)

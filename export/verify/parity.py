@@ -133,13 +133,15 @@ class ParityReport:
         return "\n".join([ids, *(part.to_text() for part in parts if part)])
 
 
-def verify(candidate: Candidate, route: Route, *, notes: Sequence[Note]) -> ParityReport:
-    """Compares an exported model with its checkpoint; what is not exact on `notes` too.
+def verify(
+    candidate: Candidate, route: Route, *, notes: Sequence[Note], reference: Reference | None = None
+) -> ParityReport:
+    """Compares an exported model with its checkpoint, or with `reference`; what is not exact on `notes` too.
 
     Raises ParityError, with the tables of figures, where anything is off.
     """
     source = candidate.trained.source
-    reference = candidate.trained.reference()
+    reference = reference or candidate.trained.reference()
     texts = sample_texts()
     identical = [theirs == ours for theirs, ours in zip(reference_ids(source, texts), route.ids(texts), strict=True)]
     figures = list(compare_paths(candidate, route, reference=reference))

@@ -143,31 +143,34 @@ def measure(
     tokenizer_json: str,
     precision: str,
     separators: Sequence[int] = (),
+    most_pieces: int | None = None,
 ) -> QuantizationReport:
     """Runs the exported graph and the fp32 reference over notes, each cut into windows that do not overlap.
 
-    With `separators`, each window stands behind a question: its note's first pieces.
+    With `separators`, each window stands behind a question: its note's first pieces. With `most_pieces` only the first
+    windows are read, of so many pieces and at least one.
 
     Raises InputError where no note has a piece.
     """
-    rows = list(to_rows(notes, tokenizer_json=tokenizer_json, config=config, separators=separators))
-    if not rows:
-        raise InputError("there is no note to compare vectors on: expected notes with text.")
+    compared = note_batches(
+        notes, tokenizer_json=tokenizer_json, config=config, separators=separators, most_pieces=most_pieces
+    )
     sums = Sums(exported=np.zeros((len(notes), config.width)), fp32=np.zeros((len(notes), config.width)))
-    of_pieces = []
-    for batch in batches(rows, config=config):
+    of_pieces, kept = [], set()
+    for batch in compared:
         found, expected = graph.states(batch.ids, batch.mask), reference(batch.ids, batch.mask)
         for row, size, ours, theirs in zip(batch.rows, batch.sizes, found, expected, strict=True):
             exported, fp32 = (vectors[1 : size - 1].astype(np.float64) for vectors in (ours, theirs))
             of_pieces.append(cosines(exported, fp32))
             sums.exported[row.note] += exported.sum(0)
             sums.fp32[row.note] += fp32.sum(0)
-    kept = sorted({row.note for row in rows})
+            kept.add(row.note)
+    with_text = sorted(kept)
     return QuantizationReport(
-        notes=len(kept),
-        documents=Agreement.of(cosines(sums.exported[kept], sums.fp32[kept])),
+        notes=len(with_text),
+        documents=Agreement.of(cosines(sums.exported[with_text], sums.fp32[with_text])),
         pieces=Agreement.of(np.concatenate(of_pieces)),
-        specialty=specialty_change([notes[index] for index in kept], sums.only(kept)),
+        specialty=specialty_change([notes[index] for index in with_text], sums.only(with_text)),
         limits=LIMITS[precision],
     )
 
@@ -202,6 +205,24 @@ class Sums:
 
     def only(self, notes: Sequence[int]) -> Sums:
         return Sums(exported=self.exported[notes], fp32=self.fp32[notes])
+
+
+def note_batches(
+    notes: Sequence[Note],
+    *,
+    tokenizer_json: str,
+    config: EncoderConfig,
+    separators: Sequence[int],
+    most_pieces: int | None = None,
+) -> list[NoteBatch]:
+    """As measure() reads notes. Raises InputError where no note has a piece."""
+    rows = list(to_rows(notes, tokenizer_json=tokenizer_json, config=config, separators=separators))
+    if not rows:
+        raise InputError("there is no note to compare vectors on: expected notes with text.")
+    if most_pieces is not None:
+        before = np.cumsum([0, *(len(row.ids) for row in rows)])[:-1]
+        rows = [row for row, so_far in zip(rows, before, strict=True) if so_far < most_pieces]
+    return list(batches(rows, config=config))
 
 
 QUESTION_PIECES = 12

@@ -36,15 +36,16 @@ class RowModel(Protocol):
 class ModelFiles:
     """Where a model's graphs lie on this machine's disk, and how they are to run.
 
-    `row_limits` are the longest rows of each graph, ascending; `precision` is one of PRECISIONS, `width` the length of
-    a state, `threads` how many a forward pass may use. `sha256` is the manifest's: it tells versions apart.
+    `row_limits` are the longest rows of each graph, ascending; `precision` is one of PRECISIONS, `group_size` how many
+    numbers of a state share a scale in int8, `threads` how many a forward pass may use. `sha256` is the manifest's: it
+    tells versions apart.
     """
 
     folder: str
     sha256: str
     row_limits: tuple[int, ...]
     precision: str
-    width: int
+    group_size: int
     threads: int
 
 

@@ -109,7 +109,6 @@ class OpenVinoModel:
             "INFERENCE_NUM_THREADS": self._files.threads,
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
-            # A scale per state, or for longer rows of numbers for each part of it of this length.
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": self._files.width,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": self._files.group_size,
         }
         return self._core.compile_model(graph, "CPU", properties).create_infer_request()

@@ -50,7 +50,8 @@ class Manifest:
     is transformers' word for how labels go together, such as multi_label_classification; None for other tasks.
     `global_attention` says which positions have it (`export.graph.model_input`), `separators` which ids stand between
     two texts in a row. `row_limits` are the longest rows in ids of each graph, ascending, of a model that runs in the
-    Python workers; the others have one graph, and none. Such a model has no `annotator` either.
+    Python workers, and `group_size` is how many numbers of a state share a scale in int8; the others have one graph,
+    no limits, and 0. A model for the workers has no `annotator`.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Manifest:
     global_attention: str = "none"
     separators: tuple[int, ...] = ()
     row_limits: tuple[int, ...] = ()
+    group_size: int = 0
     format_revision: int = FORMAT_REVISION
 
     def to_json(self) -> str:
@@ -158,7 +160,7 @@ class Manifest:
 
 def _with_defaults(raw: dict[str, Any]) -> dict[str, Any]:
     """A manifest of an older revision with what that revision took for granted."""
-    later = {"problem_type": None, "global_attention": "none", "separators": (), "row_limits": ()}
+    later = {"problem_type": None, "global_attention": "none", "separators": (), "row_limits": (), "group_size": 0}
     if raw["format_revision"] >= 3:
         kept = {name: value for name, value in raw.items() if name != "n_fields"}
         return later | kept

@@ -76,7 +76,19 @@ def _parity(parity: Mapping[str, Any], *, of: str) -> str:
     parts = [f"Parity of {of}: {ids}", f"Against the checkpoint\n{_figures(parity)}"]
     others = {key: value for key, value in parity.items() if isinstance(value, Mapping) and value.get("limits")}
     parts += [f"{_TITLES.get(key, key)}\n{_figures(value)}" for key, value in others.items() if "vectors" in value]
+    if schemes := parity.get("schemes"):
+        parts.append(_schemes(schemes))
     return "\n\n".join(parts)
+
+
+def _schemes(tried: Sequence[Mapping[str, Any]]) -> str:
+    """What an export tried for int8, in order; the last one was taken."""
+    rows = [("", "PIECES/S", "MEAN COSINE", "WORST COSINE", "")]
+    for found in tried:
+        pieces = found["pieces"]
+        cosines = (f"{pieces[name]:.5f}" for name in ("mean_cosine", "worst_cosine"))
+        rows.append((found["scheme"], f"{found['pieces_per_s']:,}", *cosines, "" if found["passed"] else "not enough"))
+    return f"What was tried for int8, vectors of pieces against fp32's\n{table(rows, indent=2)}"
 
 
 def _figures(figures: Mapping[str, Any]) -> str:

@@ -109,7 +109,7 @@ def _in_workers(
             sha256=bundle.manifest_sha256(),
             row_limits=manifest.row_limits,
             precision=manifest.precision,
-            width=manifest.width,
+            group_size=manifest.group_size,
             threads=int(spark.sparkContext.getConf().get("spark.task.cpus", "1")),
         ),
         options=InferenceOptions(notes=options, wanted=task.wanted, merge=task.merge, row_limits=manifest.row_limits),

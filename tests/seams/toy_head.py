@@ -31,7 +31,7 @@ class ToyHead:
         return (Output(LOGITS, len(self.labels)),)
 
     def compute(self, ops: Ops, segments: Segments) -> Sequence[Callable[[], Tensor]]:
-        return (lambda: linear(ops, mean(ops, segments), self.scores),)
+        return (lambda: linear(ops, mean(ops, segments), self.scores, name="scorer"),)
 
     def of_rows(self, ops: Ops, rows: Rows) -> Tensor:  # noqa: ARG002
         return rows.states

@@ -46,7 +46,7 @@ def test_a_manifest_of_another_kind_is_refused(bundle: Bundle, change: dict[str,
 def test_a_manifest_of_revision_2_is_read_with_what_it_took_for_granted(bundle: Bundle) -> None:
     """Such a model gives mean and max of each segment part, always both, and knows segment tags only."""
     since_3 = ("task", "labels", "outputs", "selects_outputs")
-    since = (*since_3, "problem_type", "global_attention", "separators", "row_limits")
+    since = (*since_3, "problem_type", "global_attention", "separators", "row_limits", "group_size")
     raw = json.loads(bundle.manifest.to_json())
     old = {name: value for name, value in raw.items() if name not in since} | {"format_revision": 2}
     read = Manifest.from_json(json.dumps(old), where="here")
@@ -57,7 +57,7 @@ def test_a_manifest_of_revision_2_is_read_with_what_it_took_for_granted(bundle: 
 
 
 def test_a_manifest_of_revision_3_is_read_without_its_fields(bundle: Bundle) -> None:
-    since = ("problem_type", "global_attention", "separators", "row_limits")
+    since = ("problem_type", "global_attention", "separators", "row_limits", "group_size")
     raw = json.loads(bundle.manifest.to_json()) | {"format_revision": 3, "n_fields": 3}
     old = {name: value for name, value in raw.items() if name not in since}
     assert Manifest.from_json(json.dumps(old), where="here") == bundle.manifest

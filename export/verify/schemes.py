@@ -1,0 +1,244 @@
+"""int8 that keeps a model's vectors: schemes from the fastest to the safest, and the first that passes on notes.
+
+Trained encoders have channels with values far from all others. Such a value takes the scale of its whole state, and few
+steps are left to the rest. So what is tried moves the difference into the weights (SmoothQuant, Xiao et al., 2023), has
+a scale for each part of a state, where the engine can, and keeps what suffers most in higher precision: the value
+projections, then whole layers, the worst first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from evaluation.notes import Note
+from export.candidate import Candidate
+from export.engines import Ids, Vectors
+from export.errors import ParityError
+from export.families.family import Reference
+from export.graph.encoder import LAYER, TABLES, VALUE_PROJECTION, LayerWeights
+from export.graph.ops import Array
+from export.routes.route import Route, States
+from export.scheme import FASTEST, Scheme
+from export.verify.heads import separators_of
+from export.verify.quantization import LIMITS, QuantizationReport, measure, note_batches
+from export.verify.ranges import input_ranges
+
+SAMPLE_PIECES = 40_000
+"""Of the notes, that schemes are compared on. The one that is taken has to pass on all notes then."""
+
+SENSITIVITY_PIECES = 4_000
+"""That each layer by itself is tried on."""
+
+SMOOTHING = (0.5, 0.75)
+"""How much of the difference between channels moves from what meets a layer into its weights: SmoothQuant's α."""
+
+FEWEST = np.float32(1e-5)
+"""A channel with less is as good as empty."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """A scheme, what became of the vectors of the sample, and how many pieces per second this process made."""
+
+    scheme: Scheme
+    report: QuantizationReport
+    pieces_per_s: float
+
+    @property
+    def passed(self) -> bool:
+        return self.report.passed
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {
+            "scheme": self.scheme.name,
+            "kept": sorted(self.scheme.kept),
+            "group_size": self.scheme.group_size,
+            "documents": asdict(self.report.documents),
+            "pieces": asdict(self.report.pieces),
+            "pieces_per_s": round(self.pieces_per_s),
+            "passed": self.passed,
+        }
+
+
+def choose_scheme(
+    candidate: Candidate, route: Route, notes: Sequence[Note], *, reference: Reference, scratch: Path
+) -> list[Tried]:
+    """What was tried, in order; the last one is to be taken.
+
+    Raises ParityError, with the table, where none passes.
+    """
+    trials = Trials(candidate, route, notes, reference, scratch)
+    tried: list[Tried] = []
+    for stage in (trials.fastest, trials.smoothed, trials.with_tables, trials.finer, trials.keeping):
+        best = max(tried, key=lambda found: found.report.pieces.mean_cosine).scheme if tried else FASTEST
+        for scheme in stage(best):
+            tried.append(trials.measure(scheme, most_pieces=SAMPLE_PIECES))
+            if tried[-1].passed:
+                return tried
+    table = schemes_table([found.to_dict() for found in tried])
+    raise ParityError(
+        "No int8 scheme keeps the vectors of notes near enough to fp32's "
+        f"({LIMITS[candidate.precision].to_text()}); nothing was registered. Export it with a higher --precision.\n"
+        + table
+    )
+
+
+@dataclass(frozen=True)
+class Trials:
+    """`scratch` is a folder for graphs, one at a time. Each stage goes on from the best scheme of those before it."""
+
+    candidate: Candidate
+    route: Route
+    notes: Sequence[Note]
+    reference: Reference
+    scratch: Path
+
+    def fastest(self, best: Scheme) -> Iterator[Scheme]:
+        yield best
+
+    def smoothed(self, best: Scheme) -> Iterator[Scheme]:
+        for share in SMOOTHING:
+            yield replace(best, name=f"smoothed by {share:g}", smoothing=smoothing_of(self.layers, self.ranges, share))
+
+    def with_tables(self, best: Scheme) -> Iterator[Scheme]:
+        """Those of pieces and positions: larger, and not slower."""
+        yield replace(best, name=f"{best.name}, tables kept", kept=frozenset({TABLES}))
+
+    def finer(self, best: Scheme) -> Iterator[Scheme]:
+        for size in self.route.group_sizes:
+            yield replace(best, name=f"{best.name}, scales of {size}", group_size=size)
+
+    def keeping(self, best: Scheme) -> Iterator[Scheme]:
+        names = [LAYER.format(index) for index in range(len(self.layers))]
+        values = frozenset(f"{name}/{VALUE_PROJECTION}" for name in names)
+        yield replace(best, name=f"{best.name}, values kept", kept=best.kept | values)
+        worst = self.by_sensitivity(names, best)
+        for count in range(1, len(names)):
+            kept = best.kept | frozenset(worst[:count])
+            yield replace(best, name=f"{best.name}, {count} of {len(names)} layers kept", kept=kept)
+
+    def by_sensitivity(self, names: Sequence[str], scheme: Scheme) -> list[str]:
+        """The layers, first those that harm the vectors most where only they are int8."""
+
+        def harm(name: str) -> float:
+            alone = replace(scheme, kept=scheme.kept | frozenset(names) - {name})
+            return 1 - self.measure(alone, most_pieces=SENSITIVITY_PIECES).report.pieces.mean_cosine
+
+        return sorted(names, key=harm, reverse=True)
+
+    @cached_property
+    def layers(self) -> tuple[LayerWeights, ...]:
+        trained = self.candidate.trained
+        return trained.family.load(trained.tensors, trained.config).layers
+
+    @cached_property
+    def ranges(self) -> dict[str, Array]:
+        trained = self.candidate.trained
+        batches = note_batches(
+            self.notes,
+            tokenizer_json=self.candidate.tokenizer_json,
+            config=trained.config,
+            separators=separators_of(trained),
+            most_pieces=SAMPLE_PIECES,
+        )
+        return input_ranges(trained, (batch.ids for batch in batches))
+
+    def measure(self, scheme: Scheme, *, most_pieces: int) -> Tried:
+        with TemporaryDirectory(dir=self.scratch) as folder:
+            watched = Watched(self.route.trial(scheme, Path(folder)))
+            report = measure(
+                self.notes,
+                graph=watched,
+                reference=self.reference,
+                config=self.candidate.trained.config,
+                tokenizer_json=self.candidate.tokenizer_json,
+                precision=self.candidate.precision,
+                separators=separators_of(self.candidate.trained),
+                most_pieces=most_pieces,
+            )
+        return Tried(scheme=scheme, report=report, pieces_per_s=watched.pieces / watched.seconds)
+
+
+def smoothing_of(layers: Sequence[LayerWeights], ranges: Mapping[str, Array], share: float) -> dict[str, Array]:
+    """What each linear layer's inputs are divided by: large where an input is large and its weights are small.
+
+    Queries, keys and values read the same states, so they share it, and the states are quantized once.
+    """
+    found: dict[str, Array] = {}
+    for index, layer in enumerate(layers):
+        attention = layer.attention
+        readers: Mapping[tuple[str, ...], Sequence[Array]] = {
+            ("attention/query", "attention/key", VALUE_PROJECTION): (
+                attention.query.weight,
+                attention.key,
+                attention.value,
+            ),
+            ("attention/output",): (attention.output.weight,),
+            ("feed_forward/intermediate",): (layer.intermediate.weight,),
+            ("feed_forward/output",): (layer.output.weight,),
+        }
+        for parts, weights in readers.items():
+            names = [f"{LAYER.format(index)}/{part}" for part in parts]
+            of_weights = np.max([np.abs(weight).max(axis=1) for weight in weights], axis=0)
+            of_inputs = np.maximum(ranges[names[0]], FEWEST)
+            ratio = of_inputs**share / np.maximum(of_weights, FEWEST) ** (1 - share)
+            smoothing = ratio.astype(np.float32)
+            found |= dict.fromkeys(names, smoothing)
+    return found
+
+
+class Watched:
+    """A graph that counts pieces and seconds."""
+
+    def __init__(self, graph: States) -> None:
+        self._graph = graph
+        self.pieces, self.seconds = 0, 0.0
+
+    def states(self, ids: Ids, mask: Ids) -> Vectors:
+        begin = time.perf_counter()
+        found = self._graph.states(ids, mask)
+        self.seconds += time.perf_counter() - begin
+        self.pieces += int(mask.sum())
+        return found
+
+
+def remembering(reference: Reference, *, most_bytes: int = 2**30) -> Reference:
+    """The reference, which keeps its vectors, so that the same rows are not computed for every scheme."""
+    kept: dict[bytes, Vectors] = {}
+    held = 0
+
+    def remembered(ids: Ids, mask: Ids) -> Vectors:
+        nonlocal held
+        key = ids.tobytes() + mask.tobytes()
+        if key in kept:
+            return kept[key]
+        found = reference(ids, mask)
+        if held + found.nbytes <= most_bytes:
+            kept[key] = found
+            held += found.nbytes
+        return found
+
+    return remembered
+
+
+def schemes_table(tried: Sequence[Mapping[str, Any]]) -> str:
+    """For people, of what a manifest has."""
+    lines = [f"{'scheme':<46}{'pieces/s':>10}{'documents: mean':>18}{'worst':>11}{'pieces: mean':>15}{'worst':>11}"]
+    for of_one in tried:
+        documents, pieces = of_one["documents"], of_one["pieces"]
+        lines.append(
+            f"{of_one['scheme']:<46}{of_one['pieces_per_s']:>10,}"
+            f"{documents['mean_cosine']:>18.6f}{documents['worst_cosine']:>11.6f}"
+            f"{pieces['mean_cosine']:>15.6f}{pieces['worst_cosine']:>11.6f}"
+            f"{'' if of_one['passed'] else '  FAILED'}"
+        )
+    return "\n".join(lines)
