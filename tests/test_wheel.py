@@ -49,7 +49,7 @@ def test_the_packages_are_the_wheels_and_not_a_checkouts(installed: Installed) -
 @pytest.mark.slow
 def test_the_runtime_brings_no_library_that_only_export_and_training_need(installed: Installed) -> None:
     packages = json.loads(installed.run("python", "-m", "pip", "list", "--format", "json").stdout)
-    heavy = {"torch", "tensorflow", "tensorflow-cpu", "transformers", "onnx", "onnxruntime"}
+    heavy = {"torch", "tensorflow", "tensorflow-cpu", "transformers", "onnx", "onnxruntime", "openvino"}
     assert {package["name"] for package in packages} & heavy == set()
 
 
@@ -110,7 +110,8 @@ def test_the_wheels_exporter_exports(installed: Installed, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("folder", "extras"), [("sparkclin", ()), ("pipelines", ()), ("evaluation", ("train",)), ("export", ("export",))]
+    ("folder", "extras"),
+    [("sparkclin", ("openvino",)), ("pipelines", ()), ("evaluation", ("train",)), ("export", ("export",))],
 )
 def test_what_a_package_imports_is_declared(folder: str, extras: tuple[str, ...]) -> None:
     """In the main dependencies or the extras."""
