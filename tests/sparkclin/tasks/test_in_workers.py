@@ -117,6 +117,22 @@ def test_the_report_says_in_which_precision_it_was_computed(
     assert f"- computed in {what}: " in capsys.readouterr().out
 
 
+def test_a_repository_on_another_file_system_is_copied_to_executors(
+    spark: SparkSession, notes: DataFrame, models: Path
+) -> None:
+    """One that only Hadoop knows: a viewfs mount."""
+    conf = spark.sparkContext._jsc.hadoopConfiguration()
+    key = "fs.viewfs.mounttable.workers.link./models"
+    conf.set(key, f"file://{models}")
+    try:
+        bundle = ModelRepository("viewfs://workers/models").find(NAME, engine="openvino", precision="fp32")
+        found = vectors(notes, bundle, "document", "mean")
+    finally:
+        conf.unset(key)
+    local = ModelRepository(models).find(NAME, engine="openvino", precision="fp32")
+    assert found == vectors(notes, local, "document", "mean")
+
+
 WITHOUT_SPARK_NLP = """
 import sys
 import sparkclin
