@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -166,7 +165,7 @@ def test_notes_that_changed_meanwhile_are_found_and_not_shown(spark: SparkSessio
 def ner_bundle(root: Path, *, name: str = "tiny_ner", labels: Sequence[str] = ("O", "B-SIGN")) -> Bundle:
     """A registered model for entities that cannot be loaded."""
     staged = stage(root, name=name)
-    manifest = replace(manifest_of(staged, name=name), task=ENTITIES, labels=tuple(labels))
+    manifest = manifest_of(staged, name=name, task=ENTITIES, labels=tuple(labels))
     return ModelRepository(root).register(staged, manifest)
 
 
