@@ -13,7 +13,7 @@ from benchmarks import ours
 from benchmarks.job import Job, Running
 from benchmarks.ours import Variant
 from benchmarks.raw_onnx import count_finite, inputs_of, read_ids
-from sparkclin.inference.model import ModelFiles, RowModel, open_model
+from sparkclin.inference.model import RowModel, open_model
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.pretrained import engine_of
 from sparkclin.wire.packed import plan_batches
@@ -36,17 +36,9 @@ def start(job: Job, variant: Variant) -> Running:
 
 def open_bundle(bundle: Bundle, *, threads: int = 1) -> RowModel:
     """As a worker opens it."""
-    engine, manifest = engine_of(bundle).in_workers, bundle.manifest
+    engine = engine_of(bundle).in_workers
     assert engine is not None
-    files = ModelFiles(
-        folder=bundle.location,
-        sha256="",
-        row_limits=manifest.row_limits,
-        precision=manifest.precision,
-        group_size=manifest.group_size,
-        threads=threads,
-    )
-    return open_model(engine, files)
+    return open_model(engine, bundle.model_files(threads=threads))
 
 
 def run_batches(models: Sequence[RowModel], rows: Sequence[Sequence[int]], *, limits: Sequence[int]) -> int:

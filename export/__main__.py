@@ -32,7 +32,7 @@ def act(options: argparse.Namespace, *, verifying: bool) -> None:
 
 def run_convert(options: argparse.Namespace) -> None:
     from export.convert import ExportOptions, convert
-    from export.verify.schemes import schemes_table
+    from sparkclin.models.card import schemes_table
 
     bundle = convert(
         ExportOptions(

@@ -117,16 +117,17 @@ def convert(options: ExportOptions, *, spark: SparkSession | None = None) -> Bun
             outputs=Outputs(all=trained.head.outputs),
         )
         route = route_of(candidate, exporter, name=options.name, scratch=scratch, spark=spark)
-        reference = remembering(trained.reference())
+        reference = trained.reference()
         tried: list[Tried] = []
         if options.precision == INT8:
+            reference = remembering(reference)  # schemes and the verification compare the same rows
             tried = choose_scheme(candidate, route, notes, reference=reference, scratch=scratch)
             candidate = replace(candidate, scheme=tried[-1].scheme)
             route = route_of(candidate, exporter, name=options.name, scratch=scratch, spark=spark)
         route.build()
         (candidate.folder / TOKENIZER_FILE).write_text(candidate.tokenizer_json, encoding="utf-8")
         report = parity.verify(candidate, route, notes=notes, reference=reference)
-        manifest = describe(candidate, route, exporter, options=options, report=report, tried=tried)
+        manifest = describe(candidate, exporter, options=options, report=report, tried=tried)
         # Registering renames, and that takes a folder right below the repository's root.
         ready = options.models / f".{scratch.name}.ready"
         candidate.folder.rename(ready)
@@ -233,7 +234,6 @@ def notes_to_compare(precision: str, file: Path | None) -> list[Note]:
 
 def describe(
     candidate: Candidate,
-    route: Route,
     exporter: Exporter,
     *,
     options: ExportOptions,
@@ -249,7 +249,7 @@ def describe(
         family=trained.family.model_type,
         engine=exporter.engine.name,
         precision=candidate.precision,
-        annotator=route.annotator,
+        annotator=exporter.engine.annotator_name(trained.head.task),
         task=trained.head.task,
         labels=trained.head.labels,
         outputs=candidate.outputs.all,

@@ -39,8 +39,8 @@ class Graph(Protocol):
 class WriteModel(Protocol):
     """Writes a model into a folder as Spark NLP's loadSavedModel wants it.
 
-    `scheme` is int8's. `logits` are the
-    outputs that a stock annotator for a task reads: by name, which of the last axis's numbers; None for all of them.
+    `scheme` is int8's. `logits` are the outputs that a stock annotator for a task reads: by name, which of the last
+    axis's numbers; None for all of them.
     """
 
     def __call__(

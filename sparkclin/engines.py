@@ -64,6 +64,10 @@ class Engine:
     spark_nlp: SparkNlp | None = None
     in_workers: InWorkers | None = None
 
+    def annotator_name(self, task: str) -> str:
+        """Of the stock class for a task; empty where Spark NLP does not run the engine's models."""
+        return self.spark_nlp.annotator(task).name if self.spark_nlp else ""
+
 
 def _annotators(kind: str, engine: str) -> dict[str, Annotator]:
     """Those of a kind of encoder, such as RoBerta: the classes for a task keep their graph under one name."""

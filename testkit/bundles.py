@@ -35,7 +35,7 @@ def manifest_of(
         precision=precision,
         task=task,
         labels=labels,
-        annotator=_annotator(engine, task),
+        annotator=ENGINES[engine].annotator_name(task),
         max_pieces=max_pieces,
         width=width,
         outputs=(Output("mean", width), Output("max", width)),
@@ -51,11 +51,6 @@ def manifest_of(
         parity={},
         files=hash_files(folder),
     )
-
-
-def _annotator(engine: str, task: str) -> str:
-    spark_nlp = ENGINES[engine].spark_nlp
-    return spark_nlp.annotator(task).name if spark_nlp else ""
 
 
 def stage(root: Path, *, name: str = "tiny", content: str = "{}") -> Path:

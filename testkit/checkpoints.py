@@ -34,6 +34,14 @@ SMALL = {
     "type_vocab_size": 2, "initializer_range": 0.2,
 }  # fmt: skip
 TEXTS = ["the patient was seen in the clinic", "blood pressure 120/80, he's well", "no acute distress was noted today"]
+NOTES = {
+    "short": "He's well.\n\nBP 120/80,  on aspirin (81mg)",
+    "long": " ".join(TEXTS) * 12,
+    "emoji": "🩺 fever 🤒 and chills",
+    "empty": " \n",
+    "null": None,
+}
+"""With all that is hard for a run: spaces, several windows, code points, nothing at all."""
 
 
 def random_checkpoint(

@@ -46,11 +46,8 @@ class States(Protocol):
 
 
 class Route(Protocol):
-    """The route of a candidate. `annotator` is the stock class that it is saved as, empty where it is none.
-    `returns_vectors`: vectors of positions come back by it, and not the head's outputs alone."""
-
-    @property
-    def annotator(self) -> str: ...
+    """The route of a candidate. `returns_vectors`: vectors of positions come back by it, and not the head's outputs
+    alone."""
 
     @property
     def returns_vectors(self) -> bool: ...

@@ -18,7 +18,7 @@ from export.scheme import Scheme
 from export.sparknlp import load_annotator
 from export.stock import Told, stock_of
 from export.verify.samples import Batch, PackedSample
-from sparkclin.engines import FP32
+from sparkclin.engines import FP32, Annotator
 from sparkclin.schema import EMBED
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ class SparkNlpRoute:
     told: Told
     scratch: Path
     returns_vectors: bool = True
+    group_sizes: tuple[int, ...] = ()
 
     @property
-    def annotator(self) -> str:
-        return self.exporter.spark_nlp.annotator(self.candidate.trained.head.task).name
+    def _annotator(self) -> Annotator:
+        return self.exporter.spark_nlp.annotator(self.candidate.trained.head.task)
 
     def build(self) -> None:
         trained = self.candidate.trained
@@ -60,8 +61,6 @@ class SparkNlpRoute:
             labels=trained.head.labels,
         )
 
-    group_sizes = ()
-
     def trial(self, scheme: Scheme, folder: Path) -> Graph:
         graphs, trained = self.exporter.graphs(), self.candidate.trained
         graphs.write(folder, trained.body(), precision=self.candidate.precision, scheme=scheme)
@@ -72,8 +71,7 @@ class SparkNlpRoute:
 
     @cached_property
     def _graph(self) -> Graph:
-        annotator = self.exporter.spark_nlp.annotator(self.candidate.trained.head.task)
-        return self.exporter.graphs().read(self.candidate.folder / annotator.graph_file)
+        return self.exporter.graphs().read(self.candidate.folder / self._annotator.graph_file)
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """By NoteTokenizer and an echo model with the same vocabulary."""
@@ -126,7 +124,7 @@ class SparkNlpRoute:
         """The annotator. Its limit is one more than the row: with the code of the first special piece in front, Spark
         NLP's own comes on top."""
         config = self.candidate.trained.config
-        loaded = load_annotator(self.candidate.folder, annotator=self.annotator)
+        loaded = load_annotator(self.candidate.folder, annotator=self._annotator.name)
         surplus = stock_of(self.candidate.trained.head.task).surplus(config)
         return loaded._set(maxSentenceLength=config.max_row + max(1, surplus))
 

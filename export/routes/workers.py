@@ -19,8 +19,8 @@ from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.segments import plan_segments
 from sparkclin.text.tokenization import tokenize
 from sparkclin.text.windows import WindowOptions
-from sparkclin.wire.packed import padded, plan_batches, tagged
-from sparkclin.wire.tags import OUTSIDE
+from sparkclin.wire.chunks import tagged_windows
+from sparkclin.wire.packed import padded_rows, plan_batches
 
 SEGMENTS = "worker, segment parts"
 
@@ -34,7 +34,6 @@ THREADS = 0
 class WorkerRoute:
     candidate: Candidate
     exporter: WorkerExporter
-    annotator: str = ""
     returns_vectors: bool = False
 
     def build(self) -> None:
@@ -98,12 +97,9 @@ class WorkerRoute:
         )
         found = []
         for note in notes:
-            parts = plan_segments(note, level="document", pooling="mean").parts
-            rows = [
-                tagged(note.pieces.ids[begin:end], [part for part in parts if part.window == window], vocabulary)
-                for window, (begin, end) in enumerate(note.windows)
-            ]
-            pieces = np.concatenate([row[1:-1] % vocabulary.size for row in rows]).tolist() if rows else []
+            plan = plan_segments(note, level="document", pooling="mean")
+            rows = [window.ids for window in tagged_windows(0, note, plan, vocabulary)]
+            pieces = [piece for row in rows for piece in (row[1:-1] % vocabulary.size).tolist()]
             found.append([config.cls_id, *pieces, config.sep_id])
         return found
 
@@ -121,8 +117,7 @@ class WorkerRoute:
         sample = PackedSample.of(batch)
         found: dict[int, Vectors] = {}
         for indices in self._batches([len(row) for row in sample.rows]):
-            rows = padded([sample.rows[i] for i in indices], padding=OUTSIDE * vocabulary.size + vocabulary.pad_id)
-            numbers = self._model.run(rows, wanted)
+            numbers = self._model.run(padded_rows([sample.rows[i] for i in indices], vocabulary), wanted)
             of_rows = np.split(numbers, np.cumsum([len(sample.parts[i]) for i in indices])[:-1])
             found |= dict(zip(indices, of_rows, strict=True))
         in_order = np.concatenate([found[index] for index in range(len(sample.rows))])

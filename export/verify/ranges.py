@@ -28,7 +28,7 @@ class RangeOps(OnnxOps):
     def linear(self, x: Tensor, weight: Array, bias: Array | None = None) -> Tensor:
         layer = "/".join(self._scopes)
         rows = self.reshape(self.abs(x), (-1, len(weight)))
-        self.nodes.append(helper.make_node("ReduceMax", [rows.name, self._number([0]).name], [layer], keepdims=0))
+        self.named(self.node("ReduceMax", rows, [0], keepdims=0), layer)
         self.ranges.append(layer)
         return super().linear(x, weight, bias)
 

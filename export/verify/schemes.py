@@ -30,6 +30,7 @@ from export.scheme import FASTEST, Scheme
 from export.verify.heads import separators_of
 from export.verify.quantization import LIMITS, QuantizationReport, measure, note_batches
 from export.verify.ranges import input_ranges
+from sparkclin.models.card import schemes_table
 
 SAMPLE_PIECES = 40_000
 """Of the notes, that schemes are compared on. The one that is taken has to pass on all notes then."""
@@ -228,17 +229,3 @@ def remembering(reference: Reference, *, most_bytes: int = 2**30) -> Reference:
         return found
 
     return remembered
-
-
-def schemes_table(tried: Sequence[Mapping[str, Any]]) -> str:
-    """For people, of what a manifest has."""
-    lines = [f"{'scheme':<46}{'pieces/s':>10}{'documents: mean':>18}{'worst':>11}{'pieces: mean':>15}{'worst':>11}"]
-    for of_one in tried:
-        documents, pieces = of_one["documents"], of_one["pieces"]
-        lines.append(
-            f"{of_one['scheme']:<46}{of_one['pieces_per_s']:>10,}"
-            f"{documents['mean_cosine']:>18.6f}{documents['worst_cosine']:>11.6f}"
-            f"{pieces['mean_cosine']:>15.6f}{pieces['worst_cosine']:>11.6f}"
-            f"{'' if of_one['passed'] else '  FAILED'}"
-        )
-    return "\n".join(lines)

@@ -13,8 +13,7 @@ from sparkclin.inference.model import RowModel
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.pooling import PartOutput
 from sparkclin.wire.chunks import Chunk, ChunkOptions, Merger, chunks, with_vectors
-from sparkclin.wire.packed import padded, plan_batches
-from sparkclin.wire.tags import OUTSIDE
+from sparkclin.wire.packed import padded_rows, plan_batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +48,7 @@ def part_outputs(chunk: Chunk, model: RowModel, options: InferenceOptions) -> di
     found: dict[int, list[PartOutput]] = defaultdict(list)
     for indices in plan_batches([len(window.ids) for window in windows], limits=options.row_limits):
         held = [windows[index] for index in indices]
-        rows = padded([window.ids for window in held], padding=OUTSIDE * vocabulary.size + vocabulary.pad_id)
-        numbers = model.run(rows, options.wanted)
+        numbers = model.run(padded_rows([window.ids for window in held], vocabulary), options.wanted)
         parts = [(window.note, part) for window in held for part in window.parts]
         if len(numbers) != len(parts):
             raise IncompleteError(

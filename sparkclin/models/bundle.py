@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkclin.errors import ModelError, OptionError
+from sparkclin.inference.model import ModelFiles
 from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
 from sparkclin.spark import storage
 from sparkclin.text.pooling import MAX, MEAN
@@ -216,6 +217,18 @@ class Bundle:
     def url(self) -> str:
         """`location` as Spark takes it."""
         return storage.as_url(self.location)
+
+    def model_files(self, *, threads: int) -> ModelFiles:
+        """Of a model that runs in the Python workers, where the folder lies at `location` on this machine."""
+        manifest = self.manifest
+        return ModelFiles(
+            folder=self.location,
+            sha256=self.manifest_sha256(),
+            row_limits=manifest.row_limits,
+            precision=manifest.precision,
+            group_size=manifest.group_size,
+            threads=threads,
+        )
 
     def tokenizer_json(self) -> str:
         return self.read_text(f"{self.location}/{TOKENIZER_FILE}")

@@ -77,18 +77,18 @@ def _parity(parity: Mapping[str, Any], *, of: str) -> str:
     others = {key: value for key, value in parity.items() if isinstance(value, Mapping) and value.get("limits")}
     parts += [f"{_TITLES.get(key, key)}\n{_figures(value)}" for key, value in others.items() if "vectors" in value]
     if schemes := parity.get("schemes"):
-        parts.append(_schemes(schemes))
+        parts.append(f"What was tried for int8, against fp32's vectors\n{schemes_table(schemes, indent=2)}")
     return "\n\n".join(parts)
 
 
-def _schemes(tried: Sequence[Mapping[str, Any]]) -> str:
-    """What an export tried for int8, in order; the last one was taken."""
-    rows = [("", "PIECES/S", "MEAN COSINE", "WORST COSINE", "")]
+def schemes_table(tried: Sequence[Mapping[str, Any]], *, indent: int = 0) -> str:
+    """What an export tried for int8, in order, as a manifest has it: the last one was taken, if it has not failed."""
+    rows: list[tuple[str, ...]] = [("SCHEME", "PIECES/S", "DOCUMENTS: MEAN", "WORST", "PIECES: MEAN", "WORST", "")]
     for found in tried:
-        pieces = found["pieces"]
-        cosines = (f"{pieces[name]:.5f}" for name in ("mean_cosine", "worst_cosine"))
-        rows.append((found["scheme"], f"{found['pieces_per_s']:,}", *cosines, "" if found["passed"] else "not enough"))
-    return f"What was tried for int8, vectors of pieces against fp32's\n{table(rows, indent=2)}"
+        of_both = (found["documents"], found["pieces"])
+        cosines = [f"{agreement[name]:.6f}" for agreement in of_both for name in ("mean_cosine", "worst_cosine")]
+        rows.append((found["scheme"], f"{found['pieces_per_s']:,}", *cosines, "" if found["passed"] else "FAILED"))
+    return table(rows, indent=indent)
 
 
 def _figures(figures: Mapping[str, Any]) -> str:

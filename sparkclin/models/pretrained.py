@@ -116,9 +116,10 @@ def load(bundle: Bundle) -> Any:
     Some engines' models are unpacked into Java's folder for temporary files and left there; the JVM deletes those
     copies when it ends.
     """
-    stock, spark = annotator_of(bundle), running_session()
+    spark_nlp, spark = spark_nlp_of(bundle), running_session()
+    stock = spark_nlp.annotator(bundle.manifest.task)
     annotator = getattr(import_module("sparknlp.annotator"), stock.name)
-    if not spark_nlp_of(bundle).leaves_copies or spark is None:
+    if not spark_nlp.leaves_copies or spark is None:
         return annotator.load(bundle.url)
     before = _copies(spark)
     loaded = annotator.load(bundle.url)
@@ -135,7 +136,7 @@ def engine_of(bundle: Bundle) -> Engine:
     """The engine that a bundle was exported for; raises ModelError where this version does not have it, or would run
     the bundle in another way."""
     manifest = bundle.manifest
-    known = {engine.name: _annotator_name(engine, manifest.task) for engine in ENGINES.values()}
+    known = {engine.name: engine.annotator_name(manifest.task) for engine in ENGINES.values()}
     if known.get(manifest.engine) != manifest.annotator:
         names = ", ".join(f"{name} ({stock})" if stock else name for name, stock in known.items())
         raise ModelError(
@@ -144,10 +145,6 @@ def engine_of(bundle: Bundle) -> Engine:
             "again with this one."
         )
     return ENGINES[manifest.engine]
-
-
-def _annotator_name(engine: Engine, task: str) -> str:
-    return engine.spark_nlp.annotator(task).name if engine.spark_nlp else ""
 
 
 def spark_nlp_of(bundle: Bundle) -> SparkNlp:

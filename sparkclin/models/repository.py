@@ -164,26 +164,30 @@ class ModelRepository:
 
     def lines_for_spark_nlp(self) -> list[str]:
         """The records of what Spark NLP can load; raises ModelError as records() does."""
-        self.records()
-        return [line for line in self.metadata_lines() if Record.from_json(line).in_spark_nlp]
+        return [line for line, record in self._records_of_lines() if record.in_spark_nlp]
 
     def records(self) -> list[Record]:
         """All versions of all models: by name and language, the newest version of each first.
 
         Raises ModelError where metadata.json is missing or holds what is no record.
         """
+        records = [record for _, record in self._records_of_lines()]
+        newest_first = sorted(records, key=lambda record: record.age, reverse=True)
+        return sorted(newest_first, key=lambda record: (record.name, record.language))
+
+    def _records_of_lines(self) -> list[tuple[str, Record]]:
+        """Each line of metadata.json with its record; raises ModelError as records() does."""
         records, wrong = [], []
         for number, line in enumerate(self.metadata_lines(), start=1):
             try:
-                records.append(Record.from_json(line))
+                records.append((line, Record.from_json(line)))
             except (ValueError, KeyError, TypeError):
                 wrong.append(str(number))
         if wrong:
             raise ModelError(
                 f"{self.root}/{METADATA_FILE}: no record of a model in line {', '.join(wrong)}. Remove it."
             )
-        newest_first = sorted(records, key=lambda record: record.age, reverse=True)
-        return sorted(newest_first, key=lambda record: (record.name, record.language))
+        return records
 
     def resolve(self, wanted: Wanted) -> Record:
         """The newest version of the preferred kind among those that are wanted.

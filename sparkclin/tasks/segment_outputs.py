@@ -74,7 +74,6 @@ def segment_outputs(notes: DataFrame, *, bundle: Bundle, task: SegmentTask) -> D
     spark = notes.sparkSession
     check_batch_setting(spark)
     engine = engine_of(bundle)
-    bundle.manifest.segment_outputs.request(task.wanted)  # raises for what is not there
     options = ChunkOptions(
         carried=to_arrow_schema(T.StructType([notes.schema[name] for name in task.carried])),
         columns=task.columns,
@@ -98,21 +97,15 @@ def _in_workers(
     engine: InWorkers,
 ) -> DataFrame:
     """In one step, in the Python workers."""
-    spark, manifest = notes.sparkSession, bundle.manifest
+    spark, row_limits = notes.sparkSession, bundle.manifest.row_limits
+    bundle.manifest.segment_outputs.check(task.wanted)
     infer = partial(
         _infer,
         tokenizer=tokenizer,
         folder=share_folder(spark, bundle.location),
         engine=engine,
-        files=ModelFiles(
-            folder="",  # known on each machine
-            sha256=bundle.manifest_sha256(),
-            row_limits=manifest.row_limits,
-            precision=manifest.precision,
-            group_size=manifest.group_size,
-            threads=int(spark.sparkContext.getConf().get("spark.task.cpus", "1")),
-        ),
-        options=InferenceOptions(notes=options, wanted=task.wanted, merge=task.merge, row_limits=manifest.row_limits),
+        files=bundle.model_files(threads=int(spark.sparkContext.getConf().get("spark.task.cpus", "1"))),
+        options=InferenceOptions(notes=options, wanted=task.wanted, merge=task.merge, row_limits=row_limits),
         tasks=tally(spark),
     )
     inferred: DataFrame = notes.mapInArrow(infer, output_schema(notes, task))

@@ -81,7 +81,7 @@ class Chunk:
         return [
             window
             for index, (note, plan) in enumerate(zip(self.notes, self.plans, strict=True))
-            for window in _tagged_windows(index, note, plan, vocabulary)
+            for window in tagged_windows(index, note, plan, vocabulary)
         ]
 
     def columns(self, carried: pa.Schema) -> dict[str, pa.Array]:
@@ -108,9 +108,10 @@ def chunks(batches: Iterator[pa.RecordBatch], *, encoder: PieceEncoder, options:
         yield chunk
 
 
-def _tagged_windows(
+def tagged_windows(
     index: int, note: TokenizedNote, plan: SegmentPlan, vocabulary: Vocabulary
 ) -> Iterator[TaggedWindow]:
+    """Those of a note, the chunk's `index`th, that hold a part of a segment."""
     of_window: list[list[SegmentPart]] = [[] for _ in note.windows]
     for part in plan.parts:
         of_window[part.window].append(part)

@@ -42,7 +42,7 @@ class Outputs:
 
         Raises ModelError for an output that the model does not have.
         """
-        self._check(wanted)
+        self.check(wanted)
         if not self.selectable:
             return None
         return sum(1 << index for index, output in enumerate(self.all) if output.name in wanted)
@@ -60,10 +60,11 @@ class Outputs:
         return [found[name] for name in wanted]
 
     def _received(self, wanted: Sequence[str]) -> list[Output]:
-        self._check(wanted)
+        self.check(wanted)
         return [output for output in self.all if output.name in wanted or not self.selectable]
 
-    def _check(self, wanted: Sequence[str]) -> None:
+    def check(self, wanted: Sequence[str]) -> None:
+        """Raises ModelError for an output that the model does not have."""
         if missing := [name for name in wanted if name not in self.names]:
             raise ModelError(
                 f"the model gives {', '.join(self.names) or 'nothing'} per segment, not {', '.join(missing)}. "

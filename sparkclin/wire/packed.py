@@ -79,8 +79,12 @@ def concatenated(rows: Sequence[Ints], vocabulary: Vocabulary, *, request: int |
     special piece.
     """
     told = [] if request is None else [vocabulary.first_request + request, len(rows)]
-    rows_in_one = padded(rows, padding=OUTSIDE * vocabulary.size + vocabulary.pad_id).reshape(-1)
-    return np.concatenate([told, rows_in_one]).astype(np.int32)
+    return np.concatenate([told, padded_rows(rows, vocabulary).reshape(-1)]).astype(np.int32)
+
+
+def padded_rows(rows: Sequence[Ints], vocabulary: Vocabulary) -> Ints:
+    """Rows with tags, each padded to the longest by what is in no segment: (rows, pieces)"""
+    return padded(rows, padding=OUTSIDE * vocabulary.size + vocabulary.pad_id)
 
 
 def padded(rows: Sequence[Ints], *, padding: int) -> Ints:

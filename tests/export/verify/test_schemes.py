@@ -23,7 +23,8 @@ from export.trained import TrainedModel
 from export.verify.quantization import LIMITS, Least, NoteLimits
 from export.verify.ranges import input_ranges
 from export.verify.samples import Batch
-from export.verify.schemes import choose_scheme, remembering, schemes_table, smoothing_of
+from export.verify.schemes import choose_scheme, remembering, smoothing_of
+from sparkclin.models.card import schemes_table
 from sparkclin.wire.outputs import Outputs
 from testkit.checkpoints import random_checkpoint, with_outliers
 from testkit.tokenizers import train_tokenizer

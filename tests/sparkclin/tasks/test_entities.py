@@ -28,19 +28,12 @@ from sparkclin.text.labels import softmax
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.pooling import PartOutput
 from sparkclin.text.tokenization import tokenize
-from testkit.checkpoints import TEXTS, random_bigbird, random_checkpoint
+from testkit.checkpoints import NOTES, random_bigbird, random_checkpoint
 from testkit.stock import by_jvm, by_name, needs_stock
 
 pytestmark = [pytest.mark.slow, pytest.mark.export]
 
 LABELS = {0: "O", 1: "B-DRUG", 2: "I-DRUG", 3: "B-SIGN", 4: "I-SIGN"}
-NOTES = {
-    "short": "He's well.\n\nBP 120/80,  on aspirin (81mg)",
-    "long": " ".join(TEXTS) * 12,
-    "emoji": "🩺 fever 🤒 and chills",
-    "empty": " \n",
-    "null": None,
-}
 MAKERS = {
     "longformer": (random_checkpoint, LongformerForTokenClassification),
     "big_bird": (random_bigbird, BigBirdForTokenClassification),

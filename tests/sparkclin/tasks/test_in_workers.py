@@ -17,19 +17,12 @@ from sparkclin.errors import ModelError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository
 from sparkclin.tasks.embed import INDEX_COLUMNS
-from testkit.checkpoints import TEXTS, random_checkpoint
+from testkit.checkpoints import NOTES, random_checkpoint
 from tests.sparkclin.processes import run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.export]
 
 NAME = "a_model"
-NOTES = {
-    "short": "He's well.\n\nBP 120/80,  on aspirin (81mg)",
-    "long": " ".join(TEXTS) * 12,
-    "emoji": "🩺 fever 🤒 and chills",
-    "empty": " \n",
-    "null": None,
-}
 KINDS = [("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"), ("onnx", "fp32")]
 MAX_PIECES, STRIDE = 40, 12  # so that a note has several windows, of both kinds of rows
 
