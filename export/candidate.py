@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.scheme import FASTEST, Scheme
+from export.scheme import DYNAMIC, Scheme
 from export.trained import TrainedModel
 from sparkclin.wire.outputs import Outputs
 
@@ -20,4 +20,4 @@ class Candidate:
     trained: TrainedModel
     tokenizer_json: str
     outputs: Outputs
-    scheme: Scheme = FASTEST
+    scheme: Scheme = DYNAMIC

@@ -23,7 +23,7 @@ from export.graph.model_input import GLOBAL_ATTENTIONS
 from export.routes.route import Route
 from export.routes.spark_nlp import SparkNlpRoute
 from export.routes.workers import WorkerRoute
-from export.scheme import FASTEST
+from export.scheme import DYNAMIC
 from export.stock import Told
 from export.trained import TrainedModel
 from export.verify import parity
@@ -176,7 +176,7 @@ def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> Pari
         trained=trained,
         tokenizer_json=bundle.tokenizer_json(),
         outputs=bundle.manifest.segment_outputs,
-        scheme=replace(FASTEST, group_size=bundle.manifest.group_size),
+        scheme=replace(DYNAMIC, group_size=bundle.manifest.group_size),
     )
     with tempfile.TemporaryDirectory() as scratch:
         route = route_of(candidate, exporter, name=options.name, scratch=Path(scratch), spark=spark)

@@ -23,7 +23,7 @@ from export.graph.ops import Body
 from export.graph.packed import STOCK_SEPARATORS
 from export.heads.head import Head
 from export.routes.route import Compare, Numbers, Pairs
-from export.scheme import FASTEST, Scheme
+from export.scheme import DYNAMIC, Scheme
 from export.sparknlp import annotated, run_windows, save_annotator, send
 from export.verify.samples import Batch
 from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
@@ -210,7 +210,7 @@ def save(
     task: str,
     body: Body,
     precision: str,
-    scheme: Scheme = FASTEST,
+    scheme: Scheme = DYNAMIC,
     ordinary: OrdinaryAssets,
     max_row: int,
     told: Told,

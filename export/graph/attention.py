@@ -76,7 +76,8 @@ class FullAttention:
         return ops.reshape(masked, (-1, 1, 1, ops.size(masked, axis=1)))
 
     def attend(self, ops: Ops, projected: Projections, plan: Tensor, *, heads: int, width: int) -> Tensor:
-        return from_heads(ops, weigh(ops, *split_heads(ops, projected, heads=heads, width=width), plan), width=width)
+        query, key, value = projected.query, projected.key, projected.value
+        return attend_all(ops, query, key, value, plan, heads=heads, width=width)
 
 
 def hidden_padding(ops: Ops, model_input: ModelInput) -> Tensor:
@@ -84,12 +85,11 @@ def hidden_padding(ops: Ops, model_input: ModelInput) -> Tensor:
     return (1.0 - ops.to_float(model_input.visible)) * MASKED
 
 
-def split_heads(ops: Ops, projected: Projections, *, heads: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values, (R, H, P, D) each."""
-    query, key, value = (
-        by_head(ops, x, heads=heads, width=width) for x in (projected.query, projected.key, projected.value)
-    )
-    return query, key, value
+def attend_all(ops: Ops, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, *, heads: int, width: int) -> Tensor:
+    """Every query of a row sees every key of it that the mask leaves: (R, Q, W), (R, K, W), (R, K, W), mask
+    (R, 1, 1 or Q, K) -> (R, Q, W)"""
+    queries, keys, values = (by_head(ops, x, heads=heads, width=width) for x in (query, key, value))
+    return from_heads(ops, weigh(ops, queries, keys, values, mask), width=width)
 
 
 def by_head(ops: Ops, x: Tensor, *, heads: int, width: int) -> Tensor:

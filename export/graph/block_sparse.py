@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.graph.attention import MASKED, Projections, from_heads, hidden_padding, split_heads, weigh
+from export.graph.attention import MASKED, Projections, by_head, from_heads, hidden_padding, weigh
 from export.graph.model_input import ModelInput
 from export.graph.ops import Ops, Size, Tensor
 
@@ -108,7 +108,9 @@ class BlockSparse:
 
     def attend(self, ops: Ops, projected: Projections, plan: BlockPlan, *, heads: int, width: int) -> Tensor:
         """-> context (R, P, W)"""
-        query, key, value = split_heads(ops, projected, heads=heads, width=width)
+        query, key, value = (
+            by_head(ops, x, heads=heads, width=width) for x in (projected.query, projected.key, projected.value)
+        )
 
         def dense() -> Tensor:
             return weigh(ops, query, key, value, plan.padding)

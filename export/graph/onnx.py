@@ -23,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from export.errors import CheckpointError
 from export.graph.ops import Array, Body, Size, Tensor
 from export.graph.packed import STATES
-from export.scheme import FASTEST, Scheme
+from export.scheme import DYNAMIC, Scheme
 from sparkclin.engines import INT8
 
 # What ONNX Runtime 1.19 knows: operators of ONNX 1.16, in files of its format, and its own.
@@ -72,14 +72,15 @@ class Value:
 class OnnxOps:
     """`Ops` that writes down nodes. Integers are int64, as Spark NLP sends them.
 
-    With precision int8 the weights of linear layers are 8-bit integers with a scale a column, those of the piece table
-    with a scale a row. What meets a layer is quantized when it runs, with a scale a piece: with one a batch (ONNX
-    Runtime's DynamicQuantizeMatMul) a piece's vector would depend on its neighbours in the batch, and the outlying
-    values that trained encoders have would leave all others too few steps. All else stays fp32, and so do the linear
-    layers that `scheme` keeps. A layer's name is that of its scopes, such as `layer_3/attention/value`.
+    With precision int8 the weights of linear layers are 8-bit integers with a scale per column, those of the piece
+    table with a scale per row. What meets a layer is quantized when it runs, with a scale that the scheme knows or one
+    per piece: with one per batch (ONNX Runtime's DynamicQuantizeMatMul) a piece's vector would depend on its neighbours
+    in the batch, and the outlying values that trained encoders have would leave all others too few steps. All else
+    stays fp32, and so do the linear layers that `scheme` keeps. A layer's name is that of its scopes, such as
+    `layer_3/attention/value`.
     """
 
-    def __init__(self, *, precision: str, scheme: Scheme = FASTEST) -> None:
+    def __init__(self, *, precision: str, scheme: Scheme = DYNAMIC) -> None:
         self.initializers: dict[str, TensorProto] = {}
         self._int8 = precision == INT8
         self._scheme = scheme
@@ -151,15 +152,31 @@ class OnnxOps:
         layer = "/".join(self._scopes)
         if not self._int8 or self._scheme.keeps(layer):
             product = self.node("MatMul", x, self.constant(weight, "weight"))
-        elif (smoothing := self._scheme.smoothing.get(layer)) is None:
-            product = self._int8_product(x, weight)
         else:
-            smoothed = self.node("Div", x, self.constant(smoothing, "smoothing"))
-            product = self._int8_product(smoothed, weight * smoothing[:, None])
+            smoothing = self._scheme.smoothing.get(layer)
+            if smoothing is not None:
+                x, weight = self.node("Div", x, self.constant(smoothing, "smoothing")), weight * smoothing[:, None]
+            if layer in self._scheme.ranges:
+                product = self._static_product(x, weight, step=np.float32(self._scheme.ranges[layer]) / INT8_MAX)
+            else:
+                product = self._dynamic_product(x, weight)
         return product if bias is None else product + self.constant(bias, "bias")
 
-    def _int8_product(self, x: Value, weight: Array) -> Value:
-        """x · weight in whole numbers, (…, I), (I, O) -> (…, O).
+    def _static_product(self, x: Value, weight: Array, *, step: np.float32) -> Value:
+        """x · weight in whole numbers, (…, I), (I, O) -> (…, O), where x is counted in steps of this size."""
+        column_scales, of_x = safe_scales(weight), float(step)
+        return self.node(
+            "MatMulIntegerToFloat",
+            self.node("QuantizeLinear", x, of_x, self.constant(ZERO_POINT, "zero_point")),
+            self._store(quantized(weight, column_scales), self._unique("weight")),
+            of_x,
+            self._store(column_scales[0], self._unique("scales")),
+            self.constant(ZERO_POINT, "zero_point"),
+            domain=MICROSOFT,
+        )
+
+    def _dynamic_product(self, x: Value, weight: Array) -> Value:
+        """As _static_product(), with a step for each piece that fits its largest number.
 
         Layers that read the same x quantize it once: ONNX Runtime joins equal nodes.
         """
@@ -314,7 +331,7 @@ def write_model(
     body: Body,
     *,
     precision: str,
-    scheme: Scheme = FASTEST,
+    scheme: Scheme = DYNAMIC,
     logits: Mapping[str, int | None] = MappingProxyType({}),
 ) -> None:
     """As in WriteModel: `model.onnx`, with the inputs and the outputs that Spark NLP expects.

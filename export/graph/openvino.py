@@ -19,10 +19,11 @@ from onnx.reference import ReferenceEvaluator
 
 from export.graph.onnx import INT8_MAX, OnnxOps, Value, largest, quantized, serialized
 from export.graph.ops import Array, RowBodies, Tensor
-from export.scheme import FASTEST, Scheme
+from export.scheme import DYNAMIC, Scheme
 from sparkclin.inference.openvino import FOLDER, HEAD, IDS, OUTPUT, STATES, WEIGHTS, graph_file
 from sparkclin.inference.openvino_library import openvino
 
+NO_SHIFT = np.array(0, np.int8)
 ALIGNMENT = 64
 """Of arrays in the file of weights, in bytes: what the widest instructions read."""
 
@@ -31,7 +32,7 @@ class RowOps(OnnxOps):
     """`Ops` of a graph for rows like `sample`, ids (1, P): of a condition only the branch is built that they take."""
 
     def __init__(
-        self, *, precision: str, scheme: Scheme = FASTEST, sample: Mapping[str, npt.NDArray[np.int64]]
+        self, *, precision: str, scheme: Scheme = DYNAMIC, sample: Mapping[str, npt.NDArray[np.int64]]
     ) -> None:
         super().__init__(precision=precision, scheme=scheme)
         self._sample = sample
@@ -62,14 +63,20 @@ class RowOps(OnnxOps):
         [found] = ReferenceEvaluator(onnx.load_from_string(serialized(graph))).run(None, given)
         return bool(found)
 
-    def _int8_product(self, x: Value, weight: Array) -> Value:
-        """x · weight, with weights in whole numbers; OpenVINO quantizes x when it runs, with a scale per row."""
+    def _static_product(self, x: Value, weight: Array, *, step: np.float32) -> Value:
+        """OpenVINO multiplies in whole numbers what was in whole numbers before."""
+        grid = (float(step), self.constant(NO_SHIFT, "zero_point"))
+        on_grid = self.node("DequantizeLinear", self.node("QuantizeLinear", x, *grid), *grid)
+        return self._dynamic_product(on_grid, weight)
+
+    def _dynamic_product(self, x: Value, weight: Array) -> Value:
+        """Only weights are in whole numbers; OpenVINO quantizes x when it runs, with a scale per group of a row."""
         scales = largest(weight, axis=0) / INT8_MAX
         stored = self._store(quantized(weight, scales), self._unique("weight"))
         return self.node("MatMul", x, self.node("DequantizeLinear", stored, self.constant(scales[0], "scales"), axis=1))
 
 
-def write_model(folder: Path, bodies: RowBodies, *, precision: str, pad_id: int, scheme: Scheme = FASTEST) -> None:
+def write_model(folder: Path, bodies: RowBodies, *, precision: str, pad_id: int, scheme: Scheme = DYNAMIC) -> None:
     """Writes the graphs below `folder`, as `sparkclin.inference.openvino` reads them.
 
     Raises CheckpointError where one would not fit into one ONNX graph, which is limited to 2 GB.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from export.graph.attention import MASKED, Projections, by_head, from_heads, hidden_padding, split_heads, weigh
+from export.graph.attention import MASKED, Projections, attend_all, by_head, from_heads, hidden_padding
 from export.graph.model_input import ModelInput
 from export.graph.ops import Array, Ops, Size, Tensor
 
@@ -78,7 +78,7 @@ class SlidingWindow:
                 ),
                 block_mask=ops.cond(
                     is_short,
-                    lambda: ops.constant(np.zeros((1, 1, 1, 1, 1), np.float32), "no_mask"),
+                    lambda: ops.constant(np.zeros((1, 1, 1, 1), np.float32), "no_mask"),
                     lambda: self.block_mask(ops, masked, of_global),
                 ),
                 neighbours=ops.cond(
@@ -104,18 +104,21 @@ class SlidingWindow:
         return ops.cond(ops.less_equal(pieces, self.one_sided + 1), lambda: padding, banded)
 
     def block_mask(self, ops: Ops, masked: Tensor, of_global: GlobalPlan | None) -> Tensor:
-        """(R, P) -> (R, 1, N, B, K), or (R, 1, N, B, K + F · B)"""
+        """(R, P) -> (R · N, 1, B, K), or (R · N, 1, B, K + F · B)"""
         if of_global is None:
-            return self.window_mask(ops, masked) + ops.constant(self.band(), "band")
+            keys = self.near * self.block_size
+            in_window = ops.reshape(self.window_mask(ops, masked), (-1, 1, 1, keys))
+            return in_window + ops.constant(self.band(), "band")
         in_window = self.window_mask(ops, masked + of_global.is_global * MASKED)
         first = self.first_blocks(of_global) * self.block_size
         others = ops.slice(masked + (1.0 - of_global.is_global) * MASKED, axis=1, begin=0, end=first)
-        every = 0.0 * ops.slice(in_window, axis=4, begin=0, end=1)  # (R, 1, N, 1, 1)
-        of_keys = ops.concat([in_window, every + ops.reshape(others, (-1, 1, 1, 1, first))], axis=4)
-        return of_keys + ops.pad(ops.constant(self.band(), "band"), axis=1, before=0, after=first, value=0.0)
+        every = 0.0 * ops.slice(in_window, axis=2, begin=0, end=1)  # (R, N, 1)
+        of_keys = ops.concat([in_window, every + ops.reshape(others, (-1, 1, first))], axis=2)
+        band = ops.pad(ops.constant(self.band(), "band"), axis=1, before=0, after=first, value=0.0)
+        return ops.reshape(of_keys, (-1, 1, 1, ops.size(of_keys, axis=2))) + band
 
     def window_mask(self, ops: Ops, masked: Tensor) -> Tensor:
-        """(R, P) -> (R, 1, N, 1, K)"""
+        """(R, P) -> (R, N, K)"""
         wanted = self.neighbours(ops, masked)
         there = self.clipped(ops, wanted, masked)
         blocks = self.n_blocks(ops, masked)
@@ -123,7 +126,7 @@ class SlidingWindow:
         outside = ops.to_float(ops.not_equal(wanted, there)) * MASKED
         # Masked offsets may add up: exp() of the sum is 0 all the same.
         keys = padding + ops.reshape(outside, (blocks, self.near, 1))
-        return ops.reshape(keys, (-1, 1, blocks, 1, self.near * self.block_size))
+        return ops.reshape(keys, (-1, blocks, self.near * self.block_size))
 
     def blocks_read(self, ops: Ops, masked: Tensor, of_global: GlobalPlan | None) -> Tensor:
         """(N, near), or (N, near + F)"""
@@ -165,31 +168,30 @@ class SlidingWindow:
 
     def in_window(self, ops: Ops, projected: Projections, plan: WindowPlan, *, heads: int, width: int) -> Tensor:
         """-> context (R, P, W)"""
-        pieces = ops.size(projected.query, axis=1)
-        block, size = self.block_size, width // heads
+        query, key, value = projected.query, projected.key, projected.value
+        pieces, block = ops.size(query, axis=1), self.block_size
 
         def dense() -> Tensor:
-            return weigh(ops, *split_heads(ops, projected, heads=heads, width=width), plan.dense_mask)
+            return attend_all(ops, query, key, value, plan.dense_mask, heads=heads, width=width)
 
         def in_blocks() -> Tensor:
-            blocks = pieces // block
+            """A block of queries is a row by itself, with the keys that it reads. They are copied with all heads."""
+            keys = ops.size(plan.neighbours, axis=1) * block
 
-            def around(x: Tensor) -> Tensor:  # (R, P, W) -> (R, H, N, K, D), the only copy of keys or values
-                in_heads = by_head(ops, x, heads=heads, width=width)
-                runs = ops.gather(ops.reshape(in_heads, (-1, heads, blocks, block * size)), plan.neighbours, axis=2)
-                return ops.reshape(runs, (-1, heads, blocks, ops.size(plan.neighbours, axis=1) * block, size))
+            def around(x: Tensor) -> Tensor:  # (R, P, W) -> (R · N, K, W)
+                runs = ops.gather(ops.reshape(x, (-1, pieces // block, block * width)), plan.neighbours, axis=1)
+                return ops.reshape(runs, (-1, keys, width))
 
-            query = by_head(ops, projected.query, heads=heads, width=width)
-            in_rows = ops.reshape(query, (-1, heads, blocks, block, size))
-            context = weigh(ops, in_rows, around(projected.key), around(projected.value), plan.block_mask)
-            return ops.reshape(context, (-1, heads, pieces, size))
+            own = ops.reshape(query, (-1, block, width))
+            context = attend_all(ops, own, around(key), around(value), plan.block_mask, heads=heads, width=width)
+            return ops.reshape(context, (-1, pieces, width))
 
-        return from_heads(ops, ops.cond(plan.is_short, dense, in_blocks), width=width)
+        return ops.cond(plan.is_short, dense, in_blocks)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowPlan:
-    """`is_short` is a scalar: take the dense path. `dense_mask` (R, 1, 1 or P, P) and `block_mask` (R, 1, N, B, keys)
+    """`is_short` is a scalar: take the dense path. `dense_mask` (R, 1, 1 or P, P) and `block_mask` (R · N, 1, B, keys)
     are score offsets, 0 or MASKED; `neighbours` (N, blocks) the blocks whose keys a block reads. `of_global` is None
     where no position has global attention."""
 

@@ -32,7 +32,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from export.errors import CheckpointError
 from export.graph.ops import Array, Body, Size, Tensor
 from export.graph.packed import STATES
-from export.scheme import FASTEST, Scheme
+from export.scheme import DYNAMIC, Scheme
 
 v1 = tf.compat.v1
 
@@ -177,7 +177,7 @@ def write_model(
     body: Body,
     *,
     precision: str,  # noqa: ARG001
-    scheme: Scheme = FASTEST,  # noqa: ARG001
+    scheme: Scheme = DYNAMIC,  # noqa: ARG001
     logits: Mapping[str, int | None] = MappingProxyType({}),
 ) -> None:
     """As in WriteModel, with the signature that Spark NLP's annotators of Longformer expect. It is fp32.

@@ -1,13 +1,15 @@
 """int8 that keeps a model's vectors: schemes from the fastest to the safest, and the first that passes on notes.
 
-Trained encoders have channels with values far from all others. Such a value takes the scale of its whole state, and few
-steps are left to the rest. So what is tried moves the difference into the weights (SmoothQuant, Xiao et al., 2023), has
-a scale for each part of a state, where the engine can, and keeps what suffers most in higher precision: the value
-projections, then whole layers, the worst first.
+Trained encoders have channels with values far from all others. Such a value takes the scale of what it is quantized
+with, and few steps are left to the rest. So what is tried moves the difference into the weights (SmoothQuant, Xiao et
+al., 2023) and keeps tables as they are: first with static scales, which are known from the notes, then with dynamic
+ones, a scale per piece. If no such scheme passes, a part of a state has a scale of its own, where the engine can, and
+what suffers most is kept in higher precision: the value projections, then whole layers, the worst first.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +28,7 @@ from export.families.family import Reference
 from export.graph.encoder import LAYER, TABLES, VALUE_PROJECTION, LayerWeights
 from export.graph.ops import Array
 from export.routes.route import Route, States
-from export.scheme import FASTEST, Scheme
+from export.scheme import DYNAMIC, Scheme
 from export.verify.heads import separators_of
 from export.verify.quantization import LIMITS, QuantizationReport, measure, note_batches
 from export.verify.ranges import input_ranges
@@ -78,13 +80,16 @@ def choose_scheme(
     Raises ParityError, with the table, where none passes.
     """
     trials = Trials(candidate, route, notes, reference, scratch)
+    short = (trials.smoothed, trials.with_tables)
     tried: list[Tried] = []
-    for stage in (trials.fastest, trials.smoothed, trials.with_tables, trials.finer, trials.keeping):
-        best = max(tried, key=lambda found: found.report.pieces.mean_cosine).scheme if tried else FASTEST
-        for scheme in stage(best):
-            tried.append(trials.measure(scheme, most_pieces=SAMPLE_PIECES))
-            if tried[-1].passed:
-                return tried
+    for first, stages in ((trials.static, short), (DYNAMIC, (*short, trials.finer, trials.keeping))):
+        best, n_before = first, len(tried)
+        for stage in stages:
+            for scheme in stage(best):
+                tried.append(trials.measure(scheme, most_pieces=SAMPLE_PIECES))
+                if tried[-1].passed:
+                    return tried
+            best = max(tried[n_before:], key=lambda found: found.report.pieces.mean_cosine).scheme
     table = schemes_table([found.to_dict() for found in tried])
     raise ParityError(
         "No int8 scheme keeps the vectors of notes near enough to fp32's "
@@ -103,29 +108,33 @@ class Trials:
     reference: Reference
     scratch: Path
 
-    def fastest(self, best: Scheme) -> Iterator[Scheme]:
-        yield best
+    @property
+    def static(self) -> Scheme:
+        return Scheme(ranges=ranges_of(self.ranges, {}))
 
     def smoothed(self, best: Scheme) -> Iterator[Scheme]:
+        yield best
         for share in SMOOTHING:
-            yield replace(best, name=f"smoothed by {share:g}", smoothing=smoothing_of(self.layers, self.ranges, share))
+            smoothing = smoothing_of(self.layers, self.ranges, share)
+            ranges = ranges_of(self.ranges, smoothing) if best.ranges else {}
+            yield replace(best, labels=(f"smoothed by {share:g}",), smoothing=smoothing, ranges=ranges)
 
     def with_tables(self, best: Scheme) -> Iterator[Scheme]:
         """Those of pieces and positions: larger, and not slower."""
-        yield replace(best, name=f"{best.name}, tables kept", kept=frozenset({TABLES}))
+        yield replace(best, labels=(*best.labels, "tables kept"), kept=frozenset({TABLES}))
 
     def finer(self, best: Scheme) -> Iterator[Scheme]:
         for size in self.route.group_sizes:
-            yield replace(best, name=f"{best.name}, scales of {size}", group_size=size)
+            yield replace(best, group_size=size)
 
     def keeping(self, best: Scheme) -> Iterator[Scheme]:
         names = [LAYER.format(index) for index in range(len(self.layers))]
         values = frozenset(f"{name}/{VALUE_PROJECTION}" for name in names)
-        yield replace(best, name=f"{best.name}, values kept", kept=best.kept | values)
+        yield replace(best, labels=(*best.labels, "values kept"), kept=best.kept | values)
         worst = self.by_sensitivity(names, best)
         for count in range(1, len(names)):
             kept = best.kept | frozenset(worst[:count])
-            yield replace(best, name=f"{best.name}, {count} of {len(names)} layers kept", kept=kept)
+            yield replace(best, labels=(*best.labels, f"{count} of {len(names)} layers kept"), kept=kept)
 
     def by_sensitivity(self, names: Sequence[str], scheme: Scheme) -> list[str]:
         """The layers, first those that harm the vectors most where only they are int8."""
@@ -166,7 +175,7 @@ class Trials:
                 separators=separators_of(self.candidate.trained),
                 most_pieces=most_pieces,
             )
-        return Tried(scheme=scheme, report=report, pieces_per_s=watched.pieces / watched.seconds)
+        return Tried(scheme=scheme, report=report, pieces_per_s=statistics.median(watched.rates))
 
 
 def smoothing_of(layers: Sequence[LayerWeights], ranges: Mapping[str, Array], share: float) -> dict[str, Array]:
@@ -197,18 +206,23 @@ def smoothing_of(layers: Sequence[LayerWeights], ranges: Mapping[str, Array], sh
     return found
 
 
+def ranges_of(channels: Mapping[str, Array], smoothing: Mapping[str, Array]) -> dict[str, float]:
+    """The largest magnitude of what meets each linear layer, of the largest by channel, smoothed."""
+    one = np.float32(1)
+    return {layer: float((largest / smoothing.get(layer, one)).max()) for layer, largest in channels.items()}
+
+
 class Watched:
-    """A graph that counts pieces and seconds."""
+    """A graph, and the pieces per second of each run. The first ones of an engine may take longer."""
 
     def __init__(self, graph: States) -> None:
         self._graph = graph
-        self.pieces, self.seconds = 0, 0.0
+        self.rates: list[float] = []
 
     def states(self, ids: Ids, mask: Ids) -> Vectors:
         begin = time.perf_counter()
         found = self._graph.states(ids, mask)
-        self.seconds += time.perf_counter() - begin
-        self.pieces += int(mask.sum())
+        self.rates.append(int(mask.sum()) / (time.perf_counter() - begin))
         return found
 
 

@@ -17,7 +17,7 @@ from export.graph.encoder import TABLES
 from export.routes.route import Route
 from export.routes.spark_nlp import SparkNlpRoute
 from export.routes.workers import WorkerRoute
-from export.scheme import FASTEST, Scheme
+from export.scheme import Scheme
 from export.stock import Told
 from export.trained import TrainedModel
 from export.verify.quantization import LIMITS, Least, NoteLimits
@@ -75,7 +75,7 @@ def route_of(trained: TrainedModel, engine: str, folder: Path) -> tuple[Candidat
 def test_the_first_scheme_that_passes_is_taken(trained: TrainedModel, engine: str, tmp_path: Path) -> None:
     candidate, route = route_of(trained, engine, tmp_path / "bundle")
     tried = choose_scheme(candidate, route, NOTES, reference=remembering(trained.reference()), scratch=tmp_path)
-    assert tried[0].scheme is FASTEST
+    assert tried[0].scheme.name == "static"
     assert [found.passed for found in tried] == [False] * (len(tried) - 1) + [True]
     assert tried[-1].report.pieces.mean_cosine > tried[0].report.pieces.mean_cosine
     assert list(tmp_path.iterdir()) == []  # graphs are large
@@ -93,7 +93,7 @@ def test_where_none_passes_all_that_was_tried_is_said(
     with pytest.raises(ParityError) as raised:
         choose_scheme(candidate, route, NOTES[:1], reference=remembering(trained.reference()), scratch=tmp_path)
     said = str(raised.value)
-    for scheme in ("all linear layers", "smoothed by 0.5", "tables kept", "values kept", "3 of 4 layers kept"):
+    for scheme in ("static, smoothed by 0.5", "dynamic", "tables kept", "values kept", "3 of 4 layers kept"):
         assert scheme in said
     assert NOTES[0].text[:20] not in said
 
@@ -101,7 +101,7 @@ def test_where_none_passes_all_that_was_tried_is_said(
 def test_what_is_kept_is_as_in_fp32(trained: TrainedModel, tmp_path: Path) -> None:
     everything = frozenset({TABLES, *(f"layer_{index}" for index in range(4))})
     _, route = route_of(trained, "onnx", tmp_path / "bundle")
-    graph = route.trial(Scheme(name="everything kept", kept=everything), tmp_path / "kept")
+    graph = route.trial(Scheme(kept=everything), tmp_path / "kept")
     batch = Batch.random(np.random.default_rng(0), length=100, config=trained.config)
     expected = trained.reference()(batch.ids, batch.mask)
     for ours, theirs in zip(batch.real(graph.states(batch.ids, batch.mask)), batch.real(expected), strict=True):
@@ -109,7 +109,7 @@ def test_what_is_kept_is_as_in_fp32(trained: TrainedModel, tmp_path: Path) -> No
 
 
 def test_a_layer_is_kept_by_its_name_or_the_beginning_of_it() -> None:
-    scheme = Scheme(name="some", kept=frozenset({"layer_1", "layer_10/attention/value"}))
+    scheme = Scheme(kept=frozenset({"layer_1", "layer_10/attention/value"}))
     kept = [name for name in ("layer_1/attention/query", "layer_10/attention/value") if scheme.keeps(name)]
     assert len(kept) == 2
     assert not scheme.keeps("layer_10/attention/query")
