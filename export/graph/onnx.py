@@ -151,7 +151,7 @@ class OnnxOps:
     def linear(self, x: Tensor, weight: Array, bias: Array | None = None) -> Tensor:
         layer = "/".join(self._scopes)
         if not self._int8 or self._scheme.keeps(layer):
-            product = self.node("MatMul", x, self.constant(weight, "weight"))
+            product = self._product(x, weight)
         else:
             smoothing = self._scheme.smoothing.get(layer)
             if smoothing is not None:
@@ -162,8 +162,12 @@ class OnnxOps:
                 product = self._dynamic_product(x, weight)
         return product if bias is None else product + self.constant(bias, "bias")
 
+    def _product(self, x: Value, weight: Array) -> Value:
+        """x · weight, (…, I), (I, O) -> (…, O)."""
+        return self.node("MatMul", x, self.constant(weight, "weight"))
+
     def _static_product(self, x: Value, weight: Array, *, step: np.float32) -> Value:
-        """x · weight in whole numbers, (…, I), (I, O) -> (…, O), where x is counted in steps of this size."""
+        """x · weight in whole numbers, where x is counted in steps of this size."""
         column_scales, of_x = safe_scales(weight), float(step)
         return self.node(
             "MatMulIntegerToFloat",

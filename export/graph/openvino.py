@@ -11,15 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from export.graph.onnx import INT8_MAX, OnnxOps, Value, largest, quantized, serialized
 from export.graph.ops import Array, RowBodies, Tensor
 from export.scheme import DYNAMIC, Scheme
+from sparkclin.engines import BF16
 from sparkclin.inference.openvino import FOLDER, HEAD, IDS, OUTPUT, STATES, WEIGHTS, graph_file
 from sparkclin.inference.openvino_library import openvino
 
@@ -35,7 +37,7 @@ class RowOps(OnnxOps):
         self, *, precision: str, scheme: Scheme = DYNAMIC, sample: Mapping[str, npt.NDArray[np.int64]]
     ) -> None:
         super().__init__(precision=precision, scheme=scheme)
-        self._sample = sample
+        self._precision, self._sample = precision, sample
 
     def cond(self, predicate: Tensor, if_true: Callable[[], Tensor], if_false: Callable[[], Tensor]) -> Tensor:
         return if_true() if self._known(predicate) else if_false()
@@ -62,6 +64,14 @@ class RowOps(OnnxOps):
         given = {name: array for name, array in self._sample.items() if name in read}
         [found] = ReferenceEvaluator(onnx.load_from_string(serialized(graph))).run(None, given)
         return bool(found)
+
+    def _product(self, x: Value, weight: Array) -> Value:
+        """In bf16 weights are stored as such: OpenVINO would keep a copy of each, for every graph and worker."""
+        if self._precision != BF16:
+            return super()._product(x, weight)
+        name = self._unique("weight")
+        self.initializers[name] = numpy_helper.from_array(weight.astype(ml_dtypes.bfloat16), name)
+        return self.node("MatMul", x, self.to_float(Value(self, name)))
 
     def _static_product(self, x: Value, weight: Array, *, step: np.float32) -> Value:
         """OpenVINO multiplies in whole numbers what was in whole numbers before."""
@@ -126,6 +136,7 @@ def share_weights(graphs: Sequence[Path], weights: Path) -> None:
     with weights.open("wb") as stream:
         for graph in graphs:
             tree = ElementTree.parse(graph)
+            keep_bf16(tree.getroot())
             own = graph.with_suffix(".bin")
             content = memoryview(own.read_bytes())
             for constant in tree.iterfind(".//data[@offset]"):
@@ -139,3 +150,18 @@ def share_weights(graphs: Sequence[Path], weights: Path) -> None:
                 constant.set("offset", str(places[key]))
             own.unlink()
             tree.write(graph, encoding="utf-8", xml_declaration=True)
+
+
+def keep_bf16(graph: ElementTree.Element) -> None:
+    """Says of bf16 weights, which the graph converts to fp32, that they are stored so to be small.
+
+    OpenVINO then multiplies with them as they lie in the file. Else it would convert them all when it opens the graph.
+    """
+    layers = {layer.attrib["id"]: layer for layer in graph.iterfind("./layers/layer")}
+    stored = {name for name, layer in layers.items() if layer.find("./data[@element_type='bf16']") is not None}
+    for edge in graph.iterfind("./edges/edge"):
+        reader = layers[edge.attrib["to-layer"]]
+        if edge.attrib["from-layer"] in stored and reader.attrib["type"] == "Convert":
+            mark = ElementTree.Element("rt_info")
+            ElementTree.SubElement(mark, "attribute", name="decompression", version="0")
+            reader.insert(1, mark)  # behind what it converts to

@@ -68,7 +68,7 @@ class OpenVinoModel:
 
     @cached_property
     def _precision(self) -> str:
-        """Of the linear layers, and of what else is computed."""
+        """Of linear layers with 8-bit weights, if there are such, and of what else is computed."""
         request = next(iter(self._encoders.values()))
         compiled = request.get_compiled_model()
         linear = {
@@ -77,8 +77,7 @@ class OpenVinoModel:
             if str(info["layerType"].value) == "FullyConnected"
         }
         rest = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        products = "/".join(sorted(linear))
-        return products if products == rest else f"{products} linear layers, {rest} else"
+        return f"i8 linear layers, {rest} else" if "i8" in linear else rest
 
     def _states(self, ids: Any) -> Any:
         """The tensor where the states are until the next run."""
@@ -98,8 +97,13 @@ class OpenVinoModel:
         return self._heads[wanted]
 
     def _read(self, name: str) -> Any:
-        folder = Path(self._files.folder) / FOLDER
-        return self._core.read_model(folder / name, folder / WEIGHTS)
+        return self._core.read_model((Path(self._files.folder) / FOLDER / name).read_bytes(), self._weights)
+
+    @cached_property
+    def _weights(self) -> Any:
+        """Mapped once for all graphs, and by all workers of a machine."""
+        mapped = np.memmap(Path(self._files.folder) / FOLDER / WEIGHTS, mode="c")  # OpenVINO takes no read-only array
+        return openvino.Tensor(mapped, shared_memory=True)
 
     def _compile(self, graph: Any, hint: str) -> Any:
         """-> a request of one stream. The threads of different workers must not be bound to cores: all of them would be

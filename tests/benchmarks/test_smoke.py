@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.profile import LINEAR, main
+from benchmarks import memory, profile
+from benchmarks.profile import LINEAR
 from testkit.material import CHECKOUT
 
 pytestmark = [pytest.mark.slow, pytest.mark.export]
@@ -38,9 +39,14 @@ def test_smoke(work: Path, tmp_path: Path) -> None:
 
 
 def test_the_profile_of_the_same_models(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--smoke", "--work", str(work)]) == 0
+    assert profile.main(["--smoke", "--work", str(work)]) == 0
     rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in capsys.readouterr().out.splitlines()]
     assert rows[0] == ["share of the time", "sentences fp32"]
     shares = dict(row for row in rows[2:-1])
     assert int(shares[LINEAR].rstrip("%")) > 0
     assert sum(int(share.rstrip("%")) for share in shares.values()) == pytest.approx(100, abs=len(shares))
+
+
+def test_the_memory_of_workers(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert memory.main(["--smoke", "--work", str(work)]) == 0
+    assert "| bf16 " in capsys.readouterr().out

@@ -134,7 +134,20 @@ def test_other_precisions_are_near_the_reference(
         assert cosines(ours.astype(np.float64), theirs.astype(np.float64)).min() >= least
 
 
-def test_int8_takes_less_room(original: Original, exact: WorkerRoute, tmp_path: Path) -> None:
-    original.route(tmp_path, precision="int8")
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_what_is_not_exact_takes_less_room(
+    original: Original, exact: WorkerRoute, tmp_path: Path, precision: str
+) -> None:
+    original.route(tmp_path, precision=precision)
     small, large = (folder / FOLDER / WEIGHTS for folder in (tmp_path, exact.candidate.folder))
     assert small.stat().st_size < large.stat().st_size
+
+
+def test_bf16_weights_are_used_as_they_lie_in_the_file(original: Original, tmp_path: Path) -> None:
+    """OpenVINO converts what is not marked when it opens a graph: a copy per graph and worker."""
+    original.route(tmp_path, precision="bf16")
+    for limit in original.trained.config.row_limits:
+        layers = list(ElementTree.parse(tmp_path / FOLDER / graph_file(limit)).iterfind(".//layer"))
+        stored = [layer for layer in layers if layer.find("./data[@element_type='bf16']") is not None]
+        marked = [layer for layer in layers if layer.find("./rt_info/attribute[@name='decompression']") is not None]
+        assert len(stored) == len(marked) == 6 * original.trained.config.layers
