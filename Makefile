@@ -32,7 +32,7 @@ lint: $(STAMPS)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Some hours on an otherwise idle machine; make bench ARGS="--only scaling" runs a part.
+# An hour on an otherwise idle machine; make bench ARGS="--quick" takes ten minutes.
 bench: $(STAMPS)/dev $(STAMPS)/setup
 	$(BIN)/python -m benchmarks $(ARGS)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.contenders import CONTENDERS
 from benchmarks.report import to_text
-from benchmarks.run import PARTS, RunOptions, run, smoke_options
+from benchmarks.run import PARTS, RunOptions, quick_options, run, smoke_options
 from benchmarks.workloads import WORKLOADS
 from sparkclin.errors import SparkclinError
 
@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def to_options(given: argparse.Namespace) -> RunOptions:
     if given.smoke:
         return smoke_options(out=given.out, work=given.work, only=tuple(given.only))
+    if given.quick:
+        return quick_options(out=given.out, work=given.work)
     return RunOptions(
         out=given.out,
         work=given.work,
@@ -43,9 +45,14 @@ def parser() -> argparse.ArgumentParser:
     contenders = [contender.name for contender in CONTENDERS]
     defaults = RunOptions
     made = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed, measured side by side.")
-    made.add_argument("--smoke", action="store_true", help="a tiny model and a few rows: does it run?")
+    sizes = made.add_mutually_exclusive_group()
+    sizes.add_argument("--smoke", action="store_true", help="a tiny model and a few rows: does it run?")
+    sizes.add_argument("--quick", action="store_true", help="vectors by the contenders that tell most, in ten minutes")
     made.add_argument(
-        "--rounds", type=int, default=defaults.rounds, help="measured runs of each (default: %(default)s)"
+        "--rounds",
+        type=int,
+        default=defaults.rounds,
+        help="measured runs of vectors; all else has half as many (default: %(default)s)",
     )
     made.add_argument(
         "--seconds",

@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 
 from benchmarks.shape import BASE
+from export.graph.onnx import IR_VERSION, OPSET
 from sparkclin.spark.java import installed_java
 
 ROWS = 4096
@@ -53,10 +54,9 @@ class MatrixRate:
 
 def describe_machine() -> Machine:
     cpu_info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    model = re.search(r"^model name\s*: (.+)$", cpu_info, flags=re.MULTILINE)
     flags = re.search(r"^flags\s*: (.+)$", cpu_info, flags=re.MULTILINE)
     return Machine(
-        cpu=model[1] if model else platform.processor(),
+        cpu=name_cpu(cpu_info) or platform.processor(),
         cores=len(cpus()),
         features=tuple(name for name in FEATURES if flags and name in flags[1].split()),
         memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
@@ -67,14 +67,24 @@ def describe_machine() -> Machine:
     )
 
 
+def name_cpu(cpu_info: str) -> str:
+    """What Linux says of the processor. Virtual machines often have one name for several generations, which family and
+    model tell apart; empty where Linux names none."""
+    named = dict(re.findall(r"^(model name|cpu family|model)\s*: (.+)$", cpu_info, flags=re.MULTILINE))
+    known = [f"{what} {named[key]}" for key, what in (("cpu family", "family"), ("model", "model")) if key in named]
+    return ", ".join([named["model name"], *known]) if "model name" in named else ""
+
+
 def cpus() -> tuple[int, ...]:
     """The numbers of the processors that this process may use."""
     return tuple(sorted(os.sched_getaffinity(0)))
 
 
 def measure_matrix_rate(when: str, *, seconds: float = SECONDS_PER_PRODUCT) -> MatrixRate:
-    """By NumPy's BLAS and by torch's: which is faster differs from one processor to another. The faster one counts."""
-    return MatrixRate(when=when, gflops={"numpy": rate(numpy_product, seconds), "torch": rate(torch_product, seconds)})
+    """By NumPy's BLAS, torch's and ONNX Runtime's: which is fastest differs from one processor to another, by a factor
+    of two where one of them does not know the widest instructions. The fastest one counts."""
+    products = {"numpy": numpy_product, "torch": torch_product, "onnxruntime": onnx_product}
+    return MatrixRate(when=when, gflops={name: rate(product, seconds) for name, product in products.items()})
 
 
 def rate(product: Callable[[int, int], Callable[[], object]], seconds: float) -> float:
@@ -108,3 +118,24 @@ def torch_product(inputs: int, outputs: int) -> Callable[[], object]:
     left, right = torch.randn(ROWS, inputs), torch.randn(inputs, outputs)
     result = torch.empty(ROWS, outputs)
     return lambda: torch.mm(left, right, out=result)
+
+
+def onnx_product(inputs: int, outputs: int) -> Callable[[], object]:
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    generator = np.random.default_rng(0)
+    left = generator.standard_normal((ROWS, inputs), dtype=np.float32)
+    right = numpy_helper.from_array(generator.standard_normal((inputs, outputs), dtype=np.float32), "right")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["left", "right"], ["product"])],
+        "product",
+        [helper.make_tensor_value_info("left", TensorProto.FLOAT, left.shape)],
+        [helper.make_tensor_value_info("product", TensorProto.FLOAT, (ROWS, outputs))],
+        [right],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = len(cpus())
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, {"left": left})

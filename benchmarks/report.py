@@ -56,14 +56,31 @@ def summary(results: Results) -> str:
 
 def comparison(results: Results) -> str:
     """A row per workload, in each task, and contender: medians of the rounds."""
-    header = ("workload", "contender", "pieces/s", "min–max", "notes/s", "× stock", "of the limit", "peak GB", "notes")
-    return table(header, [comparison_row(results, *row) for row in series_and_cases(results, list(results.workloads))])
+    header = (
+        "workload",
+        "contender",
+        "pieces/s",
+        "min–max",
+        "per core",
+        "notes/s",
+        "× stock",
+        "of the limit",
+        "peak GB",
+        "notes",
+    )
+    rows = [comparison_row(results, *row) for row in series_and_cases(results, list(results.workloads))]
+    return f"{on(results)}\n\n{table(header, rows)}"
+
+
+def on(results: Results) -> str:
+    """Of what machine a table's figures are."""
+    return f"On {results.machine.cores} cores of {results.machine.cpu}:"
 
 
 def comparison_row(results: Results, series: str, case: str) -> tuple[str, ...]:
     done = results.of(series, case)
     if not done:
-        return series, case, *(ABSENT,) * 7
+        return series, case, *(ABSENT,) * 8
     rates = [m.pieces_per_s for m in done]
     rate = results.median(series, case, lambda m: m.pieces_per_s)
     return (
@@ -71,6 +88,7 @@ def comparison_row(results: Results, series: str, case: str) -> tuple[str, ...]:
         case,
         formatted(rate, ",.0f"),
         f"{min(rates):,.0f}–{max(rates):,.0f}",
+        formatted(None if rate is None else rate / results.machine.cores, ",.0f"),
         formatted(results.median(series, case, lambda m: m.rows_per_s), ",.2f"),
         formatted(results.ratio(series, case, STOCK), ",.1f"),
         formatted(None if rate is None else rate / results.limit_pieces_per_s(series), ".0%"),
@@ -94,7 +112,7 @@ def target_table(results: Results) -> str:
                 f"{done[0].n_rows:,}" if done else ABSENT,
             )
         )
-    return table(("target", "what", "asked", "found", "verdict", "notes"), rows)
+    return f"{on(results)}\n\n{table(('target', 'what', 'asked', 'found', 'verdict', 'notes'), rows)}"
 
 
 def scaling(results: Results) -> str:
@@ -114,7 +132,8 @@ def scaling(results: Results) -> str:
         "peak GB",
         "GB per executor",
     )
-    return table(header, [scaling_row(results, *row) for row in series_and_cases(results, SCALING)])
+    rows = [scaling_row(results, *row) for row in series_and_cases(results, SCALING)]
+    return f"{on(results)}\n\n{table(header, rows)}"
 
 
 def scaling_row(results: Results, series: str, case: str) -> tuple[str, ...]:
@@ -144,7 +163,8 @@ def attention(results: Results) -> str:
     """A row per attention and length of rows. `GFLOP/s` counts what the attention's pattern needs; `× longformer` is
     that divided by plain Longformer's at the same length."""
     header = ("attention", "pieces", "pieces/s", "min–max", "seconds per row", "GFLOP/s", "× longformer", "rows")
-    return table(header, [attention_row(results, case) for _, case in series_and_cases(results, [ATTENTION])])
+    rows = [attention_row(results, case) for _, case in series_and_cases(results, [ATTENTION])]
+    return f"{on(results)}\n\n{table(header, rows)}"
 
 
 def attention_row(results: Results, case: str) -> tuple[str, ...]:

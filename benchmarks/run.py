@@ -32,6 +32,18 @@ SCALING_NAME = "scaling"
 PARTS = (*(task.name for task in TASKS), SCALING_NAME, *SCALING, ATTENTION)
 """What `only` may name beside contenders."""
 
+QUICK = (
+    "stock",
+    "transformers fp32",
+    "openvino bf16",
+    "openvino int8",
+    "sparkclin onnx fp32",
+    "sparkclin onnx int8",
+    "sparkclin openvino bf16",
+    "sparkclin openvino int8",
+)
+"""The contenders of --quick."""
+
 LIBRARIES = ("sparkclin", "pyspark", "spark-nlp", "torch", "transformers", "tokenizers", "numpy", "onnxruntime")
 WARM_UP_SHARE = 0.25
 """Of the seconds of a measured run."""
@@ -42,15 +54,16 @@ class RunOptions:
     """What to run. `only` holds names of PARTS and of contenders; everything where it is empty. Contenders are compared
     in the tasks that are named, all of them where none is; and all contenders in a task where none of them is named.
 
-    `seconds` is how long a measured run should take, by the contenders' nominal rates.
+    `seconds` is how long a measured run should take, by the contenders' nominal rates. `rounds` are those of vectors;
+    all else has half as many.
     """
 
     out: Path = CHECKOUT / "benchmarks" / "results"
     work: Path = CHECKOUT / "build" / "bench"
     only: tuple[str, ...] = ()
     workloads: tuple[str, ...] = WORKLOADS
-    rounds: int = 3
-    seconds: float = 40
+    rounds: int = 2
+    seconds: float = 10
     matrix_seconds: float = 1
     smoke: bool = False
 
@@ -75,6 +88,9 @@ class RunOptions:
     def _named_tasks(self) -> tuple[Task, ...]:
         return tuple(task for task in TASKS if task.name in self.only)
 
+    def rounds_of(self, series: str) -> int:
+        return self.rounds if series in EMBED.workloads else -(-self.rounds // 2)
+
     def workloads_of(self, task: Task) -> list[str]:
         """Those of the task that are asked for."""
         return [name for name in task.workloads if name in self.workloads]
@@ -93,6 +109,11 @@ class RunOptions:
     def scaling(self) -> tuple[str, ...]:
         """The series of it."""
         return SCALING if not self.only or SCALING_NAME in self.only else tuple(s for s in SCALING if s in self.only)
+
+
+def quick_options(*, out: Path, work: Path) -> RunOptions:
+    """Roughly how fast? Vectors by the contenders that tell most, once each."""
+    return RunOptions(out=out, work=work, only=(EMBED.name, *QUICK), rounds=1, seconds=5)
 
 
 def smoke_options(*, out: Path, work: Path, only: tuple[str, ...] = ()) -> RunOptions:
@@ -195,13 +216,13 @@ def material_of(options: RunOptions) -> Material:
 def measure_all(results: Results, trials: Sequence[Trial], options: RunOptions) -> Results:
     """The results with a further measurement per trial and round, and a matrix rate per series and round."""
     last = None
-    for number, trial in in_rounds(trials, rounds=options.rounds):
+    for number, trial in in_rounds(trials, rounds=options.rounds_of):
         if (trial.series, number) != last:
             last = (trial.series, number)
             rate = measure_matrix_rate(f"{trial.series}, round {number}", seconds=options.matrix_seconds)
             results = replace(results, matrix_rates=[*results.matrix_rates, rate])
         measurement = measure(trial, number=number)
-        print(progress(measurement, of_rounds=options.rounds), flush=True)
+        print(progress(measurement, of_rounds=options.rounds_of(trial.series)), flush=True)
         results = replace(results, measurements=[*results.measurements, measurement])
         results.write(options.out)
     return results

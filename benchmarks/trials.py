@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -131,11 +131,11 @@ def master_of(trial: Trial, folder: Path) -> Iterator[str]:
         yield cluster.url
 
 
-def in_rounds(trials: Sequence[Trial], *, rounds: int) -> Iterator[tuple[int, Trial]]:
+def in_rounds(trials: Sequence[Trial], *, rounds: Callable[[str], int]) -> Iterator[tuple[int, Trial]]:
     """Series after series. In a series every case runs once, then every case again, so that drift affects all alike.
 
-    Rounds count from 1.
+    `rounds` says how often, by the name of a series. Rounds count from 1.
     """
     for series in dict.fromkeys(trial.series for trial in trials):
         cases = [trial for trial in trials if trial.series == series]
-        yield from ((number, trial) for number in range(1, rounds + 1) for trial in cases)
+        yield from ((number, trial) for number in range(1, rounds(series) + 1) for trial in cases)
