@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sparkclin.models.advice import advice
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.spark import storage
 from sparkclin.text.entities import kinds_of
@@ -66,7 +67,9 @@ def _versions(bundle: Bundle, versions: Sequence[Bundle]) -> str:
         size = f"{storage.size_of(version.location) / 1e6:,.1f} MB"
         folder = version.location.rpartition("/")[2]
         rows.append((mark, manifest.engine, manifest.precision, manifest.created, size, folder))
-    return f"Versions (> is the one described here)\n{table(rows)}"
+    shown = f"Versions (> is the one described here)\n{table(rows)}"
+    said = advice(engine=bundle.manifest.engine, precision=bundle.manifest.precision)
+    return f"{shown}\n{said}" if said else shown
 
 
 def _parity(parity: Mapping[str, Any], *, of: str) -> str:

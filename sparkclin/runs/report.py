@@ -66,7 +66,8 @@ def length_labels() -> list[str]:
 class RunReport:
     """A finished run. Times are UTC, ISO 8601; `rows` is how many rows were written, and `derived` has the counts of a
     table that was made of them, by its name. `ran` is of a model that runs in Python workers: how many tasks it ran in,
-    by the precision that the machine computed in, and the machine's processor."""
+    by the precision that the machine computed in, and the machine's processor. `advice` says what another engine would
+    give, if anything."""
 
     started: str
     finished: str
@@ -78,6 +79,7 @@ class RunReport:
     versions: dict[str, str]
     derived: dict[str, dict[str, int]] = field(default_factory=dict)
     ran: dict[str, int] = field(default_factory=dict)
+    advice: str = ""
 
     @property
     def notes_per_s(self) -> float:
@@ -115,6 +117,7 @@ class RunReport:
                 *(f"- {name}: {_listed(numbers)}" for name, numbers in self.derived.items()),
                 *(f"- computed in {what}: {number:,} tasks" for what, number in self.ran.items()),
                 f"- time: {self.elapsed_s:,.1f} s, {self.notes_per_s:,.2f} notes/s, {self.pieces_per_s:,.0f} pieces/s",
+                *([f"- {self.advice}"] if self.advice else []),
             ]
         )
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkclin import errors
 from sparkclin.errors import ModelError, OptionError
+from sparkclin.models.advice import advice
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.pretrained import active_repository, engine_of
 from sparkclin.models.repository import ModelRepository
@@ -150,6 +151,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
         rows=n_rows,
         ran=dict(tally(spark).value - tasks_before),
         derived={table.name: derived} if table else {},
+        advice=advice(engine=bundle.manifest.engine, precision=bundle.manifest.precision),
         settings={**_settings(request, bundle), "partitions": n_tasks, **settings},
         model=_model(bundle),
         versions=_versions(spark),
