@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from export.convert import ExportOptions, convert
+from pipelines import embed_notes
 from sparkclin.spark.jars import environment_jars, jar_paths
 from sparkclin.spark.settings import installed_defaults_conf, spark_env
+from testkit.checkpoints import NOTES, random_checkpoint
 from testkit.cluster import ClusterError, StandaloneCluster, standalone_cluster
 
 pytestmark = pytest.mark.cluster
@@ -77,6 +83,30 @@ def printed(driver: subprocess.CompletedProcess[str]) -> Any:
     """What DRIVER printed; Spark may say something about its end behind it."""
     [line] = (line for line in driver.stdout.splitlines() if line.startswith('{"tasks"'))
     return json.loads(line)
+
+
+@pytest.mark.slow
+@pytest.mark.export
+@pytest.mark.usefixtures("spark")
+def test_an_engine_in_the_workers_needs_no_jars(cluster: StandaloneCluster, tmp_path: Path) -> None:
+    """Neither the driver nor the executors have any, and vectors are those of one machine, to the digit."""
+    checkpoint, models = str(random_checkpoint(tmp_path / "checkpoint")), tmp_path / "models"
+    convert(ExportOptions(checkpoint=checkpoint, name="a_model", models=models, engine="openvino"))
+    notes = pd.DataFrame({"note_id": list(NOTES), "text": list(NOTES.values())})
+    notes.to_parquet(tmp_path / "notes.parquet")
+    arguments = ["--input", str(tmp_path / "notes.parquet"), "--models", str(models), "--partitions", "4"]
+    local, spread = tmp_path / "local", tmp_path / "spread"
+    assert embed_notes.main([*arguments, "--output", str(local)]) == 0
+    replace(cluster, jars=()).submit(Path(embed_notes.__file__), *arguments, "--output", str(spread))
+    report = json.loads((spread / "_report.json").read_text(encoding="utf-8"))
+    assert report["counts"]["notes"] == len(NOTES)
+    assert report["settings"]["engine"] == "openvino"
+    assert 0 < sum(report["ran"].values()) <= 4
+    found, expected = (pd.read_parquet(path).sort_values("note_id").to_dict("list") for path in (spread, local))
+    vectors, theirs = found.pop("vector"), expected.pop("vector")
+    assert found == expected
+    for ours, other in zip(vectors, theirs, strict=True):
+        np.testing.assert_array_equal(ours, other)
 
 
 def test_a_failing_driver_is_an_error_with_its_last_words(cluster: StandaloneCluster, tmp_path: Path) -> None:
