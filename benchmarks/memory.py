@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -75,7 +76,10 @@ def measure(bundle: Bundle, rows: Path, *, tasks: int, cores: int) -> ExecutorMe
 
 
 def worker_memory(process: psutil.Process) -> WorkerMemory:
-    maps = process.memory_maps()
+    """Nothing of a process that has ended."""
+    maps = []
+    with suppress(psutil.NoSuchProcess):
+        maps = process.memory_maps()
     weights = sum(part.rss for part in maps if Path(part.path).name == WEIGHTS)
     return WorkerMemory(weights=weights, own=sum(part.rss for part in maps) - weights)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sparkclin.engines import BF16, ENGINES, FP32, INT8, ONNX, OPENVINO, TENSORFLOW
 
 RATES: Mapping[str, Mapping[str, float]] = {
-    OPENVINO.name: {FP32: 1.3, BF16: 2.5, INT8: 3.6},
+    OPENVINO.name: {FP32: 1.2, BF16: 2.3, INT8: 3.6},
     ONNX.name: {FP32: 1.0, INT8: 2.0},
     TENSORFLOW.name: {FP32: 0.9},
 }
