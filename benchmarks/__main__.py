@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed, measured side by side.")
     sizes = made.add_mutually_exclusive_group()
     sizes.add_argument("--smoke", action="store_true", help="a tiny model and a few rows: does it run?")
-    sizes.add_argument("--quick", action="store_true", help="vectors by the contenders that tell most, in ten minutes")
+    sizes.add_argument("--quick", action="store_true", help="vectors by the contenders that tell most, once each")
     made.add_argument(
         "--rounds",
         type=int,
