@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 
 from benchmarks.shape import BASE
-from export.graph.onnx import IR_VERSION, OPSET
+from export.graph.onnx import serialized
 from sparkclin.spark.java import installed_java
 
 ROWS = 4096
@@ -134,8 +134,7 @@ def onnx_product(inputs: int, outputs: int) -> Callable[[], object]:
         [helper.make_tensor_value_info("product", TensorProto.FLOAT, (ROWS, outputs))],
         [right],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = len(cpus())
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(serialized(graph), options, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, {"left": left})

@@ -25,7 +25,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.plan import Effort, Planner
 from benchmarks.process import family
 from benchmarks.report import table
-from benchmarks.run import RunOptions, material_of, open_store, smoke_options
+from benchmarks.run import material_of, open_store, options_beside, parser_beside
 from benchmarks.workloads import LONG, SENTENCES, sample, write_rows
 from sparkclin.errors import SparkclinError
 from sparkclin.inference.openvino import WEIGHTS
@@ -117,18 +117,14 @@ def gigabytes(count: int) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 where the models cannot be made."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description="Memory of Python workers.")
-    parser.add_argument(
-        "--work", type=Path, default=RunOptions.work, metavar="DIR", help="that of python -m benchmarks"
-    )
-    parser.add_argument("--smoke", action="store_true", help="the tiny model of --smoke, in bf16, one executor")
+    parser = parser_beside("benchmarks.memory", "Memory of Python workers.", smoke="in bf16, one executor")
     parser.add_argument("--of", nargs=4, metavar=("BUNDLE", "ROWS", "TASKS", "CORES"), help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.of:
         bundle, rows, tasks, cores = given.of
         print(json.dumps(asdict(measure(Bundle.read(Path(bundle)), Path(rows), tasks=int(tasks), cores=int(cores)))))
         return 0
-    options = smoke_options(out=RunOptions.out, work=given.work) if given.smoke else RunOptions(work=given.work)
+    options = options_beside(given)
     variants, shapes = (VARIANTS[1:2], SHAPES[1:2]) if given.smoke else (VARIANTS, SHAPES)
     try:
         material = material_of(options)

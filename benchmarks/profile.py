@@ -6,7 +6,6 @@ operators take.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from benchmarks.contenders import ONNX_FP32, ONNX_INT8
 from benchmarks.ours import Variant, prepare
 from benchmarks.raw_onnx import inputs_of, model_file
 from benchmarks.report import formatted, table
-from benchmarks.run import RunOptions, material_of, open_store, smoke_options
+from benchmarks.run import material_of, open_store, options_beside, parser_beside
 from benchmarks.shape import BASE, PAD_ID
 from benchmarks.workloads import LONG, NOTES, SENTENCES
 from sparkclin.errors import SparkclinError
@@ -101,13 +100,9 @@ def to_text(profiles: Mapping[tuple[str, Variant], Counter[str]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 where the models cannot be made."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description="Time by kind of operator.")
-    parser.add_argument(
-        "--work", type=Path, default=RunOptions.work, metavar="DIR", help="that of python -m benchmarks"
-    )
-    parser.add_argument("--smoke", action="store_true", help="the tiny model of --smoke, in fp32")
+    parser = parser_beside("benchmarks.profile", "Time by kind of operator.", smoke="in fp32")
     given = parser.parse_args(arguments)
-    options = smoke_options(out=RunOptions.out, work=given.work) if given.smoke else RunOptions(work=given.work)
+    options = options_beside(given)
     lengths, variants = (SMOKE_LENGTHS, VARIANTS[:1]) if given.smoke else (LENGTHS, VARIANTS)
     try:
         store = open_store(options, material_of(options))

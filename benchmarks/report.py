@@ -69,12 +69,12 @@ def comparison(results: Results) -> str:
         "notes",
     )
     rows = [comparison_row(results, *row) for row in series_and_cases(results, list(results.workloads))]
-    return f"{on(results)}\n\n{table(header, rows)}"
+    return table_on_machine(results, header, rows)
 
 
-def on(results: Results) -> str:
-    """Of what machine a table's figures are."""
-    return f"On {results.machine.cores} cores of {results.machine.cpu}:"
+def table_on_machine(results: Results, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table below the machine that its figures are of."""
+    return f"On {results.machine.cores} cores of {results.machine.cpu}:\n\n{table(header, rows)}"
 
 
 def comparison_row(results: Results, series: str, case: str) -> tuple[str, ...]:
@@ -112,7 +112,7 @@ def target_table(results: Results) -> str:
                 f"{done[0].n_rows:,}" if done else ABSENT,
             )
         )
-    return f"{on(results)}\n\n{table(('target', 'what', 'asked', 'found', 'verdict', 'notes'), rows)}"
+    return table_on_machine(results, ("target", "what", "asked", "found", "verdict", "notes"), rows)
 
 
 def scaling(results: Results) -> str:
@@ -133,7 +133,7 @@ def scaling(results: Results) -> str:
         "GB per executor",
     )
     rows = [scaling_row(results, *row) for row in series_and_cases(results, SCALING)]
-    return f"{on(results)}\n\n{table(header, rows)}"
+    return table_on_machine(results, header, rows)
 
 
 def scaling_row(results: Results, series: str, case: str) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ def attention(results: Results) -> str:
     that divided by plain Longformer's at the same length."""
     header = ("attention", "pieces", "pieces/s", "min–max", "seconds per row", "GFLOP/s", "× longformer", "rows")
     rows = [attention_row(results, case) for _, case in series_and_cases(results, [ATTENTION])]
-    return f"{on(results)}\n\n{table(header, rows)}"
+    return table_on_machine(results, header, rows)
 
 
 def attention_row(results: Results, case: str) -> tuple[str, ...]:

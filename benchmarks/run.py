@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -128,6 +129,19 @@ def smoke_options(*, out: Path, work: Path, only: tuple[str, ...] = ()) -> RunOp
         matrix_seconds=0.05,
         smoke=True,
     )
+
+
+def parser_beside(name: str, description: str, *, smoke: str) -> argparse.ArgumentParser:
+    """The options of a command that looks at the benchmark's models; `smoke` says what it then looks at."""
+    made = argparse.ArgumentParser(prog=f"python -m {name}", description=description)
+    made.add_argument("--work", type=Path, default=RunOptions.work, metavar="DIR", help="that of python -m benchmarks")
+    made.add_argument("--smoke", action="store_true", help=f"the tiny model of --smoke, {smoke}")
+    return made
+
+
+def options_beside(given: argparse.Namespace) -> RunOptions:
+    """What such a command was given."""
+    return smoke_options(out=RunOptions.out, work=given.work) if given.smoke else RunOptions(work=given.work)
 
 
 def run(options: RunOptions) -> Results:

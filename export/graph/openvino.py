@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from export.graph.onnx import INT8_MAX, OnnxOps, Value, largest, quantized, serialized
@@ -69,9 +69,8 @@ class RowOps(OnnxOps):
         """In bf16 weights are stored as such: OpenVINO would keep a copy of each, for every graph and worker."""
         if self._precision != BF16:
             return super()._product(x, weight)
-        name = self._unique("weight")
-        self.initializers[name] = numpy_helper.from_array(weight.astype(ml_dtypes.bfloat16), name)
-        return self.node("MatMul", x, self.to_float(Value(self, name)))
+        stored = self._store(weight.astype(ml_dtypes.bfloat16), self._unique("weight"))
+        return self.node("MatMul", x, self.to_float(stored))
 
     def _static_product(self, x: Value, weight: Array, *, step: np.float32) -> Value:
         """OpenVINO multiplies in whole numbers what was in whole numbers before."""
