@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from sparkclin.runs.command import add_run_arguments, add_window_arguments, request_of, run_command
+from sparkclin.runs.command import add_run_arguments, add_window_arguments, reading_of, request_of, run_command
 from sparkclin.runs.run import RunRequest, Task
 from sparkclin.schema import ANSWER, PAIR
 from sparkclin.tasks.answers import INDEX, QUESTION, QuestionOptions, answer
@@ -43,7 +43,7 @@ def options_of(asked: argparse.Namespace) -> QuestionOptions:
     answers = AnswerOptions(
         answers=asked.answers, max_answer_pieces=asked.max_answer_pieces, may_be_missing=asked.no_answer
     )
-    return QuestionOptions(question=PAIR, answers=answers, max_pieces=asked.max_pieces, stride=asked.stride)
+    return QuestionOptions(question=PAIR, answers=answers, **reading_of(asked))
 
 
 def parser() -> argparse.ArgumentParser:

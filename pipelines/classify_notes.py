@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from sparkclin.runs.command import add_run_arguments, add_window_arguments, request_of, run_command
+from sparkclin.runs.command import add_run_arguments, add_window_arguments, reading_of, request_of, run_command
 from sparkclin.runs.run import RunRequest, Task
 from sparkclin.schema import CLASSIFY, PAIR
 from sparkclin.tasks.labels import INDEX, ClassifyOptions, classify
@@ -43,8 +43,7 @@ def options_of(asked: argparse.Namespace) -> ClassifyOptions:
         pair_first=asked.pair_first,
         aggregation=asked.aggregation,
         threshold=asked.threshold,
-        max_pieces=asked.max_pieces,
-        stride=asked.stride,
+        **reading_of(asked),
     )
 
 

@@ -9,12 +9,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from sparkclin.runs.command import add_run_arguments, add_window_arguments, run_command
+from sparkclin.runs.command import add_run_arguments, add_window_arguments, reading_of, run_command
 from sparkclin.runs.run import Task
 from sparkclin.schema import EMBED, LEVELS
 from sparkclin.tasks.embed import INDEX_COLUMNS, EmbedOptions, embed
 from sparkclin.text.segments import POOLINGS
 from sparkclin.text.windows import CONTEXTS
+
+BYTES_PER_NUMBER = 3
+"""Of a vector in Parquet, which compresses its floats of 4 bytes a little. A note has one vector at the least."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +34,7 @@ def embedding(options: EmbedOptions) -> Task:
         index=INDEX_COLUMNS.get(options.level),
         model_task=EMBED,
         needs_spark_nlp=options.needs_spark_nlp,
+        least_bytes=lambda manifest: BYTES_PER_NUMBER * manifest.width,
     )
 
 
@@ -40,8 +44,7 @@ def options_of(asked: argparse.Namespace) -> EmbedOptions:
         level=asked.level,
         pooling=asked.pooling,
         context=asked.context,
-        max_pieces=asked.max_pieces,
-        stride=asked.stride,
+        **reading_of(asked),
     )
 
 

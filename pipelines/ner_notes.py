@@ -13,7 +13,13 @@ from datetime import datetime
 
 from sparkclin.errors import OptionError
 from sparkclin.models.bundle import Bundle
-from sparkclin.runs.command import add_run_arguments, add_window_arguments, request_of, run_command
+from sparkclin.runs.command import (
+    add_run_arguments,
+    add_window_arguments,
+    reading_of,
+    request_of,
+    run_command,
+)
 from sparkclin.runs.derived import DerivedTable
 from sparkclin.runs.findings import read_findings
 from sparkclin.runs.page import DEFAULT_NOTES, PageOptions, check_page, write_page
@@ -102,7 +108,7 @@ def page_of(asked: argparse.Namespace) -> PageOptions | None:
 
 
 def options_of(asked: argparse.Namespace) -> NerOptions:
-    return NerOptions(aggregation=asked.aggregation, max_pieces=asked.max_pieces, stride=asked.stride)
+    return NerOptions(aggregation=asked.aggregation, **reading_of(asked))
 
 
 def parser() -> argparse.ArgumentParser:

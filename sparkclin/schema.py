@@ -14,8 +14,10 @@ NOTE_ID, TEXT, PAIR = "note_id", "text", "pair"
 PIECES, N_PIECES, N_WINDOWS, STATUS = "pieces", "n_pieces", "n_windows", "status"
 EMBEDDINGS, VECTORS = "embeddings", "vectors"
 
-STATUS_OK, STATUS_EMPTY, STATUS_NULL, STATUS_PAIR_TOO_LONG = STATUSES = ("ok", "empty", "null", "pair_too_long")
-"""Of a note: read; white space only; null; its pair, such as a question, leaves no room for it in a window."""
+STATUSES = ("ok", "empty", "null", "not_utf8", "too_long", "pair_too_long")
+STATUS_OK, STATUS_EMPTY, STATUS_NULL, STATUS_NOT_UTF8, STATUS_TOO_LONG, STATUS_PAIR_TOO_LONG = STATUSES
+"""Of a note: read; white space only; null; its bytes are no text; it has more pieces than were to be read; its pair,
+such as a question, leaves no room for it in a window."""
 
 STATUS_NO_PIECES = "no_pieces"
 """Of a sentence of an embedded note that no piece begins in: where `..` is one piece, it may be two sentences."""

@@ -137,6 +137,10 @@ def test_the_same_topology_embeds_the_sample_notes(jars: list[Path], store: S3Se
     (conf / "spark-defaults.conf").write_text(
         spark_defaults_of_the_image().replace("/usr/local/share/sparkclin/jars", str(jars[0].parent)), encoding="utf-8"
     )
+    left = store.file_system()  # of a run that was killed
+    for name in ("UNFINISHED.parquet", "part-0.parquet"):
+        with left.open_output_stream(f"{BUCKET}/vectors/{name}") as stream:
+            stream.write(b"half")
     with standalone_cluster(tmp_path, memory="3g") as cluster:
         spark_submit, *arguments = translated(
             services()["driver"]["command"],

@@ -16,7 +16,10 @@ def test_the_demo_runs_in_a_clean_clone(demo: Demo) -> None:
     assert demo.make.returncode == 0, (demo.make.stdout + demo.make.stderr)[-3000:]
     output = demo.clone / "out" / "demo"
     for name in ("vectors", "entities"):
-        assert f"\nout/demo/{name}\n- notes: 60, all accounted for (without text: none)\n" in demo.make.stdout
+        assert (
+            f"\nout/demo/{name}\n- notes: 60 in the input, 60 read, 60 written (without results: none)\n"
+            in demo.make.stdout
+        )
         report = json.loads((output / name / "_report.json").read_text(encoding="utf-8"))
         assert report["counts"]["notes"] == 60
     model, *tables, page = demo.make.stdout.split("out/demo/entities\n- notes: ")[1].strip().split("\n\n")[1:]

@@ -140,7 +140,7 @@ class Manifest:
         return PairOptions(separators=self.separators, first=first)
 
     def windows(
-        self, *, max_pieces: int | None = None, stride: int | None = None, context: str = "note"
+        self, *, max_pieces: int | None = None, stride: int | None = None, max_note_pieces: int | None = None
     ) -> WindowOptions:
         """How the model's notes are cut where the user does not say: windows as long as it reads, an eighth shared.
 
@@ -150,7 +150,7 @@ class Manifest:
         if most > self.max_pieces:
             raise OptionError(f"max_pieces is {most}; {self.name} reads at most {self.max_pieces}.")
         shared = default_stride(most) if stride is None else stride
-        return WindowOptions(max_pieces=most, stride=shared, context=context)
+        return WindowOptions(max_pieces=most, stride=shared, max_note_pieces=max_note_pieces)
 
     @property
     def created_ms(self) -> int:

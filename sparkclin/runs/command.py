@@ -93,11 +93,28 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output-format", choices=OUTPUT_FORMATS, default="parquet", help="default: parquet")
     add("--id-column", default=NOTE_ID, metavar="NAME", help=f"default: {NOTE_ID}")
     add("--text-column", metavar="NAME", help=f"default: {TEXT}")
-    add("--partitions", type=int, metavar="N", help="tasks, and files written; default: by the number of notes")
+    add("--partitions", type=positive, metavar="N", help="tasks, and files written; default: by the number of notes")
+
+
+def reading_of(asked: argparse.Namespace) -> dict[str, int | None]:
+    """The fields of ReadingOptions, by the options of add_window_arguments()."""
+    return {name: getattr(asked, name) for name in ("max_pieces", "stride", "max_note_pieces")}
+
+
+def positive(text: str) -> int:
+    """An option's number; raises ArgumentTypeError for less than 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def not_negative(text: str) -> int:
+    return 0 if text == "0" else positive(text)
 
 
 def add_window_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of tasks that read notes in windows."""
     add = parser.add_argument
-    add("--max-pieces", type=int, metavar="N", help="pieces per window; default: the most the model reads")
-    add("--stride", type=int, metavar="N", help="pieces that two windows share; default: by the model")
+    add("--max-pieces", type=positive, metavar="N", help="pieces per window; default: the most the model reads")
+    add("--stride", type=not_negative, metavar="N", help="pieces that two windows share; default: by the model")
+    add("--max-note-pieces", type=positive, metavar="N", help="a longer note is not read; default: all are")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from sparkclin.schema import N_PIECES, N_WINDOWS, STATUS, STATUSES
+from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, STATUSES
 from sparkclin.spark.storage import write_text
 
 if TYPE_CHECKING:
@@ -18,16 +18,22 @@ JSON_FILE, MARKDOWN_FILE = "_report.json", "_report.md"
 # Upper edges of the length histogram, in pieces; the last bin is open.
 LENGTH_EDGES = (0, 128, 256, 512, 1024, 2048, 4094, 8188, 16376)
 
+HUGE = 65_536
+"""Pieces of a note, 16 windows of the longest: few notes are so long that people have written."""
+SHARE = 0.02
+
 
 @dataclass(frozen=True, kw_only=True)
 class NoteCounts:
-    """Counts over the notes that went in; `lengths` counts notes by pieces, `statuses` by status."""
+    """Counts over the notes that the tasks read; `lengths` counts notes by pieces, `statuses` by status. `huge` are
+    those of more than HUGE pieces: id -> pieces."""
 
     notes: int
     pieces: int
     windows: int
     lengths: dict[str, int]
     statuses: dict[str, int]
+    huge: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_metrics(cls, metrics: Mapping[str, Any]) -> NoteCounts:
@@ -38,7 +44,14 @@ class NoteCounts:
             windows=metrics["windows"] or 0,
             lengths={label: metrics[f"length {label}"] for label in length_labels()},
             statuses={status: metrics[f"status {status}"] for status in STATUSES},
+            huge={str(note[NOTE_ID]): note[N_PIECES] for note in json.loads(metrics["huge"])},
         )
+
+    def runaways(self) -> dict[str, float]:
+        """The huge notes that took more than SHARE of all pieces: id -> their share of the work, the largest first."""
+        shares = {note_id: pieces / self.pieces for note_id, pieces in self.huge.items()}
+        most_first = sorted(shares.items(), key=lambda of_note: -of_note[1])
+        return {note_id: round(share, 3) for note_id, share in most_first if share >= SHARE}
 
 
 def count_columns() -> list[Column]:
@@ -53,6 +66,8 @@ def count_columns() -> list[Column]:
         F.sum(N_WINDOWS).alias("windows"),
         *(F.count(F.when(bin_, 1)).alias(f"length {name}") for bin_, name in zip(bins, length_labels(), strict=True)),
         *(F.count(F.when(F.col(STATUS) == status, 1)).alias(f"status {status}") for status in STATUSES),
+        # As a text: an observation gives lists as Java's objects.
+        F.to_json(F.collect_list(F.when(F.col(N_PIECES) > HUGE, F.struct(NOTE_ID, N_PIECES)))).alias("huge"),
     ]
 
 
@@ -64,15 +79,18 @@ def length_labels() -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """A finished run. Times are UTC, ISO 8601; `rows` is how many rows were written, and `derived` has the counts of a
-    table that was made of them, by its name. `ran` is of a model that runs in Python workers: how many tasks it ran in,
+    """A finished run. Times are UTC, ISO 8601. Notes were counted three times: `in_input` before the work, `counts` in
+    the tasks, and `written` in the files of the output, which have `rows` rows. `derived` has the counts of a table
+    that was made of them, by its name. `ran` is of a model that runs in Python workers: how many tasks it ran in,
     by the precision that the machine computed in, and the machine's processor. `advice` says what another engine would
     give, if anything."""
 
     started: str
     finished: str
     elapsed_s: float
+    in_input: int
     counts: NoteCounts
+    written: int
     rows: int
     settings: dict[str, Any]
     model: dict[str, Any]
@@ -111,13 +129,15 @@ class RunReport:
         missing = _listed(without) or "none"
         return "\n".join(
             [
-                f"- notes: {counts.notes:,}, all accounted for (without text: {missing})",
+                f"- notes: {self.in_input:,} in the input, {counts.notes:,} read, {self.written:,} written "
+                f"(without results: {missing})",
                 f"- pieces: {counts.pieces:,} in {counts.windows:,} windows, none cut",
                 f"- rows written: {self.rows:,}",
                 *(f"- {name}: {_listed(numbers)}" for name, numbers in self.derived.items()),
                 *(f"- computed in {what}: {number:,} tasks" for what, number in self.ran.items()),
                 f"- time: {self.elapsed_s:,.1f} s, {self.notes_per_s:,.2f} notes/s, {self.pieces_per_s:,.0f} pieces/s",
                 *([f"- {self.advice}"] if self.advice else []),
+                *(f"- note {name} took {share:.0%} of the work" for name, share in counts.runaways().items()),
             ]
         )
 

@@ -22,9 +22,10 @@ from sparkclin.models.pretrained import active_repository, engine_of
 from sparkclin.models.repository import ModelRepository
 from sparkclin.runs.corpus import NoteSource, count_notes, default_partitions, read_notes
 from sparkclin.runs.derived import DerivedTable, write_derived
+from sparkclin.runs.place import check_place, check_space, whole_or_nothing
 from sparkclin.runs.progress import Work, shown
 from sparkclin.runs.report import NoteCounts, RunReport, count_columns
-from sparkclin.runs.sink import Sink, check_sink, check_written, write_rows
+from sparkclin.runs.sink import Sink, check_written, write_rows
 from sparkclin.spark import storage
 from sparkclin.spark.session import spark_session
 from sparkclin.spark.tally import tally
@@ -48,6 +49,7 @@ class Task:
     that the model does not allow. `derived` is what is made of the rows once they are written, if anything; it raises
     ModelError for a model with which that cannot be. `model_task` is what the manifests of models for it say, such as
     `entities`; None where any model will do. `needs_spark_nlp`: even where the model's engine does without it.
+    `least_bytes` is how much a note's rows take on the disk at the least.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Task:
     derived: Callable[[Bundle], DerivedTable] | None = None
     model_task: str | None = None
     needs_spark_nlp: bool = False
+    least_bytes: Callable[[Manifest], int] = lambda manifest: 0  # noqa: ARG005
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +117,11 @@ class RunRequest:
 
 
 def run(task: Task, request: RunRequest) -> RunReport:
-    """Reads the notes, does the task, writes the rows and the report beside them, and checks what was written.
+    """Reads the notes, does the task, writes the rows and the report beside them, and checks what was written: then the
+    output is there.
 
     What is wrong with the model, the settings, the output's place or the notes' ids is found before the work begins.
-    Raises SparkclinError, for what a Spark task has raised on purpose too.
+    Raises SparkclinError, for what a Spark task has raised on purpose too; nothing is left of the output then.
     """
     from pyspark.sql import Observation
 
@@ -125,11 +129,12 @@ def run(task: Task, request: RunRequest) -> RunReport:
     spark.sparkContext.setLogLevel("ERROR")
     settings = task.settings(bundle.manifest)
     table = task.derived(bundle) if task.derived else None
-    sink = request.sink.within(table.rows_name) if table else request.sink
-    check_sink(spark, request.sink)
-    with errors_of_tasks():
+    check_place(spark, request.sink)
+    tables = (table.rows_name, table.name) if table else ()
+    with errors_of_tasks(), whole_or_nothing(spark, request.sink, tables=tables) as place:
         notes = read_notes(spark, request.source)
         n_notes = count_notes(notes)
+        check_space(spark, request.sink, least_bytes=n_notes * task.least_bytes(bundle.manifest))
         n_tasks = request.partitions or default_partitions(n_notes, parallelism=spark.sparkContext.defaultParallelism)
         print(f"{task.name}: {n_notes:,} notes with {bundle.manifest.name} in {n_tasks:,} tasks", file=sys.stderr)
 
@@ -137,26 +142,29 @@ def run(task: Task, request: RunRequest) -> RunReport:
         counts = Observation("notes")
         rows = task.rows(notes.repartition(n_tasks), bundle, lambda frame: frame.observe(counts, *count_columns()))
         work = Work(name=task.name, group=f"{task.name} {request.sink.path}", n_notes=n_notes, n_tasks=n_tasks)
+        sink = place.within(table.rows_name) if table else place
         with shown(spark.sparkContext, work):
             write_rows(rows, sink)
         elapsed_s = time.monotonic() - started_s
-        n_rows = check_written(spark, sink, n_notes=n_notes, index=task.index)
-        derived = write_derived(spark, table, request.sink, notes=notes, started=started) if table else {}
+        written = check_written(spark, sink, n_notes=n_notes, index=task.index)
+        derived = write_derived(spark, table, place, notes=notes, started=started) if table else {}
 
-    report = RunReport(
-        started=started,
-        finished=_now(),
-        elapsed_s=round(elapsed_s, 3),
-        counts=NoteCounts.from_metrics(counts.get),
-        rows=n_rows,
-        ran=dict(tally(spark).value - tasks_before),
-        derived={table.name: derived} if table else {},
-        advice=advice(engine=bundle.manifest.engine, precision=bundle.manifest.precision),
-        settings={**_settings(request, bundle), "partitions": n_tasks, **settings},
-        model=_model(bundle),
-        versions=_versions(spark),
-    )
-    report.write(storage.as_spark_means(spark, request.sink.path))
+        report = RunReport(
+            started=started,
+            finished=_now(),
+            elapsed_s=round(elapsed_s, 3),
+            in_input=n_notes,
+            counts=NoteCounts.from_metrics(counts.get),
+            written=written.notes,
+            rows=written.rows,
+            ran=dict(tally(spark).value - tasks_before),
+            derived={table.name: derived} if table else {},
+            advice=advice(engine=bundle.manifest.engine, precision=bundle.manifest.precision),
+            settings={**_settings(request, bundle), "partitions": n_tasks, **settings},
+            model=_model(bundle),
+            versions=_versions(spark),
+        )
+        report.write(place.path)
     return report
 
 

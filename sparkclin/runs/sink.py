@@ -1,14 +1,12 @@
-"""Rows out: a new place for them, and the check that every note is there, once and whole."""
+"""Rows out, and the check that every note is there, once and whole."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sparkclin.errors import IncompleteError, InputError, OptionError
-from sparkclin.runs.delta import check_delta
+from sparkclin.errors import IncompleteError, OptionError
 from sparkclin.schema import NOTE_ID
-from sparkclin.spark import storage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -32,34 +30,27 @@ class Sink:
         return replace(self, path=f"{self.path.rstrip('/')}/{name}")
 
 
-def check_sink(spark: SparkSession, sink: Sink) -> None:
-    """Says before hours of work what would be said after them.
-
-    Raises InputError where something is at the sink's path already, or the path cannot be reached, and SetupError where
-    Delta Lake is missing.
-    """
-    if sink.format == "delta":
-        check_delta(spark)
-    try:
-        taken = storage.exists(storage.as_spark_means(spark, sink.path))
-    except OSError as error:
-        raise InputError(f"nothing can be written to {sink.path} ({error}). Check --output.") from None
-    if taken:
-        raise InputError(f"{sink.path} exists already; nothing is overwritten. Choose another --output.")
-
-
 def write_rows(rows: DataFrame, sink: Sink) -> None:
-    """Writes to a new place; Spark's committer shows it whole or not at all."""
-    rows.write.format(sink.format).mode("errorifexists").save(sink.path)
+    """Writes to a place where no rows are."""
+    rows.write.format(sink.format).mode("append").save(sink.path)
 
 
 def read_rows(spark: SparkSession, sink: Sink) -> DataFrame:
-    """What was written."""
-    return spark.read.format(sink.format).load(sink.path)
+    """What was written, whatever else is beside it."""
+    reader = spark.read.format(sink.format)
+    return (reader.option("pathGlobFilter", "part-*") if sink.format == "parquet" else reader).load(sink.path)
 
 
-def check_written(spark: SparkSession, sink: Sink, *, n_notes: int, index: str | None) -> int:
-    """How many rows were written.
+@dataclass(frozen=True)
+class Written:
+    """How many notes and rows were found in what was written."""
+
+    notes: int
+    rows: int
+
+
+def check_written(spark: SparkSession, sink: Sink, *, n_notes: int, index: str | None) -> Written:
+    """What was written.
 
     `index` is the column that numbers a note's rows from 0; None where a note has one row. A note without vectors has
     one row, whose number is null. Raises IncompleteError, with counts, unless `n_notes` notes are there and each has
@@ -82,7 +73,7 @@ def check_written(spark: SparkSession, sink: Sink, *, n_notes: int, index: str |
     assert row is not None  # an aggregation without grouping always gives a row
     if row.notes != n_notes or row.damaged:
         raise IncompleteError(
-            f"{n_notes} notes went in; {sink.path} has {row.notes}, and of {row.damaged} of them rows are missing or "
-            "doubled. Do not use it: run again, and report this."
+            f"{n_notes} notes went in; {row.notes} came out, and of {row.damaged} of them rows are missing or doubled. "
+            "Nothing of it is kept: run again, and report this."
         )
-    return int(row.rows)
+    return Written(notes=int(row.notes), rows=int(row.rows))

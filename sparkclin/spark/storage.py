@@ -1,4 +1,4 @@
-"""Files on the local disk and on every file system that Spark reads: is it there, list, read, write whole.
+"""Files on the local disk and on every file system that Spark reads: is it there, list, read, write whole, rename.
 
 A location is a local path (`/data/x`, `x`, `file:///data/x`) or a URL (`s3a://bucket/x`, `hdfs://name/x`, `dbfs:/x`).
 Local paths need no Spark session. URLs go through Hadoop's file systems in the JVM of the running session, so they work
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 EVERYBODY_READS = 0o644
 OWNER_ONLY = 0o600
+OWNERS_FOLDER = 0o700
 
 
 def is_remote(location: str) -> bool:
@@ -84,6 +86,55 @@ def size_of(location: str) -> int:
     return path.stat().st_size
 
 
+def free_bytes(location: str) -> int:
+    """How much the file system takes that a folder is on; a very large number where it does not say."""
+    if not is_remote(location):
+        return shutil.disk_usage(local_path(location)).free
+    with _hadoop_file(location) as file:
+        return int(file.system.getStatus(file.path).getRemaining())
+
+
+def make_folder(location: str) -> None:
+    """Make a folder that only its owner reads, and those above it that are missing."""
+    if not is_remote(location):
+        path = local_path(location)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=OWNERS_FOLDER)
+        return
+    with _hadoop_file(location) as file:
+        if not file.system.mkdirs(file.path, file.permission(OWNERS_FOLDER)):
+            raise OSError(f"{location} could not be made")
+
+
+def rename(location: str, new: str) -> None:
+    """Give a file or folder another name on the same file system; raises OSError where that one is taken."""
+    if not is_remote(location):
+        if local_path(new).exists():
+            raise FileExistsError(f"{new} is there already")
+        local_path(location).rename(local_path(new))
+        return
+    with _hadoop_file(location) as file:
+        hadoop = file.jvm.org.apache.hadoop.fs
+        none = file.jvm.java.lang.reflect.Array.newInstance(
+            file.jvm.java.lang.Class.forName("org.apache.hadoop.fs.Options$Rename"), 0
+        )
+        context = hadoop.FileContext.getFileContext(file.path.toUri(), file.configuration)
+        context.rename(file.path, hadoop.Path(new), none)
+
+
+def delete(location: str) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    if is_remote(location):
+        with _hadoop_file(location) as file:
+            file.system.delete(file.path, True)
+        return
+    path = local_path(location)
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 def read_text(location: str) -> str:
     """The text (UTF-8) of a file."""
     if not is_remote(location):
@@ -133,12 +184,15 @@ class _HadoopFile:
         self.path = _hadoop_path(spark, location)
         self.system = self.path.getFileSystem(self.configuration)
 
+    def permission(self, mode: int) -> Any:
+        return self.jvm.org.apache.hadoop.fs.permission.FsPermission(f"{mode:o}")
+
     def write_whole(self, content: bytes, *, mode: int) -> None:
         sibling = self.jvm.org.apache.hadoop.fs.Path(self.path.getParent(), f".{self.path.getName()}.{uuid4().hex}")
         try:
             stream = self.system.create(sibling, False)
             try:
-                self.system.setPermission(sibling, self.jvm.org.apache.hadoop.fs.permission.FsPermission(f"{mode:o}"))
+                self.system.setPermission(sibling, self.permission(mode))
                 stream.write(bytearray(content))
             finally:
                 stream.close()

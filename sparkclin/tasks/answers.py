@@ -11,6 +11,7 @@ from pyspark.sql import types as T
 
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.schema import ANSWER, NOTE_ID, STATUS, STATUS_NO_ANSWER, TEXT, VECTORS, check_note_columns
+from sparkclin.tasks.reading import ReadingOptions
 from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.answers import NO_ANSWER, Answer, AnswerOptions, best_answers, merge_answers, plan_answers
@@ -47,30 +48,26 @@ def output_schema(note_id: T.DataType) -> T.StructType:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuestionOptions:
-    """How notes are asked. `question` is the column of the questions; `answers` what is wanted of them. `max_pieces`
-    and `stride` are the model's own where they are None; the question is a part of each window."""
+class QuestionOptions(ReadingOptions):
+    """How notes are asked. `question` is the column of the questions, each of which is a part of its note's windows;
+    `answers` is what is wanted of them."""
 
     question: str = QUESTION
     answers: AnswerOptions = field(default_factory=AnswerOptions)
-    max_pieces: int | None = None
-    stride: int | None = None
 
     def windows(self, manifest: Manifest) -> WindowOptions:
         """How a model's notes are cut; raises ModelError for a model of another task, and OptionError where it cannot
         read such windows."""
         manifest.check_task(ANSWER)
-        return manifest.windows(max_pieces=self.max_pieces, stride=self.stride)
+        return super().windows(manifest)
 
     def settings(self, manifest: Manifest) -> Mapping[str, Any]:
         """For a run's report, with what the model decides filled in."""
-        windows = self.windows(manifest)
         return {
             "answers": self.answers.answers,
             "max_answer_pieces": self.answers.max_answer_pieces,
             "may_be_missing": self.answers.may_be_missing,
-            "max_pieces": windows.max_pieces,
-            "stride": windows.stride,
+            **super().settings(manifest),
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from sparkclin.schema import (
     check_note_columns,
 )
 from sparkclin.spark.session import check_session
+from sparkclin.tasks.reading import ReadingOptions
 from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.pooling import OUTPUTS_OF_POOLING, merge_note
@@ -60,17 +61,12 @@ def output_schema(level: str, note_id: T.DataType) -> T.StructType:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedOptions:
-    """What vectors to make. `max_pieces` and `stride` are the model's own where they are None.
-
-    Raises OptionError for what does not go together.
-    """
+class EmbedOptions(ReadingOptions):
+    """What vectors to make; raises OptionError for what does not go together."""
 
     level: str = "document"
     pooling: str = "mean"
     context: str = "note"
-    max_pieces: int | None = None
-    stride: int | None = None
 
     def __post_init__(self) -> None:
         check_pooling(self.level, self.pooling)
@@ -88,18 +84,12 @@ class EmbedOptions:
 
     def windows(self, manifest: Manifest) -> WindowOptions:
         """How a model's notes are cut; raises OptionError where the model cannot read such windows."""
-        return manifest.windows(max_pieces=self.max_pieces, stride=self.stride, context=self.context)
+        return replace(super().windows(manifest), context=self.context)
 
     def settings(self, manifest: Manifest) -> Mapping[str, Any]:
         """For a run's report, with what the model decides filled in."""
-        windows = self.windows(manifest)
-        return {
-            "level": self.level,
-            "pooling": self.pooling,
-            "context": windows.context,
-            "max_pieces": windows.max_pieces,
-            "stride": windows.stride,
-        }
+        own = {"level": self.level, "pooling": self.pooling, "context": self.context}
+        return {**own, **super().settings(manifest)}
 
 
 def embed(

@@ -11,12 +11,12 @@ from pyspark.sql import types as T
 
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.schema import ENTITIES, NOTE_ID, STATUS, STATUS_NO_ENTITIES, STATUS_OK, TEXT, VECTORS, check_note_columns
+from sparkclin.tasks.reading import ReadingOptions
 from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.entities import EntityOptions, kinds_of, merge_entities, plan_entities
 from sparkclin.text.labels import LOGITS
 from sparkclin.text.pieces import PieceEncoder
-from sparkclin.text.windows import WindowOptions
 from sparkclin.wire.batches import NoteColumns
 
 if TYPE_CHECKING:
@@ -44,17 +44,10 @@ def output_schema(note_id: T.DataType) -> T.StructType:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NerOptions:
-    """How entities are found. `aggregation` is as in EntityOptions; `max_pieces` and `stride` are the model's own where
-    they are None."""
+class NerOptions(ReadingOptions):
+    """How entities are found. `aggregation` is as in EntityOptions."""
 
     aggregation: str = "simple"
-    max_pieces: int | None = None
-    stride: int | None = None
-
-    def windows(self, manifest: Manifest) -> WindowOptions:
-        """How a model's notes are cut; raises OptionError where the model cannot read such windows."""
-        return manifest.windows(max_pieces=self.max_pieces, stride=self.stride)
 
     def labels(self, manifest: Manifest) -> tuple[str, ...]:
         """The model's; raises ModelError for one that was exported for another task."""
@@ -63,13 +56,8 @@ class NerOptions:
 
     def settings(self, manifest: Manifest) -> Mapping[str, Any]:
         """For a run's report, with what the model decides filled in."""
-        windows = self.windows(manifest)
-        return {
-            "aggregation": self.aggregation,
-            "labels": list(self.labels(manifest)),
-            "max_pieces": windows.max_pieces,
-            "stride": windows.stride,
-        }
+        own = {"aggregation": self.aggregation, "labels": list(self.labels(manifest))}
+        return {**own, **super().settings(manifest)}
 
 
 def find_entities(

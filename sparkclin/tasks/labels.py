@@ -12,11 +12,11 @@ from pyspark.sql import types as T
 from sparkclin.errors import OptionError
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.schema import CLASSIFY, N_WINDOWS, NOTE_ID, STATUS, TEXT, VECTORS, check_note_columns
+from sparkclin.tasks.reading import ReadingOptions
 from sparkclin.tasks.rows import schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.labels import LOGITS, MULTI_LABEL, SINGLE_LABEL, THRESHOLD, LabelOptions, merge_labels
 from sparkclin.text.segments import plan_segments
-from sparkclin.text.windows import WindowOptions
 from sparkclin.wire.batches import NoteColumns, PairColumn
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ def output_schema(note_id: T.DataType) -> T.StructType:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyOptions:
+class ClassifyOptions(ReadingOptions):
     """How notes are labelled. `pair` is the column of the text that a note is read with, such as a statement to be
     checked; the note's windows come first in a row, as transformers' `text`, and the pair second, as `text_pair`;
     `pair_first` turns that round. `aggregation` is as in LabelOptions. `threshold` is of probabilities, for a model
-    whose labels do not exclude each other. `max_pieces` and `stride` are the model's own where they are None.
+    whose labels do not exclude each other.
 
     Raises OptionError for a threshold that is no probability.
     """
@@ -57,8 +57,6 @@ class ClassifyOptions:
     pair_first: bool = False
     aggregation: str = "mean"
     threshold: float = THRESHOLD
-    max_pieces: int | None = None
-    stride: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -69,21 +67,16 @@ class ClassifyOptions:
         manifest.check_task(CLASSIFY)
         return LabelOptions(problem_type=manifest.problem_type or SINGLE_LABEL, aggregation=self.aggregation)
 
-    def windows(self, manifest: Manifest) -> WindowOptions:
-        """How a model's notes are cut; raises OptionError where the model cannot read such windows."""
-        return manifest.windows(max_pieces=self.max_pieces, stride=self.stride)
-
     def settings(self, manifest: Manifest) -> Mapping[str, Any]:
         """For a run's report, with what the model decides filled in."""
-        windows, labels = self.windows(manifest), self.labels(manifest)
+        labels = self.labels(manifest)
         return {
             "pair_first": self.pair_first if self.pair else None,
             "aggregation": labels.aggregation,
             "problem_type": labels.problem_type,
             "threshold": self.threshold if labels.problem_type == MULTI_LABEL else None,
             "labels": list(manifest.labels),
-            "max_pieces": windows.max_pieces,
-            "stride": windows.stride,
+            **super().settings(manifest),
         }
 
 

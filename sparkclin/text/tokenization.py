@@ -7,9 +7,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sparkclin.schema import STATUS_EMPTY, STATUS_NULL, STATUS_OK, STATUS_PAIR_TOO_LONG
+from sparkclin.schema import (
+    STATUS_EMPTY,
+    STATUS_NOT_UTF8,
+    STATUS_NULL,
+    STATUS_OK,
+    STATUS_PAIR_TOO_LONG,
+    STATUS_TOO_LONG,
+)
 from sparkclin.text.pieces import NO_PIECES, NO_WORD, Ints, PieceEncoder, Pieces, combine
 from sparkclin.text.windows import Range, WindowOptions, cut
+
+Text = str | bytes | None
+"""As it comes: bytes are what is not UTF-8, and so no text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +53,7 @@ class TokenizedNote:
 
 
 def tokenize(
-    texts: Sequence[str | None],
+    texts: Sequence[Text],
     sentences: Sequence[tuple[Range, ...]],
     *,
     encoder: PieceEncoder,
@@ -54,16 +64,20 @@ def tokenize(
     encoded = iter(encoder.encode([part for note_parts in parts for _, part in note_parts]))
     pieces = [[(offset, next(encoded)) for offset, _ in note_parts] for note_parts in parts]
     return [
-        _without_pieces(STATUS_NULL) if text is None else _note(text, note_pieces, ranges, options)
+        _note(text, note_pieces, ranges, options) if isinstance(text, str) else _without_text(text)
         for text, note_pieces, ranges in zip(texts, pieces, sentences, strict=True)
     ]
 
 
-def _parts(text: str | None, sentences: tuple[Range, ...], context: str) -> list[tuple[int, str]]:
+def _parts(text: Text, sentences: tuple[Range, ...], context: str) -> list[tuple[int, str]]:
     """What of a note is tokenized by itself, each part with its offset."""
-    if text is None:
+    if not isinstance(text, str):
         return []
     return [(begin, text[begin:end]) for begin, end in sentences] if context == "sentence" else [(0, text)]
+
+
+def _without_text(text: bytes | None) -> TokenizedNote:
+    return _without_pieces(STATUS_NULL if text is None else STATUS_NOT_UTF8)
 
 
 def _without_pieces(status: str) -> TokenizedNote:
@@ -76,6 +90,8 @@ def _note(
     pieces = combine(parts)
     if pieces.words.max(initial=NO_WORD) == NO_WORD:
         return _without_pieces(STATUS_EMPTY)
+    if options.max_note_pieces is not None and len(pieces) > options.max_note_pieces:
+        return _without_pieces(STATUS_TOO_LONG)
     windows: list[Range] = []
     for _, part in parts:
         before = windows[-1][1] if windows else 0
@@ -99,8 +115,8 @@ class PairOptions:
 
 
 def tokenize_pairs(
-    texts: Sequence[str | None],
-    pairs: Sequence[str | None],
+    texts: Sequence[Text],
+    pairs: Sequence[Text],
     *,
     encoder: PieceEncoder,
     options: WindowOptions,
@@ -108,11 +124,11 @@ def tokenize_pairs(
 ) -> list[TokenizedNote]:
     """Tokenizes notes that are read with another text each. A pair takes its part of every window, whole.
 
-    Where either is null, or white space only, that is the note's status; where a pair leaves no room for a window that
+    Where either cannot be read, such as null, that is the note's status; where a pair leaves no room for a window that
     is longer than the stride, it is STATUS_PAIR_TOO_LONG.
     """
     notes = tokenize(texts, [()] * len(texts), encoder=encoder, options=options)
-    encoded = tokenize(pairs, [()] * len(pairs), encoder=encoder, options=options)
+    encoded = tokenize(pairs, [()] * len(pairs), encoder=encoder, options=replace(options, max_note_pieces=None))
     return [_read_with(note, pair, options, pairing) for note, pair in zip(notes, encoded, strict=True)]
 
 

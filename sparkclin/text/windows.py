@@ -29,18 +29,22 @@ def default_stride(max_pieces: int) -> int:
 class WindowOptions:
     """How notes are cut into windows: at most `max_pieces` of a note's own pieces each, `stride` of them shared with
     the window before. With context "sentence" each sentence is tokenized and cut alone, with "note" the whole note.
+    Notes of more than `max_note_pieces` pieces are not read.
 
-    Raises OptionError unless 0 <= stride < max_pieces and the context is one of CONTEXTS.
+    Raises OptionError unless 0 <= stride < max_pieces, max_note_pieces is at least 1 and the context one of CONTEXTS.
     """
 
     max_pieces: int
     stride: int
     context: str = "note"
+    max_note_pieces: int | None = None
 
     def __post_init__(self) -> None:
         check_windows(self.max_pieces, self.stride)
         if self.context not in CONTEXTS:
             raise OptionError(f"context is {self.context!r}: expected one of {', '.join(CONTEXTS)}.")
+        if self.max_note_pieces is not None and self.max_note_pieces < 1:
+            raise OptionError(f"max_note_pieces is {self.max_note_pieces}: expected 1 or more.")
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from sparkclin.errors import InputError
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.sentences import Sentence, cover
-from sparkclin.text.tokenization import PairOptions, TokenizedNote, tokenize, tokenize_pairs
+from sparkclin.text.tokenization import PairOptions, Text, TokenizedNote, tokenize, tokenize_pairs
 from sparkclin.text.windows import WindowOptions
 
 if TYPE_CHECKING:
@@ -71,10 +70,7 @@ def encoder_of(tokenizer: SharedTokenizer) -> PieceEncoder:
 def tokenized_batches(
     batches: Iterator[pa.RecordBatch], *, encoder: PieceEncoder, columns: NoteColumns, options: WindowOptions
 ) -> Iterator[tuple[pa.RecordBatch, list[TokenizedNote]]]:
-    """Arrow batches, NOTES_AT_ONCE notes at a time, each with its notes tokenized.
-
-    Raises InputError, with a count, for text that is not UTF-8.
-    """
+    """Arrow batches, NOTES_AT_ONCE notes at a time, each with its notes tokenized."""
     for batch in batches:
         for start in range(0, batch.num_rows, NOTES_AT_ONCE):
             few = batch.slice(start, NOTES_AT_ONCE)
@@ -91,30 +87,24 @@ def _tokenized(
     if columns.sentences is None:
         return tokenize(texts, [()] * len(texts), encoder=encoder, options=options)
     annotated = _sentences(batch.column(columns.sentences))
-    ranges = [() if text is None else cover(text, found) for text, found in zip(texts, annotated, strict=True)]
+    ranges = [cover(text, found) if isinstance(text, str) else () for text, found in zip(texts, annotated, strict=True)]
     return tokenize(texts, ranges, encoder=encoder, options=options)
 
 
-def _texts(column: pa.StringArray) -> list[str | None]:
-    """Raises InputError, with a count, for text that is not UTF-8, which Spark lets through."""
+def _texts(column: pa.StringArray) -> list[Text]:
+    """Spark lets bytes through that are not UTF-8."""
     try:
-        texts: list[str | None] = column.to_pylist()
+        texts: list[Text] = column.to_pylist()
     except UnicodeDecodeError:
-        n_broken = sum(not _is_utf8(text) for text in column.cast(pa.binary()).to_pylist() if text is not None)
-        raise InputError(
-            f"{n_broken} of {len(column)} notes read together are not UTF-8, so their characters are not known. Read "
-            "them with their own encoding, or mend them: decode(encode(text, 'UTF-8'), 'UTF-8') puts U+FFFD where a "
-            "character cannot be read."
-        ) from None
+        return [_text_or_bytes(text) for text in column.cast(pa.binary()).to_pylist()]
     return texts
 
 
-def _is_utf8(text: bytes) -> bool:
+def _text_or_bytes(text: bytes | None) -> Text:
     try:
-        text.decode("utf-8")
+        return None if text is None else text.decode("utf-8")
     except UnicodeDecodeError:
-        return False
-    return True
+        return text
 
 
 def _sentences(column: pa.ListArray) -> list[list[Sentence]]:

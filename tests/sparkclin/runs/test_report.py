@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from sparkclin.runs.report import LENGTH_EDGES, NoteCounts, RunReport, count_columns, length_labels
+from sparkclin.runs.report import HUGE, LENGTH_EDGES, NoteCounts, RunReport, count_columns, length_labels
 
+COUNTED = "note_id string, n_pieces int, n_windows int, status string"
 REPORT = RunReport(
     started="2026-11-24T10:00:00+00:00",
     finished="2026-11-24T10:00:20+00:00",
     elapsed_s=20.0,
+    in_input=50,
     counts=NoteCounts(
         notes=50,
         pieces=40_000,
@@ -21,6 +23,7 @@ REPORT = RunReport(
         lengths={"0": 3, "1-128": 47},
         statuses={"ok": 46, "empty": 3, "null": 1},
     ),
+    written=50,
     rows=71,
     settings={"input": "notes | all", "partitions": 1_200, "precision": None},
     model={"name": "tiny"},
@@ -30,13 +33,20 @@ REPORT = RunReport(
 
 def test_the_summary_accounts_for_every_note() -> None:
     assert REPORT.summary().splitlines() == [
-        "- notes: 50, all accounted for (without text: 3 empty, 1 null)",
+        "- notes: 50 in the input, 50 read, 50 written (without results: 3 empty, 1 null)",
         "- pieces: 40,000 in 60 windows, none cut",
         "- rows written: 71",
         "- time: 20.0 s, 2.50 notes/s, 2,000 pieces/s",
     ]
     whole = replace(REPORT.counts, statuses={"ok": 50, "empty": 0, "null": 0})
-    assert "(without text: none)" in replace(REPORT, counts=whole).summary()
+    assert "(without results: none)" in replace(REPORT, counts=whole).summary()
+
+
+def test_a_note_that_took_much_of_the_work_is_named() -> None:
+    counts = replace(REPORT.counts, pieces=10_000_000, huge={"a": 70_000, "b": 200_000, "c": 5_000_000})
+    report = replace(REPORT, counts=counts)
+    assert counts.runaways() == {"c": 0.5, "b": 0.02}
+    assert report.summary().splitlines()[-2:] == ["- note c took 50% of the work", "- note b took 2% of the work"]
 
 
 def test_a_derived_table_has_a_line() -> None:
@@ -55,6 +65,7 @@ def test_the_json_has_all_figures() -> None:
         "windows": 60,
         "lengths": {"0": 3, "1-128": 47},
         "statuses": {"ok": 46, "empty": 3, "null": 1},
+        "huge": {},
     }
     assert (found["started"], found["finished"], found["elapsed_s"]) == (
         "2026-11-24T10:00:00+00:00",
@@ -85,27 +96,31 @@ def test_the_bins_are_named_by_their_edges() -> None:
 def metrics(spark: SparkSession) -> dict[str, int]:
     """Of a note at each edge of the histogram, one just beyond each, and a null one."""
     lengths = [length for edge in LENGTH_EDGES for length in (edge, edge + 1)]
-    rows = [(length, 1 + length // 4094, "ok" if length else "empty") for length in lengths] + [(0, 0, "null")]
-    frame = spark.createDataFrame(rows, "n_pieces int, n_windows int, status string")
+    rows = [(f"n{length}", length, 1 + length // 4094, "ok" if length else "empty") for length in lengths]
+    huge = ("huge", HUGE + 1, 17, "ok")
+    frame = spark.createDataFrame([*rows, ("none", 0, 0, "null"), huge], COUNTED)
     [row] = frame.agg(*count_columns()).collect()
     return dict(row.asDict())
 
 
 def test_a_note_at_an_edge_is_in_the_bin_that_ends_there(metrics: dict[str, int]) -> None:
     inner = {f"{low + 1}-{high}": 2 for low, high in pairwise(LENGTH_EDGES)}
-    assert NoteCounts.from_metrics(metrics).lengths == {"0": 2, **inner, "16377+": 1}
+    assert NoteCounts.from_metrics(metrics).lengths == {"0": 2, **inner, "16377+": 2}
 
 
 def test_notes_pieces_windows_and_statuses_are_counted(metrics: dict[str, int]) -> None:
     counts = NoteCounts.from_metrics(metrics)
     lengths = [length for edge in LENGTH_EDGES for length in (edge, edge + 1)]
-    assert (counts.notes, counts.pieces) == (len(lengths) + 1, sum(lengths))
-    assert counts.windows == sum(1 + length // 4094 for length in lengths)
-    assert counts.statuses == {"ok": len(lengths) - 1, "empty": 1, "null": 1, "pair_too_long": 0}
+    assert (counts.notes, counts.pieces) == (len(lengths) + 2, sum(lengths) + HUGE + 1)
+    assert counts.windows == sum(1 + length // 4094 for length in lengths) + 17
+    assert {status: number for status, number in counts.statuses.items() if number} == {
+        "ok": len(lengths), "empty": 1, "null": 1,
+    }  # fmt: skip
+    assert counts.huge == {"huge": HUGE + 1}
 
 
 def test_no_notes_are_nothing_and_not_null(spark: SparkSession) -> None:
-    frame = spark.createDataFrame([], "n_pieces int, n_windows int, status string")
+    frame = spark.createDataFrame([], COUNTED)
     [row] = frame.agg(*count_columns()).collect()
     counts = NoteCounts.from_metrics(row.asDict())
     assert (counts.notes, counts.pieces, counts.windows) == (0, 0, 0)

@@ -1,0 +1,183 @@
+"""The place of a run's output, which is whole or not there on every file system.
+
+Where a folder can be renamed in one step (the local disk, HDFS), rows are made in a hidden sibling of the output, and
+the folder takes the output's name when they have been checked. Object stores have no such step: there the rows lie in
+their place from the start, beside a file that no reader of Parquet gets past, which is removed last.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from sparkclin.errors import IncompleteError, InputError
+from sparkclin.runs.delta import check_delta
+from sparkclin.runs.report import JSON_FILE
+from sparkclin.runs.sink import Sink
+from sparkclin.spark import storage
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+RENAMING = frozenset({"file", "hdfs", "viewfs", "webhdfs", "swebhdfs"})
+"""The schemes of file systems that rename a folder in one step."""
+
+ROWS, LOCK = "rows", "lock"
+
+GUARD_FILE = "UNFINISHED.parquet"
+GUARD = "The run that writes this output has not finished. If none is running, remove the folder, or run it again.\n"
+
+WILDCARDS = frozenset("[]{}*?")
+
+
+def check_place(spark: SparkSession, sink: Sink) -> None:
+    """Says before hours of work what would be said after them.
+
+    Raises InputError where something is at the sink's path already, or the path cannot be reached or read again, and
+    SetupError where Delta Lake is missing.
+    """
+    if WILDCARDS & set(sink.path):
+        raise InputError(
+            f"{sink.path} has one of the characters {' '.join(sorted(WILDCARDS))}, which Spark takes for a pattern "
+            "when it reads the output. Choose another --output."
+        )
+    if sink.format == "delta":
+        check_delta(spark)
+    try:
+        location = storage.as_spark_means(spark, sink.path)
+        taken = storage.exists(location)
+    except OSError as error:
+        raise InputError(f"nothing can be written to {sink.path} ({error}). Check --output.") from None
+    if taken and not is_unfinished(location):
+        raise InputError(f"{sink.path} exists already; nothing is overwritten. Choose another --output.")
+
+
+def check_space(spark: SparkSession, sink: Sink, *, least_bytes: int) -> None:
+    """Raises InputError where there is less space than the output takes at the least."""
+    parent = storage.as_spark_means(spark, sink.path).rstrip("/").rpartition("/")[0]
+    free = storage.free_bytes(parent)
+    if free < least_bytes:
+        raise InputError(
+            f"the output takes {least_bytes / 1e6:,.0f} MB or more, and {parent} has {free / 1e6:,.0f} MB left. "
+            "Choose another --output."
+        )
+
+
+@contextmanager
+def whole_or_nothing(spark: SparkSession, sink: Sink, *, tables: Sequence[str] = ()) -> Iterator[Sink]:
+    """Where to write what is to be at `sink`. It appears there when the block is left, and nothing does where the block
+    raises. What a killed run has left is removed first, or named where it may be another's work.
+
+    `tables` are the folders of the output that readers open by themselves. Raises InputError where the place cannot be
+    written, and IncompleteError where what is whole cannot take its name: it is kept then.
+    """
+    location = storage.as_spark_means(spark, sink.path).rstrip("/")
+    if location.partition(":")[0] in RENAMING:
+        with _beside(location) as folder:
+            yield replace(sink, path=folder)
+    else:
+        with _guarded(location, tables):
+            yield replace(sink, path=location)
+
+
+def is_unfinished(location: str) -> bool:
+    """Whether what is there was left by a run that was killed, or is being written."""
+    return storage.exists(f"{location}/{GUARD_FILE}")
+
+
+@contextmanager
+def _beside(location: str) -> Iterator[str]:
+    parent, _, name = location.rpartition("/")
+    prefix = f".{name}.unfinished-"
+    with _writing(location):
+        _remove_left(parent, prefix)
+        folder = f"{parent}/{prefix}{uuid4().hex[:12]}"
+        storage.make_folder(folder)
+    lock = nullcontext() if storage.is_remote(folder) else _locked(storage.local_path(folder) / LOCK)
+    with lock:
+        try:
+            yield f"{folder}/{ROWS}"
+            _publish(f"{folder}/{ROWS}", location)
+        except IncompleteError:
+            if not _is_whole(folder):
+                _remove(folder)
+            raise
+        except BaseException:
+            _remove(folder)
+            raise
+        _remove(folder)
+
+
+def _publish(rows: str, location: str) -> None:
+    try:
+        storage.rename(rows, location)
+    except OSError as error:
+        raise IncompleteError(
+            f"the rows are whole, but could not be renamed to {location} ({error}). They are in {rows}: move them."
+        ) from None
+
+
+def _remove_left(parent: str, prefix: str) -> None:
+    """What killed runs have left of the same output. One on this disk is known by its lock, which ended with it."""
+    if not storage.exists(parent):
+        return
+    for name in storage.list_names(parent):
+        folder = f"{parent}/{name}"
+        if not name.startswith(prefix) or _is_whole(folder):
+            continue
+        if storage.is_remote(folder):
+            print(f"{folder} was left by a run that was ended, or belongs to one that runs now", file=sys.stderr)
+            continue
+        with suppress(BlockingIOError), _locked(storage.local_path(folder) / LOCK):
+            _remove(folder)
+
+
+def _is_whole(folder: str) -> bool:
+    """The report is written when all else has been checked."""
+    return storage.exists(f"{folder}/{ROWS}/{JSON_FILE}")
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Raises BlockingIOError where another process has the lock; the kernel frees that of a process that ends."""
+    with file.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+@contextmanager
+def _guarded(location: str, tables: Sequence[str]) -> Iterator[None]:
+    folders = [location, *(f"{location}/{table}" for table in tables)]
+    with _writing(location):
+        if is_unfinished(location):
+            storage.delete(location)
+        for folder in folders:
+            storage.make_folder(folder)
+            storage.write_text(f"{folder}/{GUARD_FILE}", GUARD)
+    try:
+        yield
+    except BaseException:
+        _remove(location)
+        raise
+    for folder in reversed(folders):
+        storage.delete(f"{folder}/{GUARD_FILE}")
+
+
+@contextmanager
+def _writing(location: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"nothing can be written to {location} ({error}). Check --output.") from None
+
+
+def _remove(folder: str) -> None:
+    """What cannot be removed now is removed by the next run."""
+    with suppress(Exception):
+        storage.delete(folder)

@@ -1,0 +1,277 @@
+"""A run's output is whole or not there, and what is wrong with its place is said before the work."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import SparkSession
+
+from pipelines import embed_notes
+from pipelines.embed_notes import main
+from sparkclin.errors import IncompleteError, InputError
+from sparkclin.runs import place
+from sparkclin.runs.place import GUARD_FILE, check_place, check_space, whole_or_nothing
+from sparkclin.runs.sink import Sink, read_rows, write_rows
+from sparkclin.spark import storage
+from testkit.cluster import ClusterError, StandaloneCluster
+
+pytestmark = pytest.mark.usefixtures("spark")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> Sink:
+    return Sink(path=str(tmp_path / "out"))
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    file = tmp_path / "notes.jsonl"
+    file.write_text("".join(json.dumps({"note_id": str(n), "text": f"Fever {n}."}) + "\n" for n in range(8)))
+    return file
+
+
+def command(notes: Path, output: str) -> list[str]:
+    return ["--input", str(notes), "--input-format", "jsonl", "--output", output]
+
+
+def folder_of(sink: Sink) -> Path:
+    return storage.local_path(sink.path)
+
+
+def write_half(spark: SparkSession, sink: Sink) -> None:
+    with whole_or_nothing(spark, sink) as made:
+        write_rows(spark.range(10), made)
+        raise ValueError("half-way")
+
+
+def test_nothing_is_there_before_all_is(spark: SparkSession, sink: Sink) -> None:
+    output = Path(sink.path)
+    with whole_or_nothing(spark, sink) as made:
+        write_rows(spark.range(10), made)
+        assert read_rows(spark, made).count() == 10
+        assert not output.exists()
+    assert pq.read_table(output).num_rows == 10
+    assert names(output.parent) == ["out"]
+
+
+def test_a_failed_run_leaves_nothing_and_can_be_repeated(spark: SparkSession, sink: Sink) -> None:
+    with pytest.raises(ValueError, match="half"):
+        write_half(spark, sink)
+    assert names(Path(sink.path).parent) == []
+    test_nothing_is_there_before_all_is(spark, sink)
+
+
+def killed_while_writing(folder: Path) -> Path:
+    """What a run leaves of the output `out` whose process is killed; returns that."""
+    script = f"""
+import fcntl, os, signal
+from pathlib import Path
+left = Path({str(folder)!r}) / ".out.unfinished-0123456789ab"
+(left / "rows").mkdir(parents=True)
+lock = (left / "lock").open("w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+(left / "rows" / "part-0.parquet").write_bytes(b"half")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    return folder / ".out.unfinished-0123456789ab"
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(spark: SparkSession, sink: Sink, tmp_path: Path) -> None:
+    left = killed_while_writing(tmp_path)
+    assert left.exists()
+    test_nothing_is_there_before_all_is(spark, sink)
+    assert not left.exists()
+
+
+def test_what_a_running_run_writes_is_left_alone(spark: SparkSession, sink: Sink, tmp_path: Path) -> None:
+    with whole_or_nothing(spark, sink) as first:
+        folder_of(first).mkdir()
+        with whole_or_nothing(spark, sink) as second:
+            assert len(names(tmp_path)) == 2
+            folder_of(second).mkdir()
+        shutil.rmtree(sink.path)
+    assert names(tmp_path) == ["out"]
+
+
+def test_whole_rows_are_kept_where_their_name_was_taken_meanwhile(spark: SparkSession, sink: Sink) -> None:
+    made = []
+
+    def write() -> None:
+        with whole_or_nothing(spark, sink) as hidden:
+            made.append(hidden)
+            write_rows(spark.range(10), hidden)
+            (folder_of(hidden) / "_report.json").write_text("{}")
+            Path(sink.path).mkdir()
+
+    with pytest.raises(IncompleteError, match="the rows are whole, but could not be renamed") as raised:
+        write()
+    [kept] = made
+    assert kept.path in str(raised.value)
+    assert read_rows(spark, kept).count() == 10
+    shutil.rmtree(sink.path)
+    with whole_or_nothing(spark, sink) as again:
+        folder_of(again).mkdir()
+    assert read_rows(spark, kept).count() == 10
+
+
+@pytest.fixture
+def guarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk as if it could rename nothing, like an object store."""
+    monkeypatch.setattr(place, "RENAMING", frozenset())
+
+
+@pytest.mark.usefixtures("guarded")
+def test_where_nothing_can_be_renamed_an_unfinished_output_cannot_be_read(spark: SparkSession, sink: Sink) -> None:
+    with whole_or_nothing(spark, sink) as made:
+        write_rows(spark.range(10), made)
+        with pytest.raises(pa.ArrowInvalid, match="magic bytes"):
+            pq.read_table(sink.path)
+        with pytest.raises(Py4JJavaError, match="is not a Parquet file"):
+            spark.read.schema("id long").parquet(sink.path).write.format("noop").mode("overwrite").save()
+        assert read_rows(spark, made).count() == 10
+    assert pq.read_table(sink.path).num_rows == 10
+    assert GUARD_FILE not in names(Path(sink.path))
+
+
+@pytest.mark.usefixtures("guarded")
+def test_where_nothing_can_be_renamed_a_killed_run_does_not_block_the_next(spark: SparkSession, sink: Sink) -> None:
+    Path(sink.path, "spans").mkdir(parents=True)
+    Path(sink.path, "spans", "part-0.parquet").write_bytes(b"half")
+    Path(sink.path, GUARD_FILE).write_bytes(b"unfinished")
+    check_place(spark, sink)
+    with whole_or_nothing(spark, sink, tables=("spans",)) as made:
+        assert names(Path(sink.path, "spans")) == [GUARD_FILE]
+        write_rows(spark.range(3), made.within("spans"))
+    assert pq.read_table(Path(sink.path, "spans")).num_rows == 3
+    with pytest.raises(InputError, match="exists already"):
+        check_place(spark, sink)
+
+
+@pytest.mark.usefixtures("guarded")
+def test_where_nothing_can_be_renamed_a_failed_run_leaves_nothing(spark: SparkSession, sink: Sink) -> None:
+    with pytest.raises(ValueError, match="half"):
+        write_half(spark, sink)
+    assert not Path(sink.path).exists()
+
+
+@pytest.mark.parametrize("name", ["out[1]", "a{b}", "a*", "a?"])
+def test_a_name_that_could_not_be_read_again_is_refused_at_once(
+    name: str, notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(notes, str(tmp_path / name))) == 1
+    said = capsys.readouterr().err
+    assert "takes for a pattern" in said
+    assert "notes with" not in said  # the work has not begun
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_place_that_cannot_be_written_is_found_before_the_work(
+    notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    refused_before_the_work(notes, str(closed / "out"), capsys)
+
+
+def test_a_place_below_a_file_is_found_before_the_work(
+    notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    refused_before_the_work(notes, str(tmp_path / "file" / "out"), capsys)
+
+
+def test_an_unknown_file_system_is_found_before_the_work(notes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused_before_the_work(notes, "nowhere://bucket/out", capsys)
+
+
+def refused_before_the_work(notes: Path, output: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command(notes, output)) == 1
+    said = capsys.readouterr().err
+    assert "error: nothing can be written to " in said
+    assert "Check --output." in said
+    assert len(said.strip().splitlines()[-1]) < 400
+    assert "notes with" not in said
+
+
+def test_a_full_disk_is_found_before_the_work(spark: SparkSession, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_space(spark, sink, least_bytes=1)
+    monkeypatch.setattr(storage, "free_bytes", lambda location: 1_000_000)  # noqa: ARG005
+    with pytest.raises(InputError, match=r"takes 20 MB or more, and .* has 1 MB left"):
+        check_space(spark, sink, least_bytes=20_000_000)
+
+
+KILLS = int(os.environ.get("SPARKCLIN_KILLS", "2"))
+"""Of a driver, and of an executor as many."""
+
+
+def check_what_is_there(output: Path, *, notes: int) -> None:
+    """After a run that may have been killed: the whole output, or none that can be read."""
+    if output.exists():
+        vectors = pq.read_table(output)
+        assert sorted(vectors["note_id"].to_pylist(), key=int) == [str(number) for number in range(notes)]
+        assert vectors["vector"].null_count == 0
+        assert (output / "_report.json").exists()
+        shutil.rmtree(output)
+
+
+def test_a_driver_killed_at_any_moment_leaves_nothing_or_all(notes: Path, tmp_path: Path) -> None:
+    output, moments = tmp_path / "out", random.Random(20)
+    for _ in range(KILLS):
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.embed_notes", *command(notes, str(output))],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        with suppress(subprocess.TimeoutExpired):
+            driver.wait(timeout=moments.uniform(4, 14))
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+        check_what_is_there(output, notes=8)
+    assert main(command(notes, str(output))) == 0
+    check_what_is_there(output, notes=8)
+    assert [name for name in names(tmp_path) if "unfinished" in name] == []
+
+
+@pytest.mark.cluster
+def test_an_executor_killed_at_any_moment_costs_no_note(
+    cluster: StandaloneCluster, notes: Path, tmp_path: Path
+) -> None:
+    """Spark repeats its tasks on another one."""
+    output, moments = tmp_path / "out", random.Random(21)
+    for _ in range(KILLS):
+        with ThreadPoolExecutor(1) as pool:
+            run = pool.submit(cluster.submit, Path(embed_notes.__file__), *command(notes, str(output)))
+            with suppress(TimeoutError):
+                run.result(timeout=moments.uniform(5, 15))
+            executors = [process for process in psutil.process_iter() if is_executor(process)]
+            for process in executors[:1]:
+                process.kill()
+            with suppress(ClusterError):
+                run.result()
+        check_what_is_there(output, notes=8)
+
+
+def is_executor(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return any("CoarseGrainedExecutorBackend" in part for part in process.cmdline())
+    return False
