@@ -13,7 +13,12 @@ DEV_EXTRAS := export,train,openvino,delta,bench,test,lint
 DEMO_INPUT := --input sparkclin/demo/notes.jsonl --input-format jsonl
 DEMO_OUTPUT := out/demo
 
-.PHONY: demo test lint bench wheel constraints clean
+PIP_INSTALL_LOCKED := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation
+PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe \
+  --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
+  --annotation-style line --constraint constraints.txt
+
+.PHONY: demo test lint bench wheel sbom audit constraints lock pins clean
 
 # Only what running needs: no torch, no TensorFlow for Python. The page shows the text of the sample notes.
 demo: $(STAMPS)/setup
@@ -39,6 +44,17 @@ bench: $(STAMPS)/dev $(STAMPS)/setup
 wheel: $(STAMPS)/dev
 	$(BIN)/python -m build
 
+# What the runtime is made of, with the openvino extra and the jars of all operating systems.
+sbom: $(STAMPS)/dev
+	@mkdir -p build
+	$(BIN)/python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible \
+	  --output-file build/packages.cdx.json requirements/openvino.txt
+	$(BIN)/python -m supply.sbom build/packages.cdx.json dist/sparkclin.cdx.json
+
+# Asks the advisory service of PyPI. A package that it has no answer for is a failure.
+audit: $(STAMPS)/dev
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements/openvino.txt
+
 # The versions that pip chooses today for what pyproject.toml asks; run the tests before committing them.
 constraints:
 	rm -rf build/constraints
@@ -47,6 +63,17 @@ constraints:
 	grep '^#' constraints.txt > build/constraints/list
 	build/constraints/bin/python -m pip freeze --all --exclude pip --exclude sparkclin | grep -vE '^(nvidia-|cuda-|triton)' >> build/constraints/list
 	mv build/constraints/list constraints.txt
+
+# The hashes of all files of the releases in constraints.txt that the runtime needs. pyspark is not a wheel: what builds
+# it is in build.txt.
+lock: $(STAMPS)/dev
+	$(PIP_COMPILE) --only-build-deps --build-deps-for wheel --output-file requirements/build.txt pyproject.toml
+	$(PIP_COMPILE) --output-file requirements/runtime.txt pyproject.toml
+	$(PIP_COMPILE) --extra openvino --output-file requirements/openvino.txt pyproject.toml
+
+# The hashes of the jars that sparkclin/spark/settings.py asks for; read the difference before you commit it.
+pins: $(STAMPS)/dev
+	$(BIN)/python -m supply.pins
 
 clean:
 	rm -rf .venv build dist out *.egg-info
@@ -57,9 +84,11 @@ $(BIN)/python:
 	  { echo "$(PYTHON) was not found: install Python 3.11, or say which it is: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv .venv
 
-$(STAMPS)/runtime: pyproject.toml constraints.txt | $(BIN)/python
+$(STAMPS)/runtime: pyproject.toml requirements/build.txt requirements/runtime.txt | $(BIN)/python
 	@echo "Installing what running needs into .venv: Spark is the largest part of some 500 MB"
-	@$(PIP_INSTALL) -e .
+	@$(PIP_INSTALL_LOCKED) --require-hashes -r requirements/build.txt
+	@$(PIP_INSTALL_LOCKED) --require-hashes -r requirements/runtime.txt
+	@$(PIP_INSTALL_LOCKED) --no-deps -e .
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/dev: pyproject.toml constraints.txt | $(STAMPS)/runtime
@@ -69,6 +98,6 @@ $(STAMPS)/dev: pyproject.toml constraints.txt | $(STAMPS)/runtime
 
 # Fetches the jars, and makes .venv/bin/spark-submit work as typed, with our Spark settings. A new pyspark brings pip's
 # own launcher back.
-$(STAMPS)/setup: $(STAMPS)/runtime $(addprefix sparkclin/spark/,settings.py jars.py environment.py)
+$(STAMPS)/setup: $(STAMPS)/runtime $(addprefix sparkclin/spark/,settings.py jars.py jars.sha256 environment.py)
 	@$(BIN)/sparkclin setup
 	@touch $@

@@ -20,7 +20,7 @@ from sparkclin.models.card import model_card, table
 from sparkclin.models.pretrained import MODELS_VARIABLE, active_repository
 from sparkclin.models.repository import ModelRepository
 from sparkclin.spark.environment import check_replaceable, find_installation, set_up
-from sparkclin.spark.jars import environment_jars, set_up_jars
+from sparkclin.spark.jars import JarManifest, check_jars, environment_jars, set_up_jars
 from sparkclin.spark.session import spark_session
 from sparkclin.spark.settings import defaults_conf
 from sparkclin.spark.storage import is_remote
@@ -90,16 +90,24 @@ def print_spark_defaults(options: argparse.Namespace) -> int:  # noqa: ARG001
 
 
 def set_up_environment(options: argparse.Namespace) -> int:
+    if options.check:
+        check_jars(environment_jars())
+        print(_are_there(JarManifest.read(environment_jars())))
+        return 0
     installation = find_installation()
     check_replaceable(installation, force=options.force)
     jars = environment_jars()
     print(f"Spark NLP's jars: into {jars}, once, some 400 MB; later runs need no registry", flush=True)
     with tqdm(desc="jars", unit="jar", disable=None, leave=False) as bar:
         manifest = set_up_jars(jars, source=options.jars, progress=partial(_advance, bar))
-    print(f"{len(manifest.files)} jars, {manifest.size_mb:.0f} MB, are there, with the right SHA-256")
+    print(_are_there(manifest))
     set_up(installation, force=options.force)
     print(f"{installation.launcher} is ready: it runs {installation.python}")
     return 0
+
+
+def _are_there(jars: JarManifest) -> str:
+    return f"{len(jars.files)} jars, {jars.size_mb:.0f} MB, are there, with the pinned SHA-256"
 
 
 def _advance(bar: tqdm[NoReturn], done: int, known: int) -> None:
@@ -130,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
         help="take the jars from a copy of another environment's share/sparkclin/jars",
     )
     setup.add_argument("--force", action="store_true", help="replace configuration files that somebody else wrote")
+    setup.add_argument("--check", action="store_true", help="only compare the jars with what is pinned; change nothing")
     setup.set_defaults(command=set_up_environment)
     return parser
 

@@ -18,7 +18,7 @@ from sparkclin.spark.settings import EXCLUDES, PACKAGES
 
 ROOT = Path(__file__).parents[1]
 MODEL_LIBRARIES = {"keras", "onnx", "onnxruntime", "openvino", "tensorflow", "torch", "transformers"}
-NOT_INSTALLED = {"benchmarks", "docker", "examples", "testkit", "tests", "training"}
+NOT_INSTALLED = {"benchmarks", "docker", "examples", "supply", "testkit", "tests", "training"}
 FORBIDDEN = {
     "sparkclin": {"export", "pipelines", *NOT_INSTALLED, *MODEL_LIBRARIES},
     "pipelines": {"export", *NOT_INSTALLED, *MODEL_LIBRARIES},
@@ -28,7 +28,8 @@ FORBIDDEN = {
     "examples": {"export", "pipelines", *NOT_INSTALLED - {"examples"}, *MODEL_LIBRARIES},
     "testkit": {"benchmarks", "tests", "training"},
     "benchmarks": {"tests", "training"},
-    "docker": {"export", "tests", "training", *MODEL_LIBRARIES},
+    "docker": {"export", "supply", "tests", "training", *MODEL_LIBRARIES},
+    "supply": {"export", "pipelines", *NOT_INSTALLED - {"docker", "supply"}, *MODEL_LIBRARIES},
 }
 LIBRARIES_OF_WORKERS = {engine.in_workers.library for engine in ENGINES.values() if engine.in_workers}
 IN_WORKERS = "sparkclin/inference/"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def test_with_the_files_of_setup_executors_copy_the_jars(cluster: StandaloneClus
     script.write_text(DRIVER, encoding="utf-8")
     conf.mkdir()
     (conf / "spark-defaults.conf").write_text(installed_defaults_conf(), encoding="utf-8")
-    (conf / "spark-env.sh").write_text(spark_env(environment_jars()), encoding="utf-8")
+    (conf / "spark-env.sh").write_text(spark_env(environment_jars(), python=Path(sys.executable)), encoding="utf-8")
     small = ("spark.driver.host=127.0.0.1", "spark.executor.memory=2g", f"spark.jars.ivy={tmp_path / 'ivy'}")
 
     driver = cluster.spark_submit(

@@ -25,6 +25,7 @@ from tests.installation import clean_environment
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     "README.md",
+    "SECURITY.md",
     *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
     "training/README.md",
     "benchmarks/README.md",
@@ -251,6 +252,15 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "python -m training.predict_qa questions.jsonl answer_checkpoint --output answers.parquet": ANSWERING,
     "python -m evaluation.qa score answers.parquet test.json": ANSWERING,
     "spark-submit --properties-file": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
+    "make sbom": RunBy("tests/hostile/test_supply_chain.py::test_the_bill_of_materials_is_valid_and_whole"),
+    "make audit": RunBy("tests/hostile/test_supply_chain.py::test_an_audit_understands_its_options"),
+    "make lock": RunBy("tests/hostile/test_supply_chain.py::test_the_lock_files_have_what_pyproject_asks_for"),
+    "make pins": RunBy("tests/hostile/test_supply_chain.py::test_the_jars_of_the_settings_are_pinned"),
+    "make constraints": RunBy("tests/hostile/test_supply_chain.py::test_the_lock_files_have_what_pyproject_asks_for"),
+    "sparkclin setup --check": RunBy("tests/hostile/test_supply_chain.py::test_setup_check_tells_without_a_change"),
+    "python -m pip install --require-hashes -r requirements/build.txt": DEMO,
+    "python -m pip install --no-build-isolation --require-hashes -r requirements/runtime.txt": DEMO,
+    "python -m pip install --no-build-isolation --no-deps .": DEMO,
     "docker compose up": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
     "python docker/fetch_jars.py jars": RunBy("tests/test_compose.py::test_the_image_gets_every_jar_once"),
     "python -m pip install -c constraints.txt -e '.[export]'": RunBy(

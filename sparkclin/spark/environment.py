@@ -91,7 +91,7 @@ def _texts(installation: Installation) -> dict[Path, str]:
     conf = installation.spark_home / "conf"
     return {
         conf / "spark-defaults.conf": _signed(installed_defaults_conf()),
-        conf / "spark-env.sh": _signed(spark_env(environment_jars())),
+        conf / "spark-env.sh": _signed(spark_env(environment_jars(), python=installation.python)),
         conf / "log4j2.properties": _signed(LOGGING),
         installation.launcher: "#!/bin/sh\n" + _signed(_launcher(installation)),
     }

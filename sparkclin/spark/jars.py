@@ -1,6 +1,7 @@
 """The jars of a session, resolved once into a folder of the environment, with a manifest of their hashes.
 
-Names and sizes are compared whenever a session starts, which takes a millisecond; hashes by `sparkclin setup`. Two
+Which jars these are is pinned by SHA-256 in `jars.sha256`, whatever the registry, a mirror or a copied folder gives.
+Their hashes are compared when they are fetched and before a JVM of ours starts, which takes 0.25 s for 403 MB. Two
 processes may do this at once: one fetches, the other waits. A folder appears whole or not at all.
 """
 
@@ -27,6 +28,9 @@ from sparkclin.spark.settings import EXCLUDES, PACKAGES, settings_of_file, spark
 
 MANIFEST = "manifest.json"
 REVISION = 1
+
+PINS = Path(__file__).with_name("jars.sha256")
+"""The jars that may be used, as `sha256sum` writes and checks them; written by `make pins`."""
 
 _SYSTEMS = {"linux": "-linux-", "darwin": "-macosx-", "win32": "-windows-"}
 """What the names of jars with native code for one operating system hold, by sys.platform."""
@@ -99,22 +103,28 @@ def jar_paths(folder: Path) -> list[Path]:
     return [folder / file.name for file in JarManifest.read(folder).files]
 
 
-def problems(folder: Path, *, hashes: bool) -> list[str]:
-    """How the jars of a folder differ from its manifest, and the manifest from PACKAGES; empty where all is right.
+def pinned_hashes() -> dict[str, str]:
+    """The SHA-256 of every jar that may be used, by its name; those of all operating systems, and those for S3."""
+    lines = PINS.read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("  ", 1) for line in lines if line and not line.startswith("#"))
+    return {name: sha256 for sha256, name in pairs}
 
-    Compares names and sizes, with `hashes` the contents too (a second or two). Raises SetupError without a manifest.
-    """
+
+def problems(folder: Path) -> list[str]:
+    """How the jars of a folder differ from its manifest, and the manifest from PACKAGES and from what is pinned; empty
+    where all is right. Raises SetupError without a manifest."""
     manifest = JarManifest.read(folder)
     missing = sorted(set(PACKAGES) - set(manifest.packages))
     found = [f"{package} is not among what was resolved" for package in missing]
     names = {file.name for file in manifest.files}
     found += [f"{path.name}: not in the manifest" for path in sorted(folder.glob("*.jar")) if path.name not in names]
-    return found + [f"{file.name}: {what}" for file in manifest.files if (what := _difference(folder, file, hashes))]
+    found += [f"{file.name}: {what}" for file in manifest.files if (what := _difference(folder, file))]
+    return found + _unpinned(manifest.files)
 
 
 def check_jars(folder: Path) -> None:
-    """Raise SetupError where a look at names and sizes shows that the jars are not those of the manifest."""
-    if found := problems(folder, hashes=False):
+    """Raise SetupError where the jars are not those that were set up, byte for byte."""
+    if found := problems(folder):
         raise SetupError(
             f"the jars in {folder} are not as `sparkclin setup` left them: {_first(found)}. Run `sparkclin setup`."
         )
@@ -130,7 +140,7 @@ def set_up_jars(folder: Path, *, source: Path | None = None, progress: Progress 
         if source is None and folder.exists() and not _unusable(folder):
             return JarManifest.read(folder)
         if source is not None:
-            if found := problems(source, hashes=True):
+            if found := problems(source):
                 raise SetupError(f"the jars in {source} cannot be used: {_first(found)}. Copy the folder again.")
             manifest = JarManifest.read(source)
             collect(jar_paths(source), folder, packages=manifest.packages, excludes=manifest.excludes)
@@ -148,21 +158,38 @@ def fetch(
 ) -> None:
     """Resolve Maven packages with everything they ask for, and put `folder` with the jars and the manifest in place.
 
-    Jars of other operating systems are left out. Raises SetupError, with Ivy's reason, where a package is not found.
+    Jars of other operating systems are left out. Raises SetupError, with Ivy's reason, where a package is not found,
+    and where a jar is not the pinned one.
     """
+    with resolved(packages, excludes, progress=progress) as jars:
+        collect((jar for jar in jars if _of_this_system(jar.name)), folder, packages=packages, excludes=excludes)
+
+
+@contextmanager
+def resolved(
+    packages: Sequence[str], excludes: Sequence[str], *, progress: Progress | None = None
+) -> Iterator[list[Path]]:
+    """Where Ivy has put the jars, of all operating systems. Its folders do not stand two processes at once: they are
+    this one's inside of the block."""
     ivy = Path(settings_of_file().get("spark.jars.ivy") or Path.home() / ".ivy2")
-    # Ivy's own folders do not stand two processes at once.
     with locked(ivy / ".sparkclin.lock"):
-        resolved = _resolve(packages, excludes, ivy=ivy, progress=progress)
-        collect((jar for jar in resolved if _of_this_system(jar.name)), folder, packages=packages, excludes=excludes)
+        yield _resolve(packages, excludes, ivy=ivy, progress=progress)
 
 
 def collect(jars: Iterable[Path], folder: Path, *, packages: Sequence[str], excludes: Sequence[str]) -> None:
-    """Copy jars to `folder`, with a manifest; the folder that was there is replaced whole. Call it under a lock."""
+    """Copy jars to `folder`, with a manifest; the folder that was there is replaced whole. Call it under a lock.
+
+    Raises SetupError, and leaves what was there, where a jar is not the pinned one.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         files = tuple(_copy(jar, staged / jar.name) for jar in sorted(jars))
+        if found := _unpinned(files):
+            raise SetupError(
+                f"the jars that were fetched are not those that sparkclin pins: {_first(found)}. "
+                "Ask who runs the mirror, or remove them from Ivy's folder (~/.ivy2) and run `sparkclin setup` again."
+            )
         manifest = JarManifest(packages=tuple(packages), excludes=tuple(excludes), files=files)
         (staged / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         staged.chmod(0o755)
@@ -186,21 +213,31 @@ def locked(path: Path) -> Iterator[None]:
 
 def _unusable(folder: Path) -> bool:
     try:
-        return bool(problems(folder, hashes=True))
+        return bool(problems(folder))
     except SetupError:
         return True
 
 
-def _difference(folder: Path, file: JarFile, hashes: bool) -> str | None:  # noqa: FBT001
+def _difference(folder: Path, file: JarFile) -> str | None:
     path = folder / file.name
     if not path.is_file():
         return "missing"
     if path.stat().st_size != file.size_bytes:
         return f"{path.stat().st_size:,} bytes, expected {file.size_bytes:,}"
-    return "changed" if hashes and _sha256(path) != file.sha256 else None
+    return "changed" if sha256_of(path) != file.sha256 else None
 
 
-def _sha256(path: Path) -> str:
+def _unpinned(files: Iterable[JarFile]) -> list[str]:
+    pinned = pinned_hashes()
+    return [
+        f"{file.name}: its SHA-256 is {file.sha256}, expected {pinned.get(file.name, 'no such jar')}"
+        for file in files
+        if pinned.get(file.name) != file.sha256
+    ]
+
+
+def sha256_of(path: Path) -> str:
+    """In hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -209,7 +246,7 @@ def _copy(jar: Path, target: Path) -> JarFile:
     if not zipfile.is_zipfile(jar):
         raise SetupError(f"{jar} is not a whole jar. Remove it and run `sparkclin setup` again.")
     shutil.copyfile(jar, target)
-    return JarFile(name=target.name, size_bytes=target.stat().st_size, sha256=_sha256(target))
+    return JarFile(name=target.name, size_bytes=target.stat().st_size, sha256=sha256_of(target))
 
 
 def _replace(folder: Path, staged: Path) -> None:

@@ -196,15 +196,21 @@ def installed_defaults_conf() -> str:
     return "# Spark settings for sparkclin; the jars are named in spark-env.sh.\n\n" + "\n".join(blocks)
 
 
-def spark_env(jars: Path) -> str:
+def spark_env(jars: Path, *, python: Path) -> str:
     """The text of `spark-env.sh`: ENVIRONMENT with its reasons; a variable that is already set keeps its value. And the
-    folder `jars` on the class path."""
+    folder `jars` on the class path, once `sparkclin setup --check` has found the pinned jars in it; `python` runs that.
+    """
+    folder = shlex.quote(f"{jars}/*")
     blocks = (f'# {v.reason}\nexport {v.key}="${{{v.key}:-{v.value}}}"\n' for v in ENVIRONMENT)
     class_path = f"""
-# The jars of `sparkclin setup`, after Spark's own; not for a command that names a Spark NLP of its own.
-case "$*" in
-  *:spark-nlp* | *spark-nlp*.jar*) ;;
-  *) export {DIST_CLASS_PATH}="${{{DIST_CLASS_PATH}:+${DIST_CLASS_PATH}:}}"{shlex.quote(f"{jars}/*")} ;;
+# The jars of `sparkclin setup`, after Spark's own; not for a command that names a Spark NLP of its own. No JVM starts
+# with a jar that is not the pinned one. Where spark_session() starts Spark, it has compared them and named the folder.
+case "$* :${{{DIST_CLASS_PATH}:-}}:" in
+  *:spark-nlp* | *spark-nlp*.jar* | *:{folder}:*) ;;
+  *)
+    [ ! -d {shlex.quote(str(jars))} ] || {shlex.quote(str(python))} -m sparkclin setup --check >/dev/null || exit 1
+    export {DIST_CLASS_PATH}="${{{DIST_CLASS_PATH}:+${DIST_CLASS_PATH}:}}"{folder}
+    ;;
 esac
 """
     return "# Environment of Spark's processes for sparkclin.\n\n" + "\n".join(blocks) + class_path

@@ -147,7 +147,7 @@ def test_who_brings_spark_nlp_is_known(theirs: dict[str, str], *, expected: bool
 )
 def test_spark_env_puts_the_jars_after_what_is_there(tmp_path: Path, arguments: str, expected: str) -> None:
     script = tmp_path / "spark-env.sh"
-    script.write_text(spark_env(Path("/opt/the jars")), encoding="utf-8")
+    script.write_text(spark_env(Path("/opt/the jars"), python=Path("/no/python")), encoding="utf-8")
     for before in ("", "/theirs/*"):
         sourced = subprocess.run(
             ["bash", "-c", f'set -a -- {arguments}; . "{script}"; printenv SPARK_DIST_CLASSPATH'],

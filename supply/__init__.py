@@ -1,0 +1,1 @@
+"""What sparkclin is made of: the pinned jars, and the bill of materials."""
