@@ -185,7 +185,8 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     'make bench ARGS="--only entities classify answer"': PARTS,
     'make bench ARGS="--only attention"': PARTS,
     'make bench ARGS="--only workers corpus"': PARTS,
-    "make bench ARGS=\"--only entities 'transformers fp32' 'sparkclin openvino bf16' 'sparkclin openvino int8'\"": PARTS,
+    "make bench ARGS=\"--only entities 'transformers fp32' 'sparkclin openvino bf16' "
+    "'sparkclin openvino int8'\"": PARTS,
     "make bench ARGS=\"--only embed stock 'openvino fp32' 'openvino bf16' 'openvino int8' 'sparkclin onnx fp32' "
     "'sparkclin onnx int8' 'sparkclin openvino fp32' 'sparkclin openvino bf16' 'sparkclin openvino int8' "
     '--seconds 20"': BENCHMARK,
