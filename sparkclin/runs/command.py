@@ -18,6 +18,8 @@ from sparkclin.errors import SparkclinError
 from sparkclin.runs.corpus import INPUT_FORMATS, NoteSource
 from sparkclin.runs.run import ModelChoice, RunRequest, Task, run
 from sparkclin.runs.sink import OUTPUT_FORMATS, Sink
+from sparkclin.runs.sources.files import HIDDEN_FILES
+from sparkclin.runs.sources.text import UTF_8
 from sparkclin.schema import NOTE_ID, TEXT
 
 
@@ -60,17 +62,19 @@ def request_of(
 
     `text_column` is where the texts are unless the options say it, the others are as in NoteSource.
     """
-    # Files have no columns: their names are the ids.
-    names = (NOTE_ID, TEXT) if asked.input_format == "text" else (asked.id_column, asked.text_column or text_column)
     return RunRequest(
         source=NoteSource(
             path=asked.input,
             format=asked.input_format,
-            id_column=names[0],
-            text_column=names[1],
+            id_column=asked.id_column,
+            text_column=asked.text_column or text_column,
             integer_ids=integer_ids,
             pair_column=pair_column,
             pair_text=pair_text,
+            recursive=asked.recursive,
+            hidden_files=asked.hidden_files,
+            encoding=asked.encoding,
+            delimiter=asked.delimiter,
         ),
         sink=Sink(path=asked.output, format=asked.output_format),
         model=ModelChoice(repository=asked.models, name=asked.model, engine=asked.engine, precision=asked.precision),
@@ -89,7 +93,17 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--models", metavar="DIR", help="the model repository; default: $SPARKCLIN_MODELS, else the demo models")
     add("--engine", choices=ENGINES, help="default: the fastest that the model has")
     add("--precision", choices=PRECISIONS, help="bf16, int8: faster, not exact; default: fp32 where the model has it")
-    add("--input-format", choices=INPUT_FORMATS, default="parquet", help="text: a file is a note; default: parquet")
+    add("--input-format", choices=INPUT_FORMATS, help="text: a file is a note; default: by the names of the files")
+    add("--recursive", action="store_true", help="also read the files in folders below the input")
+    add(
+        "--hidden-files",
+        choices=HIDDEN_FILES,
+        default=HIDDEN_FILES[0],
+        help="files that Spark passes over, because their names begin with _ or . or end in ._COPYING_; default: "
+        f"{HIDDEN_FILES[0]}",
+    )
+    add("--encoding", default=UTF_8, metavar="NAME", help=f"of csv and text; default: {UTF_8}")
+    add("--delimiter", metavar="CHARACTER", help="of csv; default: a comma, or a tab in files named .tsv")
     add("--output-format", choices=OUTPUT_FORMATS, default="parquet", help="default: parquet")
     add("--id-column", default=NOTE_ID, metavar="NAME", help=f"default: {NOTE_ID}")
     add("--text-column", metavar="NAME", help=f"default: {TEXT}")

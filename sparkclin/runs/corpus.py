@@ -1,86 +1,174 @@
-"""Notes in: the formats that a corpus comes in, and the checks on it before anything is computed."""
+"""Notes in: where they come from, and the checks on them before anything is computed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import codecs
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sparkclin.errors import InputError, OptionError
-from sparkclin.runs.delta import check_delta
+from sparkclin.errors import IncompleteError, InputError, OptionError
+from sparkclin.runs.sources.csv import read_csv
+from sparkclin.runs.sources.files import HIDDEN_FILES, InputFiles, find_files
+from sparkclin.runs.sources.formats import format_of
+from sparkclin.runs.sources.jsonl import read_jsonl
+from sparkclin.runs.sources.notes import SourceNotes
+from sparkclin.runs.sources.places import locate
+from sparkclin.runs.sources.reading import reading
+from sparkclin.runs.sources.tables import is_delta, read_delta, read_parquet
+from sparkclin.runs.sources.text import UTF_8, read_text
 from sparkclin.schema import NOTE_ID, PAIR, TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pyspark.sql import Column, DataFrame, SparkSession
 
-    from pyspark.sql import DataFrame, SparkSession
-
-    _Reader = Callable[[SparkSession, str], DataFrame]
-
-INPUT_FORMATS = ("parquet", "csv", "jsonl", "text", "delta")
+DELTA, CSV, TEXT_FILES = "delta", "csv", "text"
+INPUT_FORMATS = ("parquet", CSV, "jsonl", TEXT_FILES, DELTA)
 
 NOTES_PER_PARTITION = 200
 PARTITIONS_PER_CORE = 4
 MAX_PARTITIONS = 10_000
 
-_BROKEN = "_sparkclin_broken_record"
+_READERS: dict[str, Callable[[SparkSession, NoteSource, InputFiles], SourceNotes]] = {
+    "parquet": read_parquet,
+    CSV: read_csv,
+    "jsonl": read_jsonl,
+    TEXT_FILES: read_text,
+}
+_SHOWN_IDS = 3
+_PLAIN_ID = r"\A[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}\z"
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoteSource:
-    """Where notes come from. With format `text` every file is a note, and its name is the id. With `integer_ids` all
-    ids must be integers of 64 bits, as OMOP's are; digits in a text, as CSV has them, are one. Each note is read with
-    another text where `pair_column` says which, or with the same one, `pair_text`, for all. Raises OptionError for a
-    format that is not known, and for what does not go together."""
+    """Where notes come from.
+
+    `format` None goes by the names of the files. With `text` every file is a note, and its name is the id, or with
+    `recursive` its path below the input. With `integer_ids` all ids must be integers of 64 bits, as OMOP's are; digits
+    in a text, as CSV has them, are one. Each note is read with another text where `pair_column` says which, or with the
+    same one, `pair_text`, for all. `hidden_files` says what is done with files that Spark passes over, one of
+    HIDDEN_FILES. `encoding` is that of CSV and of files of text, `delimiter` that of CSV (None: a tab in files named
+    .tsv, else a comma).
+
+    Raises OptionError for a format, an encoding or a delimiter that is not known, and for what does not go together.
+    """
 
     path: str
-    format: str = "parquet"
+    format: str | None = None
     id_column: str = NOTE_ID
     text_column: str = TEXT
     integer_ids: bool = False
     pair_column: str | None = None
     pair_text: str | None = None
+    recursive: bool = False
+    hidden_files: str = "refuse"
+    encoding: str = UTF_8
+    delimiter: str | None = None
 
     def __post_init__(self) -> None:
-        if self.pair_column is not None and (self.pair_text is not None or self.format == "text"):
+        if not self.path.strip():
+            raise OptionError("--input is empty: name a file or a folder.")
+        if self.pair_column is not None and (self.pair_text is not None or self.format == TEXT_FILES):
             raise OptionError(
                 "a column of other texts was named: it goes neither with one text for all nor with files of text, "
                 "which have no columns."
             )
         if self.pair_text is not None and not self.pair_text.strip():
             raise OptionError("the text that all notes are to be read with, such as --question, is empty.")
-        if self.format not in INPUT_FORMATS:
+        if self.format not in (None, *INPUT_FORMATS):
             raise OptionError(f"input format {self.format!r} is not one of {', '.join(INPUT_FORMATS)}")
+        if self.hidden_files not in HIDDEN_FILES:
+            raise OptionError(f"--hidden-files {self.hidden_files!r} is not one of {', '.join(HIDDEN_FILES)}")
+        object.__setattr__(self, "encoding", _encoding(self.encoding))
+        if self.encoding != UTF_8 and self.format not in (None, CSV, TEXT_FILES):
+            raise OptionError(f"--encoding is for {CSV} and {TEXT_FILES}, and the input is {self.format}.")
+        if self.delimiter is not None:
+            object.__setattr__(self, "delimiter", _delimiter(self.delimiter))
+            if self.format not in (None, CSV):
+                raise OptionError(f"--delimiter is for {CSV}, and the input is {self.format}.")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those of the id, the text and, where there is one, the pair."""
+        return self.id_column, self.text_column, *([self.pair_column] if self.pair_column else [])
+
+
+def _encoding(name: str) -> str:
+    """Its usual name. Raises OptionError unless a byte of ASCII is always that character: lines and quotes are found
+    before anything is decoded."""
+    ascii_ = bytes(range(128))
+    try:
+        usual = codecs.lookup(name).name
+        as_it_is = ascii_.decode(usual) == ascii_.decode("ascii") and not usual.startswith(("iso2022", "hz"))
+    except (LookupError, UnicodeError, ValueError):
+        as_it_is = False
+    if not as_it_is:
+        raise OptionError(f"--encoding {name!r} is not a known one in which ASCII is as it is: utf-8, cp1252…")
+    return usual.replace("utf-8-sig", UTF_8)
+
+
+def _delimiter(given: str) -> str:
+    delimiter = "\t" if given == "\\t" else given
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise OptionError("--delimiter is one character, and neither a quote nor a line break. For a tab give \\t.")
+    return delimiter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """The notes of a source, as (note_id, text) and, where it has such, pair; nothing of them is computed yet.
+
+    `source` says the format that was found. `records` is how many lie in the input, as its reader counts them;
+    `not_read` names the files that are not read, or have nothing to read.
+    """
+
+    source: NoteSource
+    notes: DataFrame
+    records: int
+    not_read: tuple[str, ...] = ()
 
 
 def read_notes(spark: SparkSession, source: NoteSource) -> DataFrame:
-    """The notes as (note_id, text), with `pair` where the source has such; nothing is computed yet, but where ids are
-    texts and must be integers.
+    """The notes of read_corpus()."""
+    return read_corpus(spark, source).notes
 
-    Raises InputError for a path without notes, a missing column, a text column that is not text, ids that are not what
-    the source says, or records that cannot be read, and SetupError where Delta Lake is missing.
+
+def read_corpus(spark: SparkSession, source: NoteSource) -> Corpus:
+    """Finds all files, looks through those of CSV and JSONL once, and reads nothing else yet, but where ids are texts
+    and must be integers.
+
+    Raises InputError for an input without notes, files that would be passed over, a missing column, a text column that
+    is not text, ids that are not what the source says, or records that cannot be read whole; and SetupError where Delta
+    Lake is missing.
     """
     from pyspark.sql import functions as F
 
-    frame = _load(spark, source)
-    texts = {source.text_column: TEXT, **({source.pair_column: PAIR} if source.pair_column else {})}
-    wanted = {source.id_column, *texts}
-    missing = sorted(wanted - set(frame.columns))
-    if missing:
-        raise InputError(
-            f"{source.path} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}. "
-            "Name the right ones with the options that end in -column."
-        )
-    for column in texts:
-        found = frame.schema[column].dataType.simpleString()
-        if found not in ("string", "void"):
-            raise InputError(f"column {column} of {source.path} is {found}, expected string.")
-    notes = frame.select(
-        F.col(f"`{source.id_column}`").alias(NOTE_ID),
-        *(F.col(f"`{column}`").cast("string").alias(name) for column, name in texts.items()),
-    )
+    source, found, not_read = _load(spark, source)
+    notes = found.notes
     if source.pair_text is not None:
         notes = notes.withColumn(PAIR, F.lit(source.pair_text))
-    return _with_integer_ids(notes) if source.integer_ids else notes
+    if source.integer_ids:
+        with reading(source.path):
+            notes = _with_integer_ids(notes)
+    return Corpus(
+        source=source, notes=notes, records=found.records, not_read=tuple(sorted({*not_read, *found.not_read}))
+    )
+
+
+def _load(spark: SparkSession, source: NoteSource) -> tuple[NoteSource, SourceNotes, tuple[str, ...]]:
+    place = locate(spark, source.path)
+    if is_delta(place):
+        if source.format not in (None, DELTA):
+            raise InputError(
+                f"{source.path} is a Delta table, which may hold files that are no longer part of it. "
+                f"Give --input-format {DELTA}."
+            )
+        source = replace(source, format=DELTA)
+    if source.format == DELTA:
+        return source, read_delta(spark, source, place.found[0].path), ()
+    files = find_files(spark, place, recursive=source.recursive, hidden_files=source.hidden_files)
+    source = replace(source, format=source.format or format_of(files))
+    return source, _READERS[source.format or ""](spark, source, files), files.not_read
 
 
 def _with_integer_ids(notes: DataFrame) -> DataFrame:
@@ -105,23 +193,48 @@ def _with_integer_ids(notes: DataFrame) -> DataFrame:
     return notes.withColumn(NOTE_ID, integer)
 
 
-def count_notes(notes: DataFrame) -> int:
-    """How many notes there are; raises InputError, with counts, for null and duplicate ids, and for no notes at all."""
+def count_corpus(corpus: Corpus) -> int:
+    """How many notes there are. Raises InputError as count_notes() does, and IncompleteError unless they are as many as
+    the reader has counted."""
+    n_notes = count_notes(corpus.notes, path=corpus.source.path)
+    if n_notes != corpus.records:
+        raise IncompleteError(
+            f"{corpus.records} records lie in {corpus.source.path}, and {n_notes} notes are read of them. Check that "
+            "nothing is written there; if nothing is, report this."
+        )
+    return n_notes
+
+
+def count_notes(notes: DataFrame, *, path: str = "the input") -> int:
+    """How many notes there are.
+
+    Raises InputError, with counts and the first of those ids that may be shown, for ids that are null, not UTF-8 or
+    not of one note alone; for no notes at all; and where the input at `path` cannot be read.
+    """
     from pyspark.sql import functions as F
+    from pyspark.sql import types as T
 
     by_id = notes.groupBy(NOTE_ID).count()
-    row = by_id.agg(
-        F.sum("count").alias("notes"),
-        F.sum(F.when(F.col(NOTE_ID).isNull(), F.col("count"))).alias("null_ids"),
-        F.sum(F.when(F.col(NOTE_ID).isNotNull() & (F.col("count") > 1), F.col("count"))).alias("duplicates"),
-        F.count(F.when(F.col(NOTE_ID).isNotNull() & (F.col("count") > 1), 1)).alias("duplicate_ids"),
-    ).first()
+    null = F.col(NOTE_ID).isNull()
+    odd = ~_is_utf8(F.col(NOTE_ID)) if isinstance(notes.schema[NOTE_ID].dataType, T.StringType) else F.lit(False)
+    double = ~null & (F.col("count") > 1)
+    with reading(path):
+        row = by_id.agg(
+            F.sum("count").alias("notes"),
+            F.sum(F.when(null, F.col("count"))).alias("null_ids"),
+            F.sum(F.when(odd, F.col("count"))).alias("odd"),
+            F.sum(F.when(double, F.col("count"))).alias("duplicates"),
+            F.count(F.when(double, 1)).alias("duplicate_ids"),
+        ).first()
     assert row is not None  # an aggregation without grouping always gives a row
     problems = []
     if row.null_ids:
         problems.append(f"{row.null_ids} notes have a null id")
+    if row.odd:
+        problems.append(f"{row.odd} notes have an id that is not UTF-8")
     if row.duplicates:
-        problems.append(f"{row.duplicates} notes share {row.duplicate_ids} ids with others")
+        shown = _shown_ids(by_id.filter(double))
+        problems.append(f"{row.duplicates} notes share {row.duplicate_ids} ids with others{shown}")
     if problems:
         raise InputError(
             f"of {row.notes} notes, {' and '.join(problems)}; every note needs an id of its own: its results are found "
@@ -132,64 +245,25 @@ def count_notes(notes: DataFrame) -> int:
     return int(row.notes)
 
 
+def _is_utf8(column: Column) -> Column:
+    """Decoding puts U+FFFD where bytes are not UTF-8, or would be a lone surrogate."""
+    from pyspark.sql import functions as F
+
+    content = column.cast("binary")
+    return F.decode(content, "UTF-8").cast("binary") == content
+
+
+def _shown_ids(ids: DataFrame) -> str:
+    """The first ids that are plain; others may hold anything."""
+    from pyspark.sql import functions as F
+
+    shown = F.col(NOTE_ID).cast("string").alias(NOTE_ID)
+    plain = ids.filter(F.col(NOTE_ID).cast("string").rlike(_PLAIN_ID)).orderBy(NOTE_ID).limit(_SHOWN_IDS)
+    listed = ", ".join(row[NOTE_ID] for row in plain.select(shown).collect())
+    return f" (such as {listed})" if listed else ""
+
+
 def default_partitions(n_notes: int, *, parallelism: int) -> int:
     """Enough tasks to keep every core busy to the end and to show progress, few enough that files do not get tiny."""
     wanted = max(PARTITIONS_PER_CORE * parallelism, -(-n_notes // NOTES_PER_PARTITION))
     return max(1, min(wanted, n_notes, MAX_PARTITIONS))
-
-
-def _load(spark: SparkSession, source: NoteSource) -> DataFrame:
-    from pyspark.errors import AnalysisException
-
-    try:
-        return _readers()[source.format](spark, source.path)
-    except AnalysisException as error:
-        # Spark's own message may show a part of a record.
-        raise InputError(
-            f"{source.path} cannot be read as {source.format} ({error.getErrorClass() or type(error).__name__}). "
-            "Check --input and --input-format."
-        ) from None
-
-
-def _readers() -> dict[str, _Reader]:
-    return {
-        "parquet": lambda spark, path: spark.read.parquet(path),
-        "csv": _read_csv,
-        "jsonl": _read_jsonl,
-        "text": _read_text_files,
-        "delta": _read_delta,
-    }
-
-
-def _read_csv(spark: SparkSession, path: str) -> DataFrame:
-    """RFC 4180: a header, quotes doubled inside quotes, line breaks inside quotes; every value is text as it stands."""
-    return spark.read.csv(path, header=True, multiLine=True, quote='"', escape='"', enforceSchema=False)
-
-
-def _read_jsonl(spark: SparkSession, path: str) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    frame = spark.read.json(path, columnNameOfCorruptRecord=_BROKEN)
-    if _BROKEN not in frame.columns:
-        return frame
-    # Spark adds the column where it met a broken record, and refuses a query of that column alone.
-    others = [name for name in frame.columns if name != _BROKEN]
-    if not others:
-        raise InputError(f"no line of {path} is a JSON object. Check --input-format.")
-    row = frame.agg(F.count(_BROKEN).alias("broken"), F.count(f"`{others[0]}`")).first()
-    broken = row.broken if row else 0
-    raise InputError(f"{broken} lines of {path} are not JSON objects. Mend or remove them: no note may get lost.")
-
-
-def _read_text_files(spark: SparkSession, path: str) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    files = spark.read.text(path, wholetext=True, recursiveFileLookup=True)
-    # Spark 3 gives the name as in a URL (`ward%207.txt`); its url_decode takes a plus for a space.
-    name = F.expr("url_decode(replace(_metadata.file_name, '+', '%2B'))")
-    return files.select(name.alias(NOTE_ID), F.col("value").alias(TEXT))
-
-
-def _read_delta(spark: SparkSession, path: str) -> DataFrame:
-    check_delta(spark)
-    return spark.read.format("delta").load(path)

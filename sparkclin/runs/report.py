@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
 
 JSON_FILE, MARKDOWN_FILE = "_report.json", "_report.md"
+MOST_NAMES = 10
+"""Of files, in a report."""
+
 # Upper edges of the length histogram, in pieces; the last bin is open.
 LENGTH_EDGES = (0, 128, 256, 512, 1024, 2048, 4094, 8188, 16376)
 
@@ -78,12 +81,27 @@ def length_labels() -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotRead:
+    """Files of the input that were not read, or had nothing to read: how many, and the first names."""
+
+    files: int = 0
+    first: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> NotRead:
+        return cls(files=len(names), first=tuple(names[:MOST_NAMES]))
+
+    def __str__(self) -> str:
+        return ", ".join(self.first) + (", …" if self.files > len(self.first) else "")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """A finished run. Times are UTC, ISO 8601. Notes were counted three times: `in_input` before the work, `counts` in
-    the tasks, and `written` in the files of the output, which have `rows` rows. `derived` has the counts of a table
-    that was made of them, by its name. `ran` is of a model that runs in Python workers: how many tasks it ran in,
-    by the precision that the machine computed in, and the machine's processor. `advice` says what another engine would
-    give, if anything."""
+    """A finished run. Times are UTC, ISO 8601. Notes were counted three times: `in_input` by the reader of the files,
+    `counts` in the tasks, and `written` in the files of the output, which have `rows` rows. `not_read` are files of the
+    input. `derived` has the counts of a table that was made of the rows, by its name. `ran` is of a model that runs in
+    Python workers: how many tasks it ran in, by the precision that the machine computed in, and the machine's
+    processor. `advice` says what another engine would give, if anything."""
 
     started: str
     finished: str
@@ -95,6 +113,7 @@ class RunReport:
     settings: dict[str, Any]
     model: dict[str, Any]
     versions: dict[str, str]
+    not_read: NotRead = field(default_factory=NotRead)
     derived: dict[str, dict[str, int]] = field(default_factory=dict)
     ran: dict[str, int] = field(default_factory=dict)
     advice: str = ""
@@ -131,6 +150,7 @@ class RunReport:
             [
                 f"- notes: {self.in_input:,} in the input, {counts.notes:,} read, {self.written:,} written "
                 f"(without results: {missing})",
+                *([f"- files not read: {self.not_read.files:,} ({self.not_read})"] if self.not_read.files else []),
                 f"- pieces: {counts.pieces:,} in {counts.windows:,} windows, none cut",
                 f"- rows written: {self.rows:,}",
                 *(f"- {name}: {_listed(numbers)}" for name, numbers in self.derived.items()),

@@ -20,11 +20,11 @@ from sparkclin.models.advice import advice
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.pretrained import active_repository, engine_of
 from sparkclin.models.repository import ModelRepository
-from sparkclin.runs.corpus import NoteSource, count_notes, default_partitions, read_notes
+from sparkclin.runs.corpus import NoteSource, count_corpus, default_partitions, read_corpus
 from sparkclin.runs.derived import DerivedTable, write_derived
 from sparkclin.runs.place import check_place, check_space, whole_or_nothing
 from sparkclin.runs.progress import Work, shown
-from sparkclin.runs.report import NoteCounts, RunReport, count_columns
+from sparkclin.runs.report import NoteCounts, NotRead, RunReport, count_columns
 from sparkclin.runs.sink import Sink, check_written, write_rows
 from sparkclin.spark import storage
 from sparkclin.spark.session import spark_session
@@ -132,8 +132,8 @@ def run(task: Task, request: RunRequest) -> RunReport:
     check_place(spark, request.sink)
     tables = (table.rows_name, table.name) if table else ()
     with errors_of_tasks(), whole_or_nothing(spark, request.sink, tables=tables) as place:
-        notes = read_notes(spark, request.source)
-        n_notes = count_notes(notes)
+        corpus = read_corpus(spark, request.source)
+        notes, n_notes = corpus.notes, count_corpus(corpus)
         check_space(spark, request.sink, least_bytes=n_notes * task.least_bytes(bundle.manifest))
         n_tasks = request.partitions or default_partitions(n_notes, parallelism=spark.sparkContext.defaultParallelism)
         print(f"{task.name}: {n_notes:,} notes with {bundle.manifest.name} in {n_tasks:,} tasks", file=sys.stderr)
@@ -153,14 +153,15 @@ def run(task: Task, request: RunRequest) -> RunReport:
             started=started,
             finished=_now(),
             elapsed_s=round(elapsed_s, 3),
-            in_input=n_notes,
+            in_input=corpus.records,
             counts=NoteCounts.from_metrics(counts.get),
+            not_read=NotRead.of(corpus.not_read),
             written=written.notes,
             rows=written.rows,
             ran=dict(tally(spark).value - tasks_before),
             derived={table.name: derived} if table else {},
             advice=advice(engine=bundle.manifest.engine, precision=bundle.manifest.precision),
-            settings={**_settings(request, bundle), "partitions": n_tasks, **settings},
+            settings={**_settings(request, corpus.source, bundle), "partitions": n_tasks, **settings},
             model=_model(bundle),
             versions=_versions(spark),
         )
@@ -197,14 +198,15 @@ def errors_of_tasks() -> Iterator[None]:
         raise kind(found[2]) from None
 
 
-def _settings(request: RunRequest, bundle: Bundle) -> dict[str, Any]:
+def _settings(request: RunRequest, source: NoteSource, bundle: Bundle) -> dict[str, Any]:
     """The settings of all runs by the names of their options, defaults filled in."""
     manifest = bundle.manifest
     return {
-        "input": request.source.path,
-        "input_format": request.source.format,
-        "id_column": request.source.id_column,
-        "text_column": request.source.text_column,
+        "input": source.path,
+        "input_format": source.format,
+        "id_column": source.id_column,
+        "text_column": source.text_column,
+        **_reading(source),
         **_pair(request),
         "output": request.sink.path,
         "output_format": request.sink.format,
@@ -213,6 +215,13 @@ def _settings(request: RunRequest, bundle: Bundle) -> dict[str, Any]:
         "engine": manifest.engine,
         "precision": manifest.precision,
     }
+
+
+def _reading(source: NoteSource) -> dict[str, Any]:
+    """How the input is read, where that is asked for."""
+    usual = NoteSource(path=source.path)
+    names = ("recursive", "hidden_files", "encoding", "delimiter")
+    return {name: getattr(source, name) for name in names if getattr(source, name) != getattr(usual, name)}
 
 
 def _pair(request: RunRequest) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -28,6 +30,18 @@ if TYPE_CHECKING:
 EVERYBODY_READS = 0o644
 OWNER_ONLY = 0o600
 OWNERS_FOLDER = 0o700
+
+_STATUS = re.compile(r"\w*\{path=(.*); isDirectory=(true|false);(?: length=(\d+);)?", flags=re.DOTALL)
+"""How Hadoop shows a file's status. A name may hold the same words; the last ones are not the name's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A file or a folder; `path` is a URL in which nothing is percent-encoded, `size` the bytes of a file."""
+
+    path: str
+    is_folder: bool = False
+    size: int = 0
 
 
 def is_remote(location: str) -> bool:
@@ -73,6 +87,66 @@ def list_names(location: str) -> list[str]:
         return sorted(path.name for path in local_path(location).iterdir())
     with _hadoop_file(location) as file:
         return sorted(str(status.getPath().getName()) for status in file.system.listStatus(file.path))
+
+
+def entry_at(location: str) -> Entry:
+    """What is there; raises OSError where that cannot be told, and where it is neither a file nor a folder."""
+    if is_remote(location):
+        with _hadoop_file(location) as file:
+            return _entry(str(file.system.getFileStatus(file.path).toString()))
+    path = local_path(location)
+    return _local_entry(as_url(location), path.stat())
+
+
+def files_below(folder: str) -> Iterator[Entry]:
+    """All files in a folder and in the folders in it, in order.
+
+    Raises OSError where something cannot be looked into, and for what is neither a file nor a folder.
+    """
+    if not is_remote(folder):
+        yield from _local_files(local_path(folder).absolute())
+        return
+    with _hadoop_file(folder) as file:  # one call for all: each takes its time
+        statuses = file.jvm.org.apache.hadoop.util.functional.RemoteIterators.toList(
+            file.system.listFiles(file.path, True)
+        )
+        shown = str(file.jvm.org.apache.commons.lang3.StringUtils.join(statuses, "\0"))
+    yield from sorted(map(_entry, filter(None, shown.split("\0"))), key=lambda entry: entry.path)
+
+
+def matching(spark: SparkSession, pattern: str) -> list[Entry]:
+    """What Hadoop's glob `pattern` matches, in order, on any file system; raises OSError where that cannot be told."""
+    with _as_os_errors(pattern):
+        path = _hadoop_path(spark, pattern)
+        found: Any = path.getFileSystem(_configuration(spark)).globStatus(path)
+        return sorted((_entry(str(status.toString())) for status in found or ()), key=lambda entry: entry.path)
+
+
+def _local_files(folder: Path) -> Iterator[Entry]:
+    with os.scandir(folder) as found:
+        below = sorted(found, key=lambda entry: entry.name)
+    for item in below:
+        entry = _local_entry(f"file://{item.path}", item.stat())
+        if entry.is_folder:
+            yield from _local_files(Path(item.path))
+        else:
+            yield entry
+
+
+def _local_entry(url: str, found: os.stat_result) -> Entry:
+    if stat.S_ISDIR(found.st_mode):
+        return Entry(path=url, is_folder=True)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"{local_path(url)} is neither a file nor a folder")
+    return Entry(path=url, size=found.st_size)
+
+
+def _entry(status: str) -> Entry:
+    """Of a FileStatus as Hadoop shows it."""
+    found = _STATUS.match(status)
+    if found is None:
+        raise OSError("the file system shows its files in a way that is not known")
+    return Entry(path=found[1], is_folder=found[2] == "true", size=int(found[3] or 0))
 
 
 def size_of(location: str) -> int:

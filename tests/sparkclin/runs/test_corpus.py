@@ -12,8 +12,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
-from sparkclin.errors import InputError, OptionError
-from sparkclin.runs.corpus import NoteSource, count_notes, default_partitions, read_notes
+from sparkclin.errors import IncompleteError, InputError, OptionError
+from sparkclin.runs.corpus import Corpus, NoteSource, count_corpus, count_notes, default_partitions, read_notes
 
 TEXTS = {"plain": "fever", "lines": 'first\r\nsecond, "quoted"\n\nlast \\" é 🩺', "empty": ""}
 
@@ -27,15 +27,15 @@ def test_csv_keeps_line_breaks_quotes_and_backslashes(spark: SparkSession, tmp_p
     quoted = ['"{}","{}"'.format(key, text.replace('"', '""')) for key, text in TEXTS.items()]
     (tmp_path / "notes.csv").write_text("\n".join(["id,words", *quoted]) + "\n", encoding="utf-8", newline="")
     source = NoteSource(path=str(tmp_path / "notes.csv"), format="csv", id_column="id", text_column="words")
-    assert texts_of(read_notes(spark, source)) == TEXTS | {"empty": None}  # CSV has no sign for null but this
+    assert texts_of(read_notes(spark, source)) == TEXTS
 
 
-def test_with_format_text_a_file_is_a_note_and_its_name_the_id(spark: SparkSession, tmp_path: Path) -> None:
+def test_with_format_text_a_file_is_a_note_and_its_path_the_id(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "ward 7").mkdir()
     (tmp_path / "ward 7" / "é+note 7%20.txt").write_text(TEXTS["lines"], encoding="utf-8", newline="")
     (tmp_path / "other.txt").write_text("fever\n")
-    notes = read_notes(spark, NoteSource(path=str(tmp_path), format="text"))
-    assert texts_of(notes) == {"é+note 7%20.txt": TEXTS["lines"], "other.txt": "fever\n"}
+    notes = read_notes(spark, NoteSource(path=str(tmp_path), format="text", recursive=True))
+    assert texts_of(notes) == {"ward 7/é+note 7%20.txt": TEXTS["lines"], "other.txt": "fever\n"}
 
 
 def test_jsonl_keeps_numbers_as_ids_and_nulls_as_texts(spark: SparkSession, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_columns_that_are_missing_are_named(spark: SparkSession, tmp_path: Path)
 
 
 def test_a_path_without_notes_is_refused(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read as parquet"):
+    with pytest.raises(InputError, match="nothing is there: "):
         read_notes(spark, NoteSource(path=str(tmp_path / "nowhere")))
     with pytest.raises(OptionError, match="input format 'xml' is not one of"):
         NoteSource(path="x", format="xml")
@@ -126,6 +126,13 @@ def test_null_and_duplicate_ids_are_counted(spark: SparkSession) -> None:
     with pytest.raises(InputError, match=r"of 4 notes, 1 notes have a null id and 2 notes share 1 ids"):
         count_notes(notes)
     assert count_notes(notes.filter("text in ('x', 'w')")) == 2
+
+
+def test_notes_are_as_many_as_the_reader_has_counted(spark: SparkSession) -> None:
+    notes = spark.createDataFrame([("a", "x"), ("b", "y")], "note_id string, text string")
+    assert count_corpus(Corpus(source=NoteSource(path="in"), notes=notes, records=2)) == 2
+    with pytest.raises(IncompleteError, match="3 records lie in in, and 2 notes are read of them"):
+        count_corpus(Corpus(source=NoteSource(path="in"), notes=notes, records=3))
 
 
 def test_no_notes_at_all_are_refused(spark: SparkSession) -> None:

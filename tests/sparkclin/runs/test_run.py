@@ -83,7 +83,7 @@ def request_(tmp_path: Path, models: Path) -> RunRequest:
 
 def command(asked: RunRequest, *more: str) -> list[str]:
     return [
-        *("--input", asked.source.path, "--input-format", asked.source.format, "--output", asked.sink.path),
+        *("--input", asked.source.path, "--input-format", str(asked.source.format), "--output", asked.sink.path),
         *("--models", str(asked.model.repository), *more),
     ]
 
@@ -163,6 +163,19 @@ def test_the_report_has_what_was_used_and_not_what_was_asked(request_: RunReques
     used = request_.model.find().path / "sparkclin.json"
     assert report.model["manifest_sha256"] == hashlib.sha256(used.read_bytes()).hexdigest()
     assert {"sparkclin", "pyspark", "spark-nlp", "spark", "python"} <= set(report.versions)
+
+
+def test_the_report_names_files_that_were_not_read(request_: RunRequest, tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    Path(request_.source.path).rename(folder / "notes.jsonl")
+    for name in ("_SUCCESS", "_more.jsonl"):
+        (folder / name).write_text("x")
+    source = NoteSource(path=str(folder), hidden_files="skip")
+    report = run(letters(spaces=True), replace(request_, source=source))
+    assert (report.in_input, report.not_read.files, report.not_read.first) == (4, 2, ("_SUCCESS", "_more.jsonl"))
+    assert "- files not read: 2 (_SUCCESS, _more.jsonl)" in report.summary()
+    assert (report.settings["input_format"], report.settings["hidden_files"]) == ("jsonl", "skip")
 
 
 @pytest.mark.parametrize(("partitions", "found"), [(3, 3), (None, 4)], ids=["asked", "by the number of notes"])
@@ -247,7 +260,7 @@ def refuse(_: Manifest) -> dict[str, Any]:
     [
         ({"sink": "taken"}, no_settings, "exists already; nothing is overwritten"),
         ({"sink": "unheard-of://of/it"}, no_settings, "nothing can be written to unheard-of://of/it"),
-        ({"source": "nowhere"}, no_settings, "cannot be read as jsonl"),
+        ({"source": "nowhere"}, no_settings, "nothing is there"),
         ({"source": "twice"}, no_settings, "2 notes share 1 ids"),
         ({"model": "absent"}, no_settings, "no model 'absent'"),
         ({}, refuse, "not with this model"),
@@ -369,6 +382,10 @@ def test_without_a_whole_table_there_is_no_report(request_: RunRequest, capsys: 
         ("--input other", lambda r: r.source.path == "other"),
         ("--output elsewhere", lambda r: r.sink.path == "elsewhere"),
         ("--input-format csv", lambda r: r.source.format == "csv"),
+        ("--recursive", lambda r: r.source.recursive),
+        ("--hidden-files skip", lambda r: r.source.hidden_files == "skip"),
+        ("--encoding cp1252", lambda r: r.source.encoding == "cp1252"),
+        ("--delimiter ;", lambda r: r.source.delimiter == ";"),
         ("--output-format delta", lambda r: r.sink.format == "delta"),
         ("--id-column key", lambda r: r.source.id_column == "key"),
         ("--text-column words", lambda r: r.source.text_column == "words"),
@@ -383,11 +400,6 @@ def test_every_option_is_asked_of_the_run(option: str, read: Callable[[RunReques
     least = ["--input", "in", "--output", "out"]
     assert not read(request_of(parser().parse_args(least)))
     assert read(request_of(parser().parse_args([*least, *option.split()])))
-
-
-def test_files_have_no_columns() -> None:
-    options = ["--input", "in", "--output", "out", "--input-format", "text", "--id-column", "key"]
-    assert request_of(parser().parse_args(options)).source == NoteSource(path="in", format="text")
 
 
 def test_a_pipeline_may_have_another_text_column_and_integer_ids() -> None:

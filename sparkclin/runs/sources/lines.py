@@ -1,0 +1,127 @@
+"""The lines of files as bytes, in order, for readers that run in Spark's Python workers.
+
+Spark's own source of text reads and decompresses them. It runs in a second session, in which files are not packed
+together and a batch has many lines; the user's session is left as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sparkclin.errors import InputError
+from sparkclin.runs.sources.files import InputFile, InputFiles, check_listing, first_failing
+from sparkclin.runs.sources.places import escaped, plain
+from sparkclin.runs.sources.reading import reading
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+LINES_AT_ONCE = 500
+"""In a batch: lines of CSV are short, and those of JSONL are whole notes."""
+
+SPLIT_BYTES = 128 * 1024**2
+"""What a task reads of a file that may be split."""
+
+_NO_LIMIT = 2**40
+_TASKS_PER_CORE = 16
+_PLACE_BITS = 33
+"""monotonically_increasing_id() has a row's number in its partition in so many bits."""
+
+Batches = Iterable[pa.RecordBatch]
+FileLines = Iterator[tuple[str | None, list[bytes]]]
+"""Lines, without their ends, and the path where they begin a file, or a split of one."""
+
+
+def each_file(batches: Batches) -> FileLines:
+    """What a task has of map_lines(): its lines in order, a file (or a split of one) after the other."""
+    for batch in batches:
+        lines, paths = batch.column(0).to_pylist(), batch.column(1)
+        starts = [] if paths.null_count == len(paths) else [n for n, path in enumerate(paths.to_pylist()) if path]
+        for start, end in zip([0, *starts], [*starts, len(lines)], strict=True):
+            if start < end:
+                yield paths[start].as_py(), lines[start:end]
+
+
+def map_lines(
+    spark: SparkSession,
+    files: InputFiles,
+    function: Callable[[Batches], Batches],
+    schema: str,
+    *,
+    split: bool,
+) -> DataFrame:
+    """What `function` makes of the lines, which each_file() gives it; where `split`, a file may be in several tasks."""
+    lines = _lines(spark, files.path, split=split, recursive=files.recursive)
+    check_listing(files, lines)
+    n_tasks = _TASKS_PER_CORE * spark.sparkContext.defaultParallelism
+    return _handed_over(spark, _placed(lines).coalesce(n_tasks).mapInArrow(function, schema))
+
+
+def survey(
+    spark: SparkSession, files: InputFiles, function: Callable[[FileLines], Iterator[dict[str, Any]]], *, split: bool
+) -> list[dict[str, Any]]:
+    """What `function` says of the lines, in figures, of all tasks.
+
+    Raises InputError, with the file, where one cannot be read.
+    """
+
+    def told(batches: Batches) -> Iterator[pa.RecordBatch]:
+        for summary in function(each_file(batches)):
+            yield pa.RecordBatch.from_pydict({"summary": [json.dumps(summary)]})
+
+    def fails(some: Sequence[InputFile]) -> bool:
+        try:
+            with reading(files.shown):
+                _lines(spark, *(escaped(file.path) for file in some), split=split).selectExpr(
+                    "sum(length(value))"
+                ).collect()
+        except InputError:
+            return True
+        return False
+
+    try:
+        with reading(files.shown):
+            rows = map_lines(spark, files, told, "summary string", split=split).collect()
+    except InputError as error:
+        culprit = first_failing(files.with_bytes, fails)
+        raise InputError(str(error).replace(files.shown, plain(culprit.path), 1) if culprit else str(error)) from None
+    return [json.loads(row.summary) for row in rows]
+
+
+def _lines(spark: SparkSession, *paths: str, split: bool, recursive: bool = False) -> DataFrame:
+    from pyspark.sql import DataFrame
+
+    jvm: Any = spark._jvm
+    session = spark._jsparkSession.newSession()
+    settings = {
+        "spark.sql.files.maxPartitionBytes": SPLIT_BYTES if split else _NO_LIMIT,
+        "spark.sql.files.openCostInBytes": _NO_LIMIT,  # a partition for each file, or split of one
+        "spark.sql.execution.arrow.maxRecordsPerBatch": LINES_AT_ONCE,
+    }
+    for key, value in settings.items():
+        session.conf().set(key, str(value))
+    reader = session.read().format("text").option("lineSep", "\n")
+    for key in ("ignoreCorruptFiles", "ignoreMissingFiles"):
+        reader = reader.option(key, "false")
+    reader = reader.option("recursiveFileLookup", str(recursive).lower())
+    return DataFrame(reader.load(jvm.PythonUtils.toSeq(list(paths))), spark)
+
+
+def _placed(lines: DataFrame) -> DataFrame:
+    """Bytes, and the path beside the first line of each partition: beside all of them it would be half of the data."""
+    number = f"monotonically_increasing_id() & {2**_PLACE_BITS - 1}L"
+    placed = lines.selectExpr("cast(value as binary) as line", f"{number} as number", "_metadata.file_path as path")
+    return placed.selectExpr("line", "if(number = 0, path, null) as path")
+
+
+def _handed_over(spark: SparkSession, frame: DataFrame) -> DataFrame:
+    """A DataFrame of the second session as one of the user's, planned with the settings of the second."""
+    from pyspark.sql import DataFrame
+
+    java: Any = frame._jdf
+    rows = java.queryExecution().toRdd()
+    return DataFrame(spark._jsparkSession.internalCreateDataFrame(rows, java.schema(), False), spark)

@@ -1,0 +1,89 @@
+"""What every reader gives: notes, and how many records lay in the files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from sparkclin.errors import InputError
+from sparkclin.schema import NOTE_ID, PAIR, TEXT
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+NOTES_AT_ONCE = 64
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_MOST_NAMES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceNotes:
+    """`notes` has note_id, text and, where the source has such, pair; `records` is how many the reader has counted, in
+    a way of its own. `not_read` names files of the input that have no record."""
+
+    notes: DataFrame
+    records: int
+    not_read: tuple[str, ...] = ()
+
+
+def check_columns(path: str, wanted: Sequence[str], present: Sequence[str], *, header: bool = False) -> None:
+    """Raises InputError for a column that is missing, or is there twice.
+
+    It says the plain names that there are; others may hold a note. So may a line of a file that is taken for its
+    `header`: of that only what differs from a wanted name in case is said.
+    """
+    problems = []
+    if missing := [name for name in wanted if name not in present]:
+        problems.append(f"no column {', '.join(missing)}")
+    if double := [name for name in wanted if present.count(name) > 1]:
+        problems.append(f"several columns {', '.join(double)}")
+    if problems:
+        there = _alike(wanted, present) if header else f"it has {_plain_names(present)}"
+        raise InputError(
+            f"{path} has {' and '.join(problems)}; {there}. Name the right ones with the options that end in -column."
+        )
+
+
+def _alike(wanted: Sequence[str], present: Sequence[str]) -> str:
+    lower = {name.lower() for name in wanted}
+    alike = [name for name in present if name.lower() in lower and name not in wanted]
+    said = f" ({', '.join(alike)} differ in case only)" if alike else ""
+    return f"its header has {sum(name not in wanted for name in present)} others{said}"
+
+
+def _plain_names(names: Sequence[str]) -> str:
+    plain = [name for name in names if _PLAIN.fullmatch(name)]
+    shown = [*plain[:_MOST_NAMES], *(["…"] if len(plain) > _MOST_NAMES else [])]
+    if other := len(names) - len(plain):
+        shown.append(f"{other} whose names are not shown, because they are not plain")
+    return ", ".join(shown) or "none"
+
+
+def schema_of(*, id_type: str = "string", pair: bool = False) -> str:
+    """Of what batches_of() makes: texts are bytes, which need not be UTF-8."""
+    return f"{NOTE_ID} {id_type}, {TEXT} binary" + (f", {PAIR} binary" if pair else "")
+
+
+def batches_of(
+    rows: Iterator[Sequence[object]], *, id_type: pa.DataType, pair: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """Rows of (id, text) or (id, text, pair) as Arrow batches, as schema_of() says."""
+    names = [NOTE_ID, TEXT, *([PAIR] if pair else [])]
+    kinds = [id_type, *([pa.binary()] * (len(names) - 1))]
+    while some := list(islice(rows, NOTES_AT_ONCE)):
+        columns = [pa.array(values, type=kind) for values, kind in zip(zip(*some, strict=True), kinds, strict=True)]
+        yield pa.RecordBatch.from_arrays(columns, names=names)
+
+
+def with_texts(frame: DataFrame) -> DataFrame:
+    """Bytes as texts, unchanged."""
+    from pyspark.sql import functions as F
+
+    texts = [F.col(name).cast("string").alias(name) for name in frame.columns if name != NOTE_ID]
+    return frame.select(NOTE_ID, *texts)

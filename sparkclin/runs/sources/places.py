@@ -1,0 +1,100 @@
+"""Where an input is: a path or URL that exists, or else a glob; and how places are named in messages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sparkclin.errors import InputError
+from sparkclin.spark import storage
+from sparkclin.spark.storage import Entry
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_GLOB = re.compile(r"[\[\]{}*?\\]")
+_MOST_NAMES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where an input is: `shown` as the user gave it, `path` as Spark takes it. `found` is what is there: a file, a
+    folder, or all that a glob matches."""
+
+    shown: str
+    path: str
+    found: tuple[Entry, ...]
+
+    @property
+    def itself(self) -> Entry | None:
+        """The file or folder that it is, unless it is a glob."""
+        return self.found[0] if escaped(self.found[0].path) == self.path else None
+
+    @property
+    def base(self) -> str:
+        """The folder that names are relative to: itself, the one that a file is in, or what of a glob is none."""
+        if self.itself is None:
+            return _GLOB.split(self.path, maxsplit=1)[0].rpartition("/")[0]
+        return self.itself.path if self.itself.is_folder else self.itself.path.rpartition("/")[0]
+
+
+def locate(spark: SparkSession, path: str) -> Place:
+    """Finds an input.
+
+    A path that exists is itself, whatever characters it has. Raises InputError where nothing is there, or it cannot be
+    looked at.
+    """
+    try:
+        location = storage.as_url(path) if _is_local(spark, path) else storage.as_spark_means(spark, path)
+        if storage.exists(location):
+            entry = storage.entry_at(location)
+            return Place(shown=path, path=escaped(entry.path), found=(entry,))
+        found = storage.matching(spark, location) if _GLOB.search(location) else []
+    except OSError as error:
+        raise InputError(f"{path} cannot be reached ({error}). {_remedy(str(error))}") from None
+    if not found:
+        raise InputError(f"nothing is there: {path}. Check --input.")
+    return Place(shown=path, path=location, found=tuple(found))
+
+
+def escaped(path: str) -> str:
+    """A path as a glob that matches it alone."""
+    return _GLOB.sub(r"\\\g<0>", path)
+
+
+def plain(url: str) -> str:
+    """How a file is named in a message: a local one by its path."""
+    return _printable(url if storage.is_remote(url) else str(storage.local_path(url)))
+
+
+def named(names: Sequence[str]) -> str:
+    """The first names, as they are named in a message."""
+    return ", ".join(map(_printable, names[:_MOST_NAMES])) + (", …" if len(names) > _MOST_NAMES else "")
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else ascii(name)
+
+
+def without_scheme(path: str) -> str:
+    """The path of a URL: `/a/b` of `s3a://bucket/a/b`, of `file:/a/b` and of `file:///a/b`."""
+    return re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?", "", path).rstrip("/")
+
+
+def _is_local(spark: SparkSession, path: str) -> bool:
+    if storage.is_remote(path):
+        return False
+    jsc: Any = spark._jsc
+    return path.lower().startswith("file:/") or str(jsc.hadoopConfiguration().get("fs.defaultFS")).startswith("file:")
+
+
+def _remedy(message: str) -> str:
+    if "ClassNotFoundException" in message and "S3AFileSystem" in message:
+        return "For s3a:// add the jars of org.apache.hadoop:hadoop-aws in the version of Spark's Hadoop (--packages)."
+    if "ClassNotFoundException" in message:
+        return "Add the jars of this file system (--packages)."
+    if "No FileSystem for scheme" in message:
+        return "Check --input: Spark knows no such scheme."
+    return "Check --input."

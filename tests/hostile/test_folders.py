@@ -1,0 +1,187 @@
+"""Every file of an input is read, named or refused: hidden names, empty files, folders, odd names and places."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from sparkclin.errors import InputError, OptionError
+from sparkclin.runs.corpus import Corpus, NoteSource, count_notes, read_corpus
+from sparkclin.runs.sources.files import find_files
+from sparkclin.runs.sources.places import locate
+from sparkclin.runs.sources.text import read_text
+from sparkclin.spark import storage
+
+ODD_NAMES = (
+    *("a b.txt", "a+b.txt", "a%20b.txt", "é🩺.txt", "[x].txt", "{x}*?.txt", "a;b,c.txt", "tab\t.txt", "line\n.txt"),
+    *("100%.txt", "back\\slash.txt", "a#b?c=d&e.txt", "k=v.txt", "_a=b.txt", "~x.txt", "-x.txt", "a..txt"),
+)
+
+
+def corpus_of(spark: SparkSession, path: object, **options: object) -> Corpus:
+    return read_corpus(spark, NoteSource(path=str(path), **options))  # type: ignore[arg-type]
+
+
+def texts_of(spark: SparkSession, path: object, **options: object) -> dict[object, str]:
+    corpus = corpus_of(spark, path, **options)
+    rows = [tuple(row) for row in corpus.notes.collect()]
+    assert len(rows) == corpus.records == count_notes(corpus.notes)
+    return dict(rows)
+
+
+def refused(spark: SparkSession, path: object, **options: object) -> str:
+    with pytest.raises(InputError) as found:
+        corpus_of(spark, path, **options)
+    assert "\n" not in str(found.value)
+    return str(found.value)
+
+
+def test_ids_are_the_names_as_they_are(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ODD_NAMES:
+        (tmp_path / name).write_text(f"of {name}")
+    assert texts_of(spark, tmp_path) == {name: f"of {name}" for name in ODD_NAMES}
+
+
+def test_a_file_without_a_byte_is_an_empty_note(spark: SparkSession, tmp_path: Path) -> None:
+    for name, text in {"a.txt": "x", "b.txt": "", "c d.txt": ""}.items():
+        (tmp_path / name).write_text(text)
+    assert texts_of(spark, tmp_path) == {"a.txt": "x", "b.txt": "", "c d.txt": ""}
+    assert texts_of(spark, tmp_path / "c d.txt") == {"c d.txt": ""}
+
+
+@pytest.mark.parametrize("name", ["_x.txt", ".x.txt", "x.txt._COPYING_", "_temporary/0/x.txt", ".git/x.txt"])
+@pytest.mark.parametrize("ending", ["txt", "jsonl"])
+def test_what_spark_passes_over_is_refused_or_named(
+    spark: SparkSession, tmp_path: Path, name: str, ending: str
+) -> None:
+    hidden = name.replace("txt", ending)
+    (tmp_path / hidden).parent.mkdir(parents=True, exist_ok=True)
+    for path in (hidden, f"a.{ending}"):
+        (tmp_path / path).write_text('{"note_id": "a", "text": "x"}\n')
+    message = refused(spark, tmp_path)
+    assert message.startswith(f"1 files of {tmp_path} are not read by Spark, because of their names ({hidden})")
+    assert "--hidden-files skip" in message
+    corpus = corpus_of(spark, tmp_path, hidden_files="skip")
+    assert (corpus.records, corpus.not_read) == (1, (hidden,))
+    if "/" not in hidden:  # one in a hidden folder is read if it is named itself
+        assert "there is no file to read" in refused(spark, tmp_path / hidden, hidden_files="skip")
+
+
+def test_bookkeeping_is_left_and_named(spark: SparkSession, tmp_path: Path) -> None:
+    names = ("_SUCCESS", "_committed_7", "_started_7", ".a.txt.crc", "_report.json", "_report.md", ".DS_Store")
+    for name in (*names, "a.txt"):
+        (tmp_path / name).write_text("x")
+    assert corpus_of(spark, tmp_path).not_read == tuple(sorted(names))
+
+
+def test_folders_are_read_if_asked(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("ward 7/é+1.txt", "ward 8/é+1.txt", "ward 8/x=y/2.txt", "3.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name if "2" not in name else "")
+    message = refused(spark, tmp_path)
+    assert message.startswith(f"3 files of {tmp_path} are in folders below it (ward 7/é+1.txt, ward 8/")
+    expected = {name: name for name in ("ward 7/é+1.txt", "ward 8/é+1.txt", "3.txt")} | {"ward 8/x=y/2.txt": ""}
+    assert texts_of(spark, tmp_path, recursive=True) == expected
+    assert texts_of(spark, f"{tmp_path}/ward*", recursive=True) == {k: v for k, v in expected.items() if "/" in k}
+    same_names = corpus_of(spark, f"{tmp_path}/ward */é*.txt", format="text")
+    with pytest.raises(InputError, match="2 notes share 1 ids"):
+        count_notes(same_names.notes)
+
+
+@pytest.mark.parametrize("name", ["a[1]", "{a,b}", "x*y?", "back\\slash", "a:b", "a b%20c", "é"])
+def test_a_place_that_exists_is_itself(spark: SparkSession, tmp_path: Path, name: str) -> None:
+    """And what its name would match as a glob is not."""
+    for folder in (name, "a1", "a", "b", "xzyw"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "n.txt").write_text(folder)
+        (tmp_path / folder / "n.jsonl").write_text(f'{{"note_id": 1, "text": "{len(folder)}"}}')
+    assert texts_of(spark, tmp_path / name / "n.txt") == {"n.txt": name}
+    (tmp_path / name / "n.jsonl").rename(tmp_path / name / "m.jsonl")
+    (tmp_path / name / "n.txt").unlink()
+    assert texts_of(spark, tmp_path / name) == {1: str(len(name))}
+    assert texts_of(spark, f"file://{tmp_path}/{name}/m.jsonl") == {1: str(len(name))}
+
+
+def test_a_glob_is_one_where_nothing_has_its_name(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("a1.txt", "a2.txt", "b3.txt"):
+        (tmp_path / name).write_text(name)
+    assert texts_of(spark, f"{tmp_path}/{{a[12],b*}}.txt") == {name: name for name in ("a1.txt", "a2.txt", "b3.txt")}
+    assert texts_of(spark, f"{tmp_path}/a?.txt") == {name: name for name in ("a1.txt", "a2.txt")}
+    assert "nothing is there" in refused(spark, f"{tmp_path}/c*.txt")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("foo://x/y", r"foo://x/y cannot be reached .*Spark knows no such scheme"),
+        ("s3a://b/k", r"s3a://b/k cannot be reached .*hadoop-aws"),
+        ("abfs://c@x/y", r"cannot be reached .*Add the jars of this file system"),
+        ("hdfs://nowhere.invalid:9/x", r"cannot be reached .*UnknownHostException.*Check --input"),
+    ],
+)
+def test_places_that_cannot_be_reached(spark: SparkSession, path: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        corpus_of(spark, path)
+    assert "\n" not in refused(spark, path)
+
+
+@pytest.mark.parametrize("path", ["", " "])
+def test_an_empty_place_is_refused(path: str) -> None:
+    with pytest.raises(OptionError, match=r"--input is empty"):
+        NoteSource(path=path)
+
+
+def test_an_empty_folder_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    assert "there is no file to read" in refused(spark, tmp_path)
+
+
+def test_what_is_no_file_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "b.txt").symlink_to(tmp_path / "gone.txt")
+    assert "cannot be looked into" in refused(spark, tmp_path)
+    (tmp_path / "b.txt").unlink()
+    os.mkfifo(tmp_path / "b.txt")
+    assert "neither a file nor a folder" in refused(spark, tmp_path)
+    (tmp_path / "b.txt").unlink()
+    (tmp_path / "b.txt").symlink_to(tmp_path / "a.txt")
+    assert texts_of(spark, tmp_path) == {"a.txt": "x", "b.txt": "x"}
+
+
+def test_names_that_java_cannot_read_are_counted(spark: SparkSession, tmp_path: Path) -> None:
+    """Hadoop leaves them out and says nothing."""
+    for name in (b"a.txt", b"\xff.txt"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("x")
+    assert f"1 files of {tmp_path} have names that Java cannot read" in refused(spark, tmp_path)
+
+
+def test_names_that_hadoop_does_not_open_are_counted(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "08:15.txt").write_text("x")
+    assert f"1 files of {tmp_path} have a colon in their names (08:15.txt)" in refused(spark, tmp_path)
+
+
+def test_spark_has_to_find_as_many_files(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("x")
+    files = find_files(spark, locate(spark, str(tmp_path)), recursive=False, hidden_files="refuse")
+    (tmp_path / "b.txt").unlink()
+    with pytest.raises(InputError, match=r"^2 files lie in .*, and Spark finds 1\."):
+        read_text(spark, NoteSource(path=str(tmp_path)), files)
+
+
+def test_a_remote_folder_is_listed_as_a_local_one(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through Hadoop, here of the local disk."""
+    for name in ("w/a; isDirectory=true; length=0.txt", "w/é.txt", "b.txt", "empty.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("" if name == "empty.txt" else name)
+    local = [(entry.path, entry.size) for entry in storage.files_below(f"file://{tmp_path}")]
+    monkeypatch.setattr(storage, "is_remote", lambda _: True)
+    remote = [(entry.path.replace("file:", "file://"), entry.size) for entry in storage.files_below(f"file:{tmp_path}")]
+    assert sorted(remote) == sorted(local)
+    assert storage.entry_at(f"file:{tmp_path}/w").is_folder
+    assert storage.entry_at(f"file:{tmp_path}/b.txt").size == len("b.txt")
+    assert spark

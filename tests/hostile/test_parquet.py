@@ -1,0 +1,122 @@
+"""Parquet: files that are damaged, empty, unlike or no Parquet are refused before work; ids are UTF-8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from sparkclin.errors import InputError
+from sparkclin.runs.corpus import NoteSource, count_notes, read_corpus
+
+SCHEMA = pa.schema([("note_id", pa.string()), ("text", pa.string())])
+
+
+def write(path: Path, *, n: int = 3, schema: pa.Schema = SCHEMA) -> Path:
+    values = {"string": [f"{path.stem}{i} Quackenbush" for i in range(n)], "int64": list(range(n))}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = [pa.array(values.get(str(kind), [b"x"] * n), type=kind) for kind in schema.types]
+    pq.write_table(pa.table(columns, schema=schema), path)
+    return path
+
+
+def refused(spark: SparkSession, path: Path, **options: str) -> str:
+    with pytest.raises(InputError) as found:
+        count_notes(read_corpus(spark, NoteSource(path=str(path), **options)).notes, path=str(path))  # type: ignore[arg-type]
+    assert "Quackenbush" not in str(found.value)
+    assert "\n" not in str(found.value)
+    return str(found.value)
+
+
+@pytest.mark.parametrize("damage", ["head", "tail", "no Parquet"])
+@pytest.mark.parametrize("ignore", ["false", "true"])
+def test_a_damaged_file_is_named(spark: SparkSession, tmp_path: Path, damage: str, ignore: str) -> None:
+    """Whatever the session says of such files."""
+    for name in "abcd":
+        whole = write(tmp_path / f"{name}.parquet").read_bytes()
+    cut = {"head": whole[: len(whole) // 2], "tail": whole[20:], "no Parquet": b"Quackenbush, fever\n" * 9}[damage]
+    (tmp_path / "c.parquet").write_bytes(cut)
+    spark.conf.set("spark.sql.files.ignoreCorruptFiles", ignore)
+    try:
+        message = refused(spark, tmp_path)
+    finally:
+        spark.conf.unset("spark.sql.files.ignoreCorruptFiles")
+    if damage != "tail":  # there the footer is whole
+        assert message.startswith(f"{tmp_path}/c.parquet is no whole Parquet file: it is cut off, damaged")
+
+
+def test_a_file_of_no_bytes_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").write_bytes(b"")
+    assert f"1 files of {tmp_path} have no byte (first: {tmp_path}/b.parquet)" in refused(spark, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ([("note_id", pa.string())], "text is binary (STRING) in the one, missing in the other"),
+        ([("note_id", pa.int64()), ("text", pa.string())], "note_id is binary (STRING) in the one, int64 in the other"),
+        ([("note_id", pa.string()), ("text", pa.binary())], "text is binary (STRING) in the one, binary in the other"),
+        ([("note_id", pa.string()), ("Text", pa.string())], "text is binary (STRING) in the one, missing in the other"),
+    ],
+    ids=["a column less", "other ids", "bytes", "another case"],
+)
+def test_files_with_other_columns_are_named(
+    spark: SparkSession, tmp_path: Path, schema: list[tuple[str, pa.DataType]], said: str
+) -> None:
+    write(tmp_path / "a.parquet")
+    write(tmp_path / "b.parquet", schema=pa.schema(schema))
+    message = refused(spark, tmp_path)
+    assert message.startswith(f"1 of 2 files of {tmp_path} have other columns of notes than {tmp_path}/a.parquet")
+    assert said in message
+
+
+def test_other_columns_than_those_of_notes_may_differ(spark: SparkSession, tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet")
+    write(tmp_path / "b.parquet", schema=pa.schema([*SCHEMA, ("ward", pa.int64())]))
+    write(tmp_path / "c.parquet", schema=pa.schema([(f.name, f.type) for f in reversed(list(SCHEMA))]))
+    corpus = read_corpus(spark, NoteSource(path=str(tmp_path)))
+    assert corpus.records == count_notes(corpus.notes) == 9
+
+
+@pytest.mark.parametrize(("name", "content"), [("n.jsonl", '{"note_id": 1}\n'), ("n.csv.gz", "x"), ("n", "x")])
+def test_another_format_read_as_parquet_says_what_to_give(
+    spark: SparkSession, tmp_path: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    kind = {"n.jsonl": "--input-format jsonl", "n.csv.gz": "--input-format csv"}.get(name, "check --input-format")
+    assert kind in refused(spark, tmp_path / name, format="parquet")
+
+
+def test_partition_folders_are_a_part_of_parquet(spark: SparkSession, tmp_path: Path) -> None:
+    write(tmp_path / "ward=1" / "a.parquet")
+    write(tmp_path / "ward=2" / "b.parquet")
+    assert read_corpus(spark, NoteSource(path=str(tmp_path))).records == 6
+    write(tmp_path / "ward 3" / "c.parquet")
+    assert "1 files of" in (message := refused(spark, tmp_path))
+    assert "--recursive" in message
+    corpus = read_corpus(spark, NoteSource(path=str(tmp_path), recursive=True))
+    assert corpus.records == count_notes(corpus.notes) == 9
+
+
+def test_ids_that_are_not_utf8_are_counted(spark: SparkSession, tmp_path: Path) -> None:
+    ids = [b"a", b"\xff", b"\xed\xa0\x80", "é\ufffd".encode(), b"b\x00"]
+    broken = pa.array(ids, pa.binary()).view(pa.string())
+    pq.write_table(pa.table([broken, pa.array(["x"] * 5)], schema=SCHEMA), tmp_path / "a.parquet")
+    assert "of 5 notes, 2 notes have an id that is not UTF-8" in refused(spark, tmp_path)
+
+
+def test_the_first_ids_are_shown_if_they_are_plain(spark: SparkSession, tmp_path: Path) -> None:
+    ids = pa.array([*("d", "c", "b", "a", "Quackenbush, John") * 2, "single"])
+    pq.write_table(pa.table([ids, pa.array(["x"] * 11)], schema=SCHEMA), tmp_path / "a.parquet")
+    message = refused(spark, tmp_path)
+    assert "10 notes share 5 ids with others (such as a, b, c); every note" in message
+
+
+def test_a_delta_table_is_not_read_as_its_files(spark: SparkSession, tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet")
+    (tmp_path / "_delta_log").mkdir()
+    assert "--input-format delta" in refused(spark, tmp_path, format="parquet")
