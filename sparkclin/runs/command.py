@@ -73,7 +73,13 @@ def request_of(
             pair_text=pair_text,
         ),
         sink=Sink(path=asked.output, format=asked.output_format),
-        model=ModelChoice(repository=asked.models, name=asked.model, engine=asked.engine, precision=asked.precision),
+        model=ModelChoice(
+            repository=asked.models,
+            name=asked.model,
+            engine=asked.engine,
+            precision=asked.precision,
+            trust=tuple(asked.trust),
+        ),
         partitions=asked.partitions,
     )
 
@@ -89,6 +95,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--models", metavar="DIR", help="the model repository; default: $SPARKCLIN_MODELS, else the demo models")
     add("--engine", choices=ENGINES, help="default: the fastest that the model has")
     add("--precision", choices=PRECISIONS, help="bf16, int8: faster, not exact; default: fp32 where the model has it")
+    add(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="SHA256",
+        help="run only the model whose manifest has this SHA-256, or one that a file names; may be repeated",
+    )
     add("--input-format", choices=INPUT_FORMATS, default="parquet", help="text: a file is a note; default: parquet")
     add("--output-format", choices=OUTPUT_FORMATS, default="parquet", help="default: parquet")
     add("--id-column", default=NOTE_ID, metavar="NAME", help=f"default: {NOTE_ID}")
