@@ -136,7 +136,6 @@ def run(task: Task, request: RunRequest) -> RunReport:
 
     spark, bundle = start(task, request.model)
     spark.sparkContext.setLogLevel("ERROR")
-    bundle.check()
     settings = task.settings(bundle.manifest)
     table = task.derived(bundle) if task.derived else None
     check_place(spark, request.sink)
@@ -179,13 +178,16 @@ def run(task: Task, request: RunRequest) -> RunReport:
 
 
 def start(task: Task, model: ModelChoice) -> tuple[SparkSession, Bundle]:
-    """A session, and the model; the session without Spark NLP's jars where neither needs them, and the model is on the
-    local disk, where it can be looked at first."""
+    """A session, and the model, as it was exported; the session without Spark NLP's jars where neither needs them, and
+    the model is on the local disk, where it can be looked at first."""
     name = f"sparkclin {task.name}"
     if storage.is_remote(model.where().root):
         spark = spark_session(app_name=name)
-        return spark, model.find(task=task.model_task)
+        bundle = model.find(task=task.model_task)
+        bundle.check()
+        return spark, bundle
     bundle = model.find(task=task.model_task)
+    bundle.check()
     in_spark_nlp = engine_of(bundle).spark_nlp is not None
     return spark_session(app_name=name, spark_nlp=in_spark_nlp or task.needs_spark_nlp), bundle
 

@@ -213,7 +213,7 @@ def test_pretrained_refuses(
 
 
 def test_a_caller_inside_the_jvm_is_refused(
-    spark: SparkSession, in_spark_nlp: Bundle, capfd: pytest.CaptureFixture[str]
+    spark: SparkSession, in_spark_nlp: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Spark NLP prints why, and says itself that there is no such model."""
     sparkclin.use_models(spark, in_spark_nlp.path.parent)
@@ -221,7 +221,7 @@ def test_a_caller_inside_the_jvm_is_refused(
     downloader = spark._jvm.com.johnsnowlabs.nlp.pretrained.PythonResourceDownloader  # type: ignore[union-attr]
     with pytest.raises(IllegalArgumentException, match="Was not found appropriate resource"):
         downloader.downloadModel("LongformerEmbeddings", NAME, "en", None)
-    assert said in capfd.readouterr().out
+    assert said in caplog.text
 
 
 @pytest.fixture
@@ -412,7 +412,9 @@ def test_the_model_that_is_trusted_runs_and_its_output_says_which_it_was(
     in_spark_nlp: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = in_spark_nlp.manifest_sha256
-    assert main(command(in_spark_nlp, tmp_path, "--trust", "0" * 64, "--trust", found.upper())) == 0
+    file = tmp_path / "trusted.txt"
+    file.write_text(f"# of the ward\n\n{'0' * 64}  # last year's\n{sha256sum(in_spark_nlp)}", encoding="utf-8")
+    assert main(command(in_spark_nlp, tmp_path, "--trust", "0" * 64, "--trust", str(file))) == 0
     schema = ds.dataset(tmp_path / "out", format="parquet").schema
     of_spark = json.loads(schema.metadata[b"org.apache.spark.sql.parquet.row.metadata"])
     [note_id] = [field for field in of_spark["fields"] if field["name"] == "note_id"]
@@ -427,7 +429,7 @@ def test_the_model_that_is_trusted_runs_and_its_output_says_which_it_was(
     }
     report = json.loads((tmp_path / "out" / "_report.json").read_text(encoding="utf-8"))
     assert report["model"]["manifest_sha256"] == found
-    assert found.upper() in report["settings"]["trust"]
+    assert report["settings"]["trust"] == f"{'0' * 64}, {file}"
     capsys.readouterr()
     assert cli.main(["models", "--models", str(in_spark_nlp.path.parent), "describe", NAME]) == 0
     assert found in capsys.readouterr().out
@@ -457,17 +459,19 @@ def test_the_variable_holds_for_pretrained_too(
     assert LOADERS[loader](spark) is not None
 
 
-def test_a_file_of_digests_is_what_sha256sum_prints(in_spark_nlp: Bundle, tmp_path: Path) -> None:
-    printed = subprocess.run(
-        ["sha256sum", str(in_spark_nlp.path / MANIFEST_FILE)], capture_output=True, text=True, check=True
-    ).stdout
-    file = tmp_path / "trusted.txt"
-    file.write_text(f"# of the ward\n\n{'0' * 64}  # last year's\n{printed}", encoding="utf-8")
-    choice = ModelChoice(repository=str(in_spark_nlp.path.parent), trust=(str(file),))
+def sha256sum(bundle: Bundle) -> str:
+    """What the program prints of a bundle's manifest."""
+    words = ["sha256sum", str(bundle.path / MANIFEST_FILE)]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_digest_is_given_in_any_case_and_a_comment_does_not_count(in_spark_nlp: Bundle, tmp_path: Path) -> None:
+    choice = ModelChoice(repository=str(in_spark_nlp.path.parent), trust=(in_spark_nlp.manifest_sha256.upper(),))
     assert choice.find() == in_spark_nlp
-    file.write_text(f"{'0' * 64}\n# {printed}", encoding="utf-8")
+    file = tmp_path / "trusted.txt"
+    file.write_text(f"{'0' * 64}\n# {sha256sum(in_spark_nlp)}", encoding="utf-8")
     with pytest.raises(ModelError, match=rf"the SHA-256 of its manifest is {in_spark_nlp.manifest_sha256}"):
-        choice.find()
+        replace(choice, trust=(str(file),)).find()
 
 
 @pytest.mark.parametrize(
