@@ -57,8 +57,8 @@ def in_workers(tmp_path: Path) -> Bundle:
     root = tmp_path / "worker_models"
     staged = stage(root, content=train_tokenizer(SAMPLE_TEXTS))
     (staged / "openvino").mkdir()
-    for name in ("weights.bin", "head.xml", "rows_4096.xml"):
-        (staged / "openvino" / name).write_bytes(b"exported" * 9)
+    for file in ("weights.bin", "head.xml", "rows_4096.xml"):
+        (staged / "openvino" / file).write_bytes(b"exported" * 9)
     manifest = manifest_of(staged, name=name, engine="openvino")
     return ModelRepository(root).register(staged, replace(manifest, row_limits=(4096,)))
 
@@ -247,7 +247,7 @@ def test_a_run_refuses_from_afar(
 
 
 def test_a_copy_that_was_altered_on_an_executor_is_not_used(spark: SparkSession, far_away: Bundle) -> None:
-    pytest.importorskip("openvino", reason="needs the openvino extra")
+    pytest.importorskip("sparkclin.inference.openvino", reason="needs the openvino extra")
     notes = spark.createDataFrame([("a", "no fever")], "note_id string, text string")
     rows = sparkclin.embed(notes, bundle=far_away, options=sparkclin.EmbedOptions())
     assert spark.range(1).count() == 1  # with the next task, whatever it is, an executor copies what it does not have
