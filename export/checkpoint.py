@@ -11,7 +11,7 @@ from typing import Any
 from export.errors import CheckpointError
 from export.graph.ops import Array
 from sparkclin.errors import OptionError
-from sparkclin.models.bundle import sha256_of
+from sparkclin.spark.storage import sha256_of
 
 TensorShape = tuple[int, ...]
 

@@ -156,12 +156,13 @@ def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> Pari
     """Compares a registered model with its checkpoint again.
 
     Raises ParityError, CheckpointError where the checkpoint is not the one that was exported, ModelError where there is
-    no such model, or OptionError for a revision of a folder.
+    no such model or it is not as it was exported, or OptionError for a revision of a folder.
     """
     repository = ModelRepository(options.models)
     bundle = repository.find(options.name, options.language, engine=options.engine, precision=options.precision)
     exporter = EXPORTERS[engine_of(bundle).name]
     exporter.check_installed()
+    bundle.check()
     original = original_of(options, bundle.manifest)
     if original.sha256 != bundle.manifest.source_sha256:
         raise CheckpointError(

@@ -14,11 +14,10 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from sparkclin.engines import ENGINES, PRECISIONS
-from sparkclin.errors import SparkclinError
-from sparkclin.models.bundle import Bundle
+from sparkclin.errors import ModelError, SparkclinError
 from sparkclin.models.card import model_card, table
 from sparkclin.models.pretrained import MODELS_VARIABLE, active_repository
-from sparkclin.models.repository import ModelRepository
+from sparkclin.models.repository import ModelRepository, Record, Wanted
 from sparkclin.spark.environment import check_replaceable, find_installation, set_up
 from sparkclin.spark.jars import JarManifest, check_jars, environment_jars, set_up_jars
 from sparkclin.spark.session import spark_session
@@ -58,9 +57,13 @@ def list_models(options: argparse.Namespace) -> int:
 
 def describe_model(options: argparse.Namespace) -> int:
     repository = _repository(options)
-    bundle = _find(repository, options)
+    bundle = repository.find_wanted(_wanted(options))
     if options.json:
-        described = {"location": bundle.location, **asdict(bundle.manifest)}
+        described = {
+            "location": bundle.location,
+            "manifest_sha256": bundle.manifest_sha256,
+            **asdict(bundle.manifest),
+        }
         del described["files"]
         print(json.dumps(described, indent=2, ensure_ascii=False))
     else:
@@ -69,17 +72,23 @@ def describe_model(options: argparse.Namespace) -> int:
 
 
 def check_models(options: argparse.Namespace) -> int:
+    """Record, manifest and files of each, whatever is wrong with another."""
     repository = _repository(options)
-    bundles = [_find(repository, options)] if options.name else repository.bundles()
-    return max([_check(bundle) for bundle in bundles], default=0)
+    records = [repository.resolve(_wanted(options))] if options.name else repository.records()
+    return max([_check(repository, record) for record in records], default=0)
 
 
-def _find(repository: ModelRepository, options: argparse.Namespace) -> Bundle:
-    return repository.find(options.name, options.language, engine=options.engine, precision=options.precision)
+def _wanted(options: argparse.Namespace) -> Wanted:
+    return Wanted(name=options.name, language=options.language, engine=options.engine, precision=options.precision)
 
 
-def _check(bundle: Bundle) -> int:
-    problems = bundle.problems()
+def _check(repository: ModelRepository, record: Record) -> int:
+    try:
+        bundle = repository.bundle(record)
+        problems = bundle.problems()
+    except ModelError as error:
+        print(error)
+        return 1
     print(f"{bundle.location}: {'; '.join(problems) or f'{len(bundle.manifest.files)} files as exported'}")
     return 1 if problems else 0
 
@@ -172,7 +181,9 @@ def _add_models(models: argparse.ArgumentParser) -> None:
     describe.set_defaults(command=describe_model)
 
     check = actions.add_parser(
-        "check", help="compare every file with the hash in the manifest; exit status 1 if one differs", parents=[shared]
+        "check",
+        help="compare record, manifest and every file by their hashes; exit status 1 if one differs",
+        parents=[shared],
     )
     check.add_argument("name", nargs="?", help="by default all versions of all models")
     _add_kind(check)

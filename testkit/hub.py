@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sparkclin.models.bundle import sha256_of
+from sparkclin.spark.storage import sha256_of
 from testkit.cluster import HOST
 
 INFO = re.compile(r"/api/models/(?P<id>[^/]+/[^/]+)(/revision/(?P<revision>[^/]+))?")

@@ -217,6 +217,9 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
         "tests/sparkclin/spark/test_jars.py::test_jars_come_from_a_copy_without_a_registry"
     ),
     EMBED: Smoke(after=(EXPORT,)),
+    f"{EMBED} --trust trusted.txt": RunBy(
+        "tests/hostile/test_models.py::test_the_model_that_is_trusted_runs_and_its_output_says_which_it_was"
+    ),
     "python -m evaluation notes.jsonl vectors": Smoke(after=(EMBED,)),
     "spark-submit pipelines/ner_notes.py --input notes.parquet --output entities --models models --model a_ner_model "
     "--aggregation first": RunBy("tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_them_with_a_report"),

@@ -15,6 +15,7 @@ from export.routes.route import SHORTEST_WINDOW, PathOutput
 from export.scheme import Scheme
 from export.verify.samples import Batch, PackedSample
 from sparkclin.inference.model import ModelFiles, RowModel, open_model
+from sparkclin.models.bundle import hash_files
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.segments import plan_segments
 from sparkclin.text.tokenization import tokenize
@@ -66,6 +67,7 @@ class WorkerRoute:
         files = ModelFiles(
             folder=str(self.candidate.folder),
             sha256="",
+            hashes=tuple(hash_files(self.candidate.folder).items()),
             row_limits=config.row_limits,
             precision=self.candidate.precision,
             group_size=self.candidate.scheme.group_size or config.width,

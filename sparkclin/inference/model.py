@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,15 +39,38 @@ class ModelFiles:
 
     `row_limits` are the longest rows of each graph, ascending; `precision` is one of PRECISIONS, `group_size` how many
     numbers of a state share a scale in int8, `threads` how many a forward pass may use. `sha256` is the manifest's: it
-    tells versions apart.
+    tells versions apart. `hashes` are pairs of a file's path in the folder and its SHA-256, as the manifest has them.
     """
 
     folder: str
     sha256: str
+    hashes: tuple[tuple[str, str], ...]
     row_limits: tuple[int, ...]
     precision: str
     group_size: int
     threads: int
+
+    def checked(self, name: str) -> Path:
+        """A file by its path in the folder, hashed on this machine; raises ModelError where it is not what was
+        exported."""
+        path = Path(self.folder) / name
+        try:
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            found = type(error).__name__
+        expected = dict(self.hashes).get(name, "no such file")
+        if found != expected:
+            raise ModelError(
+                f"{path} on this machine is not what was exported: it has {shortened(found)}, and the manifest says "
+                f"{shortened(expected)}. Nothing of it was used: copy the model there again, from where it is whole."
+            )
+        return path
+
+
+def shortened(sha256: str) -> str:
+    """A hash as an error shows it; other words as they are."""
+    return f"SHA-256 {sha256[:12]}…" if len(sha256) == 64 else sha256
 
 
 def open_model(engine: InWorkers, files: ModelFiles) -> RowModel:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,12 +96,13 @@ class OpenVinoModel:
         return self._heads[wanted]
 
     def _read(self, name: str) -> Any:
-        return self._core.read_model((Path(self._files.folder) / FOLDER / name).read_bytes(), self._weights)
+        return self._core.read_model(self._files.checked(f"{FOLDER}/{name}").read_bytes(), self._weights)
 
     @cached_property
     def _weights(self) -> Any:
         """Mapped once for all graphs, and by all workers of a machine."""
-        mapped = np.memmap(Path(self._files.folder) / FOLDER / WEIGHTS, mode="c")  # OpenVINO takes no read-only array
+        file = self._files.checked(f"{FOLDER}/{WEIGHTS}")
+        mapped = np.memmap(file, mode="c")  # OpenVINO takes no read-only array
         return openvino.Tensor(mapped, shared_memory=True)
 
     def _compile(self, graph: Any, hint: str) -> Any:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from sparkclin.errors import ModelError, OptionError
-from sparkclin.inference.model import ModelFiles
+from sparkclin.inference.model import ModelFiles, shortened
+from sparkclin.models.trust import check_variable
 from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
 from sparkclin.spark import storage
 from sparkclin.text.pooling import MAX, MEAN
@@ -25,6 +28,11 @@ TOKENIZER_FILE = "tokenizer.json"
 
 FORMAT_REVISION = 5
 OLDEST_REVISION = 2
+
+HADOOP_CHECKSUM = re.compile(r"\..+\.crc")
+
+SHOWN_PROBLEMS = 5
+"""Of a bundle in an error."""
 
 CHECKPOINTS = {
     EMBED: "…Model or …ForMaskedLM",
@@ -94,10 +102,10 @@ class Manifest:
         """Raises ModelError where `text` is not a manifest of a revision this version reads."""
         try:
             raw = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"{where} is not JSON ({error}). Export the model again.") from None
         found = raw.get("format_revision") if isinstance(raw, dict) else None
-        if not isinstance(found, int) or not OLDEST_REVISION <= found <= FORMAT_REVISION:
+        if type(found) is not int or not OLDEST_REVISION <= found <= FORMAT_REVISION:
             raise ModelError(
                 f"{where} has format_revision {found!r}; this sparkclin reads {OLDEST_REVISION} to {FORMAT_REVISION}. "
                 "Use the sparkclin that exported it or a later one, or export the model again with this version."
@@ -107,9 +115,20 @@ class Manifest:
         wrong = sorted(known ^ set(raw))
         if wrong:
             raise ModelError(f"{where} lacks or adds the fields {', '.join(wrong)}. Export the model again.")
+        kinds = get_type_hints(cls)
+        if wrong := sorted(name for name, value in raw.items() if not _is_of(kinds[name], value)):
+            raise ModelError(f"{where} has values of another type in {', '.join(wrong)}. Export the model again.")
         outputs = tuple(Output(output["name"], output["size"]) for output in raw["outputs"])
         lists = {name: tuple(raw[name]) for name in ("labels", "separators", "row_limits")}
-        return cls(**{**raw, **lists, "outputs": outputs})
+        manifest = cls(**{**raw, **lists, "outputs": outputs})
+        manifest._check_created(where)
+        return manifest
+
+    def _check_created(self, where: str) -> None:
+        try:
+            _ = self.created_ms
+        except (ValueError, OverflowError):
+            raise ModelError(f"{where} has no time in created. Export the model again.") from None
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -159,6 +178,23 @@ class Manifest:
         return round(moment.timestamp() * 1000)
 
 
+def _is_of(kind: Any, value: Any) -> bool:
+    """Whether JSON's `value` is what stands there for a field of this type."""
+    inner = get_args(kind)
+    if get_origin(kind) is tuple:
+        return isinstance(value, list | tuple) and all(_is_of(inner[0], one) for one in value)
+    if get_origin(kind) is dict:
+        return isinstance(value, dict) and all(_is_of(inner[1], one) for one in value.values())
+    if isinstance(kind, UnionType):
+        return any(_is_of(one, value) for one in inner)
+    if kind is Output:
+        hints = get_type_hints(Output)
+        return (
+            isinstance(value, dict) and value.keys() == hints.keys() and all(_is_of(hints[n], value[n]) for n in hints)
+        )
+    return kind is Any or type(value) is kind  # a bool is no int
+
+
 def _with_defaults(raw: dict[str, Any]) -> dict[str, Any]:
     """A manifest of an older revision with what that revision took for granted."""
     later = {"problem_type": None, "global_attention": "none", "separators": (), "row_limits": (), "group_size": 0}
@@ -185,26 +221,48 @@ def _with_new_words(parity: Any) -> Any:
 class Bundle:
     """A bundle and where it is.
 
-    `location` is a local path, or the URL of a file system that Spark reads (`s3a://…`); `read_text` gives the text
-    of a file by its location and raises OSError where there is none.
+    `location` is a local path, or the URL of a file system that Spark reads (`s3a://…`); `manifest_sha256` is the
+    SHA-256 of the manifest, as `sha256sum sparkclin.json` prints it. The manifest has the hashes of all other files, so
+    this is the bundle's, wherever it lies. `read_text` gives the text of a file by its location and raises OSError
+    where there is none.
     """
 
     location: str
     manifest: Manifest
+    manifest_sha256: str
     read_text: Callable[[str], str] = field(default=storage.read_text, repr=False, compare=False)
 
     @classmethod
-    def read(cls, location: str | Path, *, read_text: Callable[[str], str] = storage.read_text) -> Bundle:
-        """Raises ModelError where `location` has no manifest, or one that this version does not read."""
+    def read(
+        cls,
+        location: str | Path,
+        *,
+        manifest_sha256: str | None = None,
+        read_text: Callable[[str], str] = storage.read_text,
+    ) -> Bundle:
+        """Raises ModelError where `location` has no manifest, or one that this version does not read, or one that is
+        not the one whose SHA-256 is given."""
         file = f"{location}/{MANIFEST_FILE}"
         try:
             text = read_text(file)
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise ModelError(
                 f"{location} has no readable {MANIFEST_FILE} ({type(error).__name__}): not a sparkclin bundle. "
                 "Make one with `python -m export`."
             ) from None
-        return cls(location=str(location), manifest=Manifest.from_json(text, where=file), read_text=read_text)
+        found = sha256_of_text(text)
+        if manifest_sha256 not in (None, found):
+            raise ModelError(
+                f"{file} is not the manifest that was registered: it has {shortened(found)}, and the record in the "
+                f"repository's metadata.json says {shortened(str(manifest_sha256))}. Nothing of the model was loaded: "
+                f"copy {location} again from where it was exported."
+            )
+        return cls(
+            location=str(location),
+            manifest=Manifest.from_json(text, where=file),
+            manifest_sha256=found,
+            read_text=read_text,
+        )
 
     @property
     def path(self) -> Path:
@@ -223,7 +281,8 @@ class Bundle:
         manifest = self.manifest
         return ModelFiles(
             folder=self.location,
-            sha256=self.manifest_sha256(),
+            sha256=self.manifest_sha256,
+            hashes=tuple(sorted(manifest.files.items())),
             row_limits=manifest.row_limits,
             precision=manifest.precision,
             group_size=manifest.group_size,
@@ -231,34 +290,88 @@ class Bundle:
         )
 
     def tokenizer_json(self) -> str:
-        return self.read_text(f"{self.location}/{TOKENIZER_FILE}")
+        """Raises ModelError where it is not what was exported, or the bundle is not trusted, as check() does."""
+        check_variable(self.manifest_sha256, location=self.location)
+        try:
+            text = self.read_text(f"{self.location}/{TOKENIZER_FILE}")
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._altered([_unreadable(TOKENIZER_FILE, error)]) from None
+        if sha256_of_text(text) != self.manifest.files.get(TOKENIZER_FILE):
+            raise self._altered([f"{TOKENIZER_FILE}: changed"])
+        return text
 
-    def manifest_sha256(self) -> str:
-        """SHA-256 of the manifest, as `sha256sum sparkclin.json` prints it. The manifest has the hashes of all other
-        files, so this is the bundle's, wherever it lies."""
-        return hashlib.sha256(self.read_text(f"{self.location}/{MANIFEST_FILE}").encode("utf-8")).hexdigest()
+    def check(self) -> None:
+        """What goes before a byte of it is given to Spark NLP, to which a bundle is code, or to a worker.
+
+        Every file is hashed, once in this process: again where a file's size or time of change is another one. Raises
+        ModelError where a file is not what was exported, or $SPARKCLIN_TRUST is set and does not name this bundle.
+        """
+        check_variable(self.manifest_sha256, location=self.location)
+        key = (self.location, self.manifest_sha256)
+        states = _states_of(self.location)
+        if _checked.get(key) != states:
+            if problems := self.problems():
+                raise self._altered(problems)
+            _checked[key] = states
+
+    def _altered(self, problems: Sequence[str]) -> ModelError:
+        more = f" and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+        return ModelError(
+            f"{self.location} is not what was exported: {'; '.join(problems[:SHOWN_PROBLEMS])}{more}. Nothing of it "
+            "was loaded: copy it again from where it was exported, and see `sparkclin models check`."
+        )
 
     def problems(self) -> list[str]:
         """What differs between the folder and its manifest; empty when every file is as it was exported."""
-        found = hash_files(self.path)
-        expected = self.manifest.files
-        missing = [f"{name}: missing" for name in sorted(expected.keys() - found.keys())]
-        added = [f"{name}: not in the manifest" for name in sorted(found.keys() - expected.keys())]
-        changed = [
-            f"{name}: changed" for name in sorted(found.keys() & expected.keys()) if found[name] != expected[name]
-        ]
-        return missing + added + changed
+        return problems_of(self.location, self.manifest)
+
+
+_checked: dict[tuple[str, str], dict[str, storage.FileState]] = {}
+"""Of bundles that were as exported, by location and manifest's SHA-256: the state that their files had then."""
+
+
+def problems_of(folder: str | Path, manifest: Manifest) -> list[str]:
+    """What differs between a folder and a manifest of it, a phrase per file. Raises ModelError where the folder cannot
+    be listed."""
+    found, expected = set(filter(_is_exported, _states_of(folder))), manifest.files
+    missing = [f"{name}: missing" for name in sorted(expected.keys() - found)]
+    added = [f"{name}: not in the manifest" for name in sorted(found - expected.keys())]
+    shared = sorted(found & expected.keys())
+    differing = [problem for name in shared if (problem := _difference(folder, name, expected[name]))]
+    return [text if text.isprintable() else repr(text) for text in (*missing, *added, *differing)]
+
+
+def _difference(folder: str | Path, name: str, expected: str) -> str:
+    try:
+        return "" if storage.sha256_of(f"{folder}/{name}") == expected else f"{name}: changed"
+    except OSError as error:
+        return _unreadable(name, error)
+
+
+def _unreadable(name: str, error: Exception) -> str:
+    return f"{name}: unreadable ({type(error).__name__})"
+
+
+def _states_of(folder: str | Path) -> dict[str, storage.FileState]:
+    try:
+        return storage.files_below(folder)
+    except OSError as error:
+        raise ModelError(f"{folder} cannot be read ({type(error).__name__}): check the path and its rights.") from None
+
+
+def _is_exported(name: str) -> bool:
+    """Whether a bundle's manifest must have the file. Hadoop's hidden `.crc` files are checksums themselves: no reader
+    takes them for data, and object stores drop them."""
+    return name != MANIFEST_FILE and not HADOOP_CHECKSUM.fullmatch(name.rpartition("/")[2])
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below `folder` but the manifest, by its path relative to `folder`.
-
-    Hadoop's hidden `.crc` files are left out: they are checksums themselves, and object stores drop them.
-    """
-    files = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != MANIFEST_FILE and p.suffix != ".crc")
-    return {p.relative_to(folder).as_posix(): sha256_of(p) for p in files}
+    """SHA-256 of every file below `folder` that a manifest of it must have, by its path relative to `folder`."""
+    return {
+        name: storage.sha256_of(folder / name) for name in sorted(storage.files_below(folder)) if _is_exported(name)
+    }
 
 
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def sha256_of_text(text: str) -> str:
+    """Of its UTF-8."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sparkclin.errors import ModelError
 from sparkclin.models.advice import advice
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.spark import storage
@@ -21,14 +22,17 @@ _TITLES = {
 def model_card(bundle: Bundle, *, versions: Sequence[Bundle]) -> str:
     """The card of `bundle`; `versions` are those of the same name and language, `bundle` among them.
 
-    Raises OSError where a version's folder cannot be read.
+    Raises OSError where a version's folder cannot be read, and ModelError for parity figures that no export writes.
     """
-    sections = [
-        _what_it_is(bundle),
-        _versions(bundle, versions),
-        _parity(bundle.manifest.parity, of=f"{bundle.manifest.engine} {bundle.manifest.precision}"),
-        *_costs(versions),
-    ]
+    sections = [_what_it_is(bundle), _versions(bundle, versions)]
+    try:
+        sections.append(_parity(bundle.manifest.parity, of=f"{bundle.manifest.engine} {bundle.manifest.precision}"))
+        sections += _costs(versions)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ModelError(
+            f"the manifest of {bundle.location}, or of another version of it, has parity figures that no export writes "
+            f"({type(error).__name__}). Export the model again."
+        ) from None
     return "\n\n".join(filter(None, sections))
 
 
@@ -48,6 +52,7 @@ def _what_it_is(bundle: Bundle) -> str:
         "gives": _gives(manifest),
         "made from": manifest.source,
         "folder": bundle.location,
+        "sha256": f"{bundle.manifest_sha256} (of the manifest; --trust takes it)",
     }
     head = [f"{manifest.name} ({manifest.language})", *([manifest.description] if manifest.description else [])]
     return "\n".join([*head, "", table(list(facts.items()))])

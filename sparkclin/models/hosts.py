@@ -37,6 +37,7 @@ class _Hosted:
 
     application: str
     location: str
+    manifest_sha256: str
     output_col: str
 
 
@@ -49,7 +50,7 @@ def load_host(spark: SparkSession, bundle: Bundle, *, output_col: str) -> Any:
     It is the same one for the same bundle as long as the Spark application runs: each loading of a model hands another
     copy of it to the application, and takes seconds. Raises ModelError for an engine that Spark NLP does not run.
     """
-    key = _Hosted(str(spark.sparkContext.applicationId), bundle.location, output_col)
+    key = _Hosted(str(spark.sparkContext.applicationId), bundle.location, bundle.manifest_sha256, output_col)
     if key not in _loaded:
         for stale in [other for other in _loaded if other.application != key.application]:
             del _loaded[stale]

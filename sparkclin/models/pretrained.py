@@ -35,6 +35,7 @@ class _Loaded:
     """Which version the JVM loaded, and the Spark application whose executors can reach it."""
 
     location: str
+    manifest_sha256: str
     application_id: str
 
 
@@ -99,7 +100,8 @@ def pretrained(name: str, language: str = "en", *, engine: str | None = None, pr
     tensorflow. Without `engine` or `precision`: exact, and then fast, of those that Spark NLP runs.
 
     Every call loads the model anew, so what is set on one object does not show on another.
-    Raises ModelError, listing what there is, for a name that is not there, and SetupError without a session.
+    Raises ModelError, listing what there is, for a name that is not there, and for a model of which a file is not what
+    was exported, and SetupError without a session.
     """
     spark = running_session()
     if spark is None:
@@ -111,18 +113,20 @@ def pretrained(name: str, language: str = "en", *, engine: str | None = None, pr
 
 
 def load(bundle: Bundle) -> Any:
-    """A bundle as Spark NLP's annotator object, new with every call; raises ModelError for an unknown engine.
+    """A bundle as Spark NLP's annotator object, new with every call; raises ModelError for an unknown engine, and for a
+    bundle that is not as it was exported (`Bundle.check()`).
 
     Some engines' models are unpacked into Java's folder for temporary files and left there; the JVM deletes those
     copies when it ends.
     """
     spark_nlp, spark = spark_nlp_of(bundle), running_session()
     stock = spark_nlp.annotator(bundle.manifest.task)
+    bundle.check()
     annotator = getattr(import_module("sparknlp.annotator"), stock.name)
     if not spark_nlp.leaves_copies or spark is None:
-        return annotator.load(bundle.url)
+        return _loaded(annotator, bundle)
     before = _copies(spark)
-    loaded = annotator.load(bundle.url)
+    loaded = _loaded(annotator, bundle)
     unpacked = str(loaded._java_obj.getModelIfNotSet().onnxWrapper().get().modelFileName().get())
     for copy in _copies(spark) - before:
         # The model as it lies in the bundle, and unpacked, which executors fetch from there: under a name of its own,
@@ -130,6 +134,20 @@ def load(bundle: Bundle) -> Any:
         if copy.name in (unpacked, stock.graph_file):
             _delete_at_exit(spark, copy.parent)
     return loaded
+
+
+def _loaded(annotator: Any, bundle: Bundle) -> Any:
+    """Raises ModelError for what Spark NLP cannot load though it is as it was exported."""
+    from py4j.protocol import Py4JJavaError
+
+    try:
+        return annotator.load(bundle.url)
+    except Py4JJavaError as error:
+        java: Any = error.java_exception
+        raise ModelError(
+            f"Spark NLP cannot load {bundle.location} ({java.getClass().getSimpleName()}), though its files are as "
+            "exported. See that all machines read it there, and delete its hidden .crc files, which may not fit."
+        ) from None
 
 
 def engine_of(bundle: Bundle) -> Engine:
@@ -199,10 +217,13 @@ class _Downloader:
         return jvm.scala.collection.JavaConverters.asScalaBufferConverter(records).asScala().toList()
 
     def download(self, request: Any) -> Any:
-        return self._gateway.jvm.scala.Option.apply(self._url(request))
+        """Where Spark NLP reads the model from next."""
+        record = self._record(request)
+        self._repository.bundle(record).check()
+        return self._gateway.jvm.scala.Option.apply(self._repository.url(record))
 
     def getDownloadSize(self, request: Any) -> Any:  # noqa: N802
-        path = self._gateway.jvm.org.apache.hadoop.fs.Path(self._url(request))
+        path = self._gateway.jvm.org.apache.hadoop.fs.Path(self._repository.url(self._record(request)))
         size = path.getFileSystem(self._hadoop).getContentSummary(path).getLength()
         # The Option must hold a Long. By itself py4j makes a small number an Integer.
         longs = self._gateway.new_array(self._gateway.jvm.long, 1)
@@ -218,13 +239,12 @@ class _Downloader:
     def toString(self) -> str:  # noqa: N802
         return repr(self._repository)
 
-    def _url(self, request: Any) -> str:
+    def _record(self, request: Any) -> Record:
         language = request.language()
         asked = (str(request.name()), language.get() if language.isDefined() else None)
-        record = self._wanted.get(asked) or self._repository.resolve(
+        return self._wanted.get(asked) or self._repository.resolve(
             Wanted(name=asked[0], language=asked[1], engine=STOCK_ENGINE)
         )
-        return self._repository.url(record)
 
 
 def _gateway(spark: SparkSession) -> Any:
@@ -265,14 +285,17 @@ def _wrap_stock_download() -> None:
 
 
 def _prepare(request: _Request, *, annotator: str) -> None:
-    """Raise ModelError for a name that is not there; make the JVM forget a model that is not the one to load now."""
+    """Raise ModelError for a name that is not there, and a model that is not as it was exported; make the JVM forget a
+    model that is not the one to load now."""
     from pyspark import SparkContext
 
     if _in_use is None or SparkContext._active_spark_context is None:
         return
     record = _in_use.repository.resolve(Wanted(name=request.name, language=request.language, annotator=annotator))
+    _in_use.repository.bundle(record).check()
     _in_use.wanted[request.name, request.language] = record
-    wanted = _Loaded(_in_use.repository.location(record), str(SparkContext._active_spark_context.applicationId))
+    application = str(SparkContext._active_spark_context.applicationId)
+    wanted = _Loaded(_in_use.repository.location(record), record.manifest_sha256, application)
     # A name that was not loaded since use_models() may still be in the JVM, from another repository.
     if _in_use.loaded.get(request) != wanted:
         _forget(request)

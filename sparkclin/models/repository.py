@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,10 +20,12 @@ from typing import Any
 
 from sparkclin.engines import PRECISIONS, preference
 from sparkclin.errors import ModelError
-from sparkclin.models.bundle import MANIFEST_FILE, Bundle, Manifest
+from sparkclin.models.bundle import MANIFEST_FILE, Bundle, Manifest, problems_of, sha256_of_text
+from sparkclin.models.trust import SHA256
 from sparkclin.spark import storage
 
 METADATA_FILE = "metadata.json"
+MANIFEST_KEY = "manifestSha256"
 LIB_VERSION = (5, 5, 0)
 SPARK_VERSION = (3, 0)
 """The oldest Spark NLP and Spark that a bundle is made for, as its record says."""
@@ -30,12 +33,16 @@ SPARK_VERSION = (3, 0)
 UNREADABLE = frozenset(' \t\n"#%*<>?[\\]^`{|}')
 """Not in a path: Spark NLP 5.5.3 makes a URI of it without escaping, and Hadoop takes some of these for wildcards."""
 
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""Names and languages: what a folder's name is made of stays below the root."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A line of metadata.json. `time_ms` is the bundle's time in milliseconds since 1970."""
+    """A line of metadata.json. `time_ms` is the bundle's time in milliseconds since 1970, `manifest_sha256` the SHA-256
+    of its manifest, which has those of all its files."""
 
     name: str
     language: str
@@ -45,6 +52,7 @@ class Record:
     annotator: str
     engine: str
     precision: str
+    manifest_sha256: str
 
     @classmethod
     def of(cls, manifest: Manifest) -> Record:
@@ -57,22 +65,31 @@ class Record:
             annotator=manifest.annotator,
             engine=manifest.engine,
             precision=manifest.precision,
+            manifest_sha256=sha256_of_text(manifest.to_json()),
         )
 
     @classmethod
     def from_json(cls, line: str) -> Record:
-        """Raises ValueError, KeyError or TypeError for what is no record."""
-        raw: dict[str, Any] = json.loads(line)
-        return cls(
-            name=raw["name"],
-            language=raw["language"],
-            lib_version=tuple(raw["libVersion"]["parts"]),
-            spark_version=tuple(raw["sparkVersion"]["parts"]),
-            time_ms=_to_ms(raw["time"]),
-            annotator=raw.get("annotator", ""),
-            engine=raw.get("engine", ""),
-            precision=raw.get("precision", PRECISIONS[0]),
-        )
+        """Raises ValueError, which says in a few words what is wrong, for what is no record of one of our bundles."""
+        try:
+            raw: dict[str, Any] = json.loads(line)
+            return cls(
+                name=_text(raw["name"], "name", PLAIN),
+                language=_text(raw["language"], "language", PLAIN),
+                lib_version=_version(raw["libVersion"]["parts"]),
+                spark_version=_version(raw["sparkVersion"]["parts"]),
+                time_ms=_to_ms(raw["time"]),
+                annotator=_text(raw.get("annotator", ""), "annotator"),
+                engine=_text(raw.get("engine", ""), "engine"),
+                precision=_text(raw.get("precision", PRECISIONS[0]), "precision"),
+                manifest_sha256=_text(raw[MANIFEST_KEY], MANIFEST_KEY, SHA256),
+            )
+        except KeyError as error:
+            raise ValueError(f"it has no {error.args[0]}") from None
+        except json.JSONDecodeError:
+            raise ValueError("it is not JSON") from None
+        except (TypeError, AttributeError, RecursionError, OverflowError):
+            raise ValueError("a value is of another type") from None
 
     def to_json(self) -> str:
         raw = {
@@ -87,7 +104,8 @@ class Record:
             "checksum": "",
             "annotator": self.annotator,
             "engine": self.engine,
-            "precision": self.precision,  # ours; Spark NLP passes over it
+            "precision": self.precision,  # ours, as what follows: Spark NLP passes over it
+            MANIFEST_KEY: self.manifest_sha256,
         }
         return json.dumps(raw, separators=(",", ":"))
 
@@ -160,6 +178,8 @@ class ModelRepository:
                 f"{self.root} has no {METADATA_FILE}: not a model repository. "
                 "Name the folder that was given to `python -m export --models`."
             ) from None
+        except UnicodeDecodeError:
+            raise ModelError(f"{self.root}/{METADATA_FILE} is not text in UTF-8. Copy the repository again.") from None
         return [line for line in text.splitlines() if line.strip()]
 
     def lines_for_spark_nlp(self) -> list[str]:
@@ -181,11 +201,12 @@ class ModelRepository:
         for number, line in enumerate(self.metadata_lines(), start=1):
             try:
                 records.append((line, Record.from_json(line)))
-            except (ValueError, KeyError, TypeError):
-                wrong.append(str(number))
+            except ValueError as error:
+                wrong.append(f"{number} ({error})")
         if wrong:
             raise ModelError(
-                f"{self.root}/{METADATA_FILE}: no record of a model in line {', '.join(wrong)}. Remove it."
+                f"{self.root}/{METADATA_FILE}: no record of a model that `python -m export` registered in line "
+                f"{', '.join(wrong)}. Remove it, and export that model again."
             )
         return records
 
@@ -209,13 +230,14 @@ class ModelRepository:
     ) -> Bundle:
         """The newest version of a model; without `engine` or `precision` the preferred one: exact, and then fast.
 
-        Raises ModelError, listing what there is, for what is not there.
+        Raises ModelError, listing what there is, for what is not there, and where its manifest is not the one that was
+        registered.
         """
         return self.find_wanted(Wanted(name=name, language=language, engine=engine, precision=precision))
 
     def find_wanted(self, wanted: Wanted) -> Bundle:
         """As find()."""
-        return self._bundle(self.resolve(wanted))
+        return self.bundle(self.resolve(wanted))
 
     def bundles(self, name: str | None = None, language: str | None = None) -> list[Bundle]:
         """All versions of all models, or of those of a name or language, in the order of records().
@@ -224,7 +246,7 @@ class ModelRepository:
         """
         wanted = {"name": name, "language": language}
         return [
-            self._bundle(record)
+            self.bundle(record)
             for record in self.records()
             if all(value in (None, getattr(record, field)) for field, value in wanted.items())
         ]
@@ -232,7 +254,7 @@ class ModelRepository:
     def newest(self) -> list[Bundle]:
         """The newest version of each model, language, engine and precision."""
         firsts = {(r.name, r.language, r.engine, r.precision): r for r in reversed(self.records())}
-        return [self._bundle(record) for record in reversed(firsts.values())]
+        return [self.bundle(record) for record in reversed(firsts.values())]
 
     def location(self, record: Record) -> str:
         return f"{self.root}/{record.folder}"
@@ -257,19 +279,21 @@ class ModelRepository:
             raise ModelError(
                 f"{staged} is not right below {root}: a bundle must be staged there, to be renamed in one step."
             )
-        if problems := Bundle(location=str(staged), manifest=manifest).problems():
+        if problems := problems_of(staged, manifest):
             raise ModelError(f"{staged} is not what its manifest says: {'; '.join(problems)}. Nothing was registered.")
         with _locked(root):
-            lines = self.metadata_lines() if (root / METADATA_FILE).exists() else []
-            manifest = _later_than_all(manifest, lines)
+            there = self._records_of_lines() if (root / METADATA_FILE).exists() else []
+            manifest = _later_than_all(manifest, [record for _, record in there])
             record = Record.of(manifest)
             storage.write_text(staged / MANIFEST_FILE, manifest.to_json())
             staged.rename(root / record.folder)
-            storage.write_text(root / METADATA_FILE, "".join(f"{line}\n" for line in [*lines, record.to_json()]))
-        return self._bundle(record)
+            lines = [*(line for line, _ in there), record.to_json()]
+            storage.write_text(root / METADATA_FILE, "".join(f"{line}\n" for line in lines))
+        return self.bundle(record)
 
-    def _bundle(self, record: Record) -> Bundle:
-        return Bundle.read(self.location(record))
+    def bundle(self, record: Record) -> Bundle:
+        """Raises ModelError where its manifest is not the one that was registered."""
+        return Bundle.read(self.location(record), manifest_sha256=record.manifest_sha256)
 
 
 def to_iso(time_ms: int) -> str:
@@ -277,13 +301,27 @@ def to_iso(time_ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _text(value: Any, name: str, kind: re.Pattern[str] = re.compile(r"[^\0/]*")) -> str:
+    if not isinstance(value, str) or not kind.fullmatch(value):
+        raise ValueError(f"{name} is {str(value)[:40]!r}")
+    return value
+
+
+def _version(parts: Any) -> tuple[int, ...]:
+    if not isinstance(parts, list) or not all(type(part) is int for part in parts):
+        raise ValueError(f"a version is {str(parts)[:40]!r}")
+    return tuple(parts)
+
+
 def _to_ms(iso: str) -> int:
-    return (datetime.fromisoformat(iso) - _EPOCH) // timedelta(milliseconds=1)
+    try:
+        return (datetime.fromisoformat(iso) - _EPOCH) // timedelta(milliseconds=1)
+    except ValueError:
+        raise ValueError(f"time is {iso[:40]!r}") from None
 
 
-def _later_than_all(manifest: Manifest, lines: list[str]) -> Manifest:
-    """The manifest, its time moved on where a version of the same name in `lines` has the same or a later one."""
-    records = (Record.from_json(line) for line in lines)
+def _later_than_all(manifest: Manifest, records: Sequence[Record]) -> Manifest:
+    """The manifest, its time moved on where a version of the same name in `records` has the same or a later one."""
     taken = [r.time_ms for r in records if (r.name, r.language) == (manifest.name, manifest.language)]
     return replace(manifest, created=to_iso(max([manifest.created_ms, *(time + 1 for time in taken)])))
 

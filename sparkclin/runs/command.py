@@ -77,7 +77,13 @@ def request_of(
             delimiter=asked.delimiter,
         ),
         sink=Sink(path=asked.output, format=asked.output_format),
-        model=ModelChoice(repository=asked.models, name=asked.model, engine=asked.engine, precision=asked.precision),
+        model=ModelChoice(
+            repository=asked.models,
+            name=asked.model,
+            engine=asked.engine,
+            precision=asked.precision,
+            trust=tuple(asked.trust),
+        ),
         partitions=asked.partitions,
     )
 
@@ -93,6 +99,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--models", metavar="DIR", help="the model repository; default: $SPARKCLIN_MODELS, else the demo models")
     add("--engine", choices=ENGINES, help="default: the fastest that the model has")
     add("--precision", choices=PRECISIONS, help="bf16, int8: faster, not exact; default: fp32 where the model has it")
+    add(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="SHA256",
+        help="run only the model whose manifest has this SHA-256, or one that a file names; may be repeated",
+    )
     add("--input-format", choices=INPUT_FORMATS, help="text: a file is a note; default: by the names of the files")
     add("--recursive", action="store_true", help="also read the files in folders below the input")
     add(

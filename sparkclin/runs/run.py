@@ -20,12 +20,14 @@ from sparkclin.models.advice import advice
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.pretrained import active_repository, engine_of
 from sparkclin.models.repository import ModelRepository
+from sparkclin.models.trust import check_trusted
 from sparkclin.runs.corpus import NoteSource, count_corpus, default_partitions, read_corpus
 from sparkclin.runs.derived import DerivedTable, write_derived
 from sparkclin.runs.place import check_place, check_space, whole_or_nothing
 from sparkclin.runs.progress import Work, shown
 from sparkclin.runs.report import NoteCounts, NotRead, RunReport, count_columns
 from sparkclin.runs.sink import Sink, check_written, write_rows
+from sparkclin.schema import NOTE_ID
 from sparkclin.spark import storage
 from sparkclin.spark.session import spark_session
 from sparkclin.spark.tally import tally
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     Observe = Callable[[DataFrame], DataFrame]
+
+METADATA = "sparkclin"
+"""The key in the metadata of an output's note_id."""
 
 VERSIONS = ("sparkclin", "pyspark", "spark-nlp", "tokenizers")
 
@@ -65,21 +70,25 @@ class Task:
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice:
     """Which model. None stands for active_repository(), its only model for the task, and the preferred engine and
-    precision."""
+    precision. `trust` are the SHA-256 of the manifests that may run, or files of such; without any, all may."""
 
     repository: str | None = None
     name: str | None = None
     engine: str | None = None
     precision: str | None = None
+    trust: tuple[str, ...] = ()
 
     def find(self, *, task: str | None = None) -> Bundle:
         """The model; `task` is that of a manifest, which counts where no name is given and there are several.
 
-        Raises ModelError, listing what there is, where the choice leaves none or several.
+        Raises ModelError, listing what there is, where the choice leaves none or several, and for a model that is not
+        trusted or whose manifest is not the one that was registered.
         """
         repository = self.where()
         name = self.name or _only_name(repository, task)
-        return repository.find(name, engine=self.engine, precision=self.precision)
+        bundle = repository.find(name, engine=self.engine, precision=self.precision)
+        check_trusted(bundle.manifest_sha256, location=bundle.location, trust=self.trust)
+        return bundle
 
     def where(self) -> ModelRepository:
         return ModelRepository(self.repository) if self.repository else active_repository()
@@ -144,7 +153,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
         work = Work(name=task.name, group=f"{task.name} {request.sink.path}", n_notes=n_notes, n_tasks=n_tasks)
         sink = place.within(table.rows_name) if table else place
         with shown(spark.sparkContext, work):
-            write_rows(rows, sink)
+            write_rows(with_model(rows, bundle), sink)
         elapsed_s = time.monotonic() - started_s
         written = check_written(spark, sink, n_notes=n_notes, index=task.index)
         derived = write_derived(spark, table, place, notes=notes, started=started) if table else {}
@@ -170,13 +179,16 @@ def run(task: Task, request: RunRequest) -> RunReport:
 
 
 def start(task: Task, model: ModelChoice) -> tuple[SparkSession, Bundle]:
-    """A session, and the model; the session without Spark NLP's jars where neither needs them, and the model is on the
-    local disk, where it can be looked at first."""
+    """A session, and the model, as it was exported; the session without Spark NLP's jars where neither needs them, and
+    the model is on the local disk, where it can be looked at first."""
     name = f"sparkclin {task.name}"
     if storage.is_remote(model.where().root):
         spark = spark_session(app_name=name)
-        return spark, model.find(task=task.model_task)
+        bundle = model.find(task=task.model_task)
+        bundle.check()
+        return spark, bundle
     bundle = model.find(task=task.model_task)
+    bundle.check()
     in_spark_nlp = engine_of(bundle).spark_nlp is not None
     return spark_session(app_name=name, spark_nlp=in_spark_nlp or task.needs_spark_nlp), bundle
 
@@ -214,6 +226,7 @@ def _settings(request: RunRequest, source: NoteSource, bundle: Bundle) -> dict[s
         "model": manifest.name,
         "engine": manifest.engine,
         "precision": manifest.precision,
+        **({"trust": ", ".join(request.model.trust)} if request.model.trust else {}),
     }
 
 
@@ -240,8 +253,17 @@ def _model(bundle: Bundle) -> dict[str, Any]:
         "precision": manifest.precision,
         "width": manifest.width,
         "source": manifest.source,
-        "manifest_sha256": bundle.manifest_sha256(),
+        "manifest_sha256": bundle.manifest_sha256,
     }
+
+
+def with_model(rows: DataFrame, bundle: Bundle) -> DataFrame:
+    """Rows whose note_id says, as metadata of the column, which model made them. Spark keeps that in the schema of
+    Parquet and Delta files, where `pyarrow` and others read it too."""
+    names = ("name", "engine", "precision", "manifest_sha256")
+    made_by = {name: value for name, value in _model(bundle).items() if name in names}
+    kept = rows.schema[NOTE_ID].metadata
+    return rows.withMetadata(NOTE_ID, {**kept, METADATA: {**made_by, "sparkclin": version("sparkclin")}})
 
 
 def _versions(spark: SparkSession) -> dict[str, str]:

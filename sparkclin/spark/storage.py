@@ -1,4 +1,5 @@
-"""Files on the local disk and on every file system that Spark reads: is it there, list, read, write whole, rename.
+"""Files on the local disk and on every file system that Spark reads: is it there, list, read, hash, write whole,
+rename.
 
 A location is a local path (`/data/x`, `x`, `file:///data/x`) or a URL (`s3a://bucket/x`, `hdfs://name/x`, `dbfs:/x`).
 Local paths need no Spark session. URLs go through Hadoop's file systems in the JVM of the running session, so they work
@@ -9,6 +10,7 @@ What cannot be read or written raises OSError, as Python's own functions do: Fil
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -42,6 +44,14 @@ class Entry:
     path: str
     is_folder: bool = False
     size: int = 0
+
+
+@dataclass(frozen=True)
+class FileState:
+    """By which a file that was changed is told: its bytes, and when it was last changed, in the file system's unit."""
+
+    size: int
+    changed: int
 
 
 def is_remote(location: str) -> bool:
@@ -209,10 +219,50 @@ def delete(location: str) -> None:
         path.unlink()
 
 
+def files_below(location: str | Path) -> dict[str, FileState]:
+    """Every file below a folder, by its path relative to it. What is no folder counts as a file; links to folders are
+    not followed."""
+    if not is_remote(str(location)):
+        root = local_path(str(location))
+        files = (path for path in root.rglob("*") if path.is_symlink() or not path.is_dir())
+        return {path.relative_to(root).as_posix(): _state_of(path) for path in files}
+    with _hadoop_file(str(location)) as file:
+        root_url, found = file.system.getFileStatus(file.path).getPath().toUri(), {}
+        files = file.system.listFiles(file.path, True)
+        while files.hasNext():
+            status = files.next()
+            name = root_url.relativize(status.getPath().toUri()).getPath()
+            found[str(name)] = FileState(int(status.getLen()), int(status.getModificationTime()))
+    return found
+
+
+def _state_of(path: Path) -> FileState:
+    """When its content or what the file system says of it was last changed: that time cannot be set, as the one of the
+    content can. Of a link it is that of what it links to, if there is such."""
+    state = path.stat() if path.exists() else path.lstat()
+    return FileState(state.st_size, state.st_ctime_ns)
+
+
+def sha256_of(location: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hex digits. A remote file is read by the JVM."""
+    if not is_remote(str(location)):
+        path = local_path(str(location))
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is no file")
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    with _hadoop_file(str(location)) as file:
+        stream = file.system.open(file.path)
+        try:
+            return str(file.jvm.org.apache.commons.codec.digest.DigestUtils.sha256Hex(stream))
+        finally:
+            stream.close()
+
+
 def read_text(location: str) -> str:
-    """The text (UTF-8) of a file."""
+    """The text (UTF-8) of a file, byte for byte: line breaks stay as they are. Raises UnicodeDecodeError for others."""
     if not is_remote(location):
-        return local_path(location).read_text(encoding="utf-8")
+        return local_path(location).read_bytes().decode("utf-8")
     with _hadoop_file(location) as file:
         stream = file.system.open(file.path)
         try:

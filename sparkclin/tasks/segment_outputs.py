@@ -68,12 +68,13 @@ class SegmentTask:
 def segment_outputs(notes: DataFrame, *, bundle: Bundle, task: SegmentTask) -> DataFrame:
     """A row per note: the carried columns, n_pieces, n_windows, status, and `vectors`, an entry per segment.
 
-    Raises ModelError for an output that the model does not have, and SetupError for a session whose Arrow batches would
-    not fit a Python worker.
+    Raises ModelError for an output that the model does not have, and for a bundle that is not as it was exported
+    (`Bundle.check()`), and SetupError for a session whose Arrow batches would not fit a Python worker.
     """
     spark = notes.sparkSession
     check_batch_setting(spark)
     engine = engine_of(bundle)
+    bundle.check()
     options = ChunkOptions(
         carried=to_arrow_schema(T.StructType([notes.schema[name] for name in task.carried])),
         columns=task.columns,

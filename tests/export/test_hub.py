@@ -21,8 +21,8 @@ from tokenizers import Tokenizer
 from export.__main__ import main
 from export.checkpoint import HubName, revision_problems
 from export.trained import TrainedModel
-from sparkclin.models.bundle import sha256_of
 from sparkclin.models.repository import ModelRepository
+from sparkclin.spark.storage import sha256_of
 from testkit.checkpoints import TEXTS, bigbird_of_2021, longformer_of_2021, random_checkpoint
 from testkit.hub import HubServer, hub_server
 

@@ -13,7 +13,7 @@ from sparkclin.errors import ModelError, SetupError
 from sparkclin.inference import model
 from sparkclin.inference.model import ModelFiles, open_model, processor_name, worker_model
 
-HERE = ModelFiles(folder=".", sha256="1", row_limits=(8,), precision="fp32", group_size=2, threads=1)
+HERE = ModelFiles(folder=".", sha256="1", hashes=(), row_limits=(8,), precision="fp32", group_size=2, threads=1)
 ENGINE = InWorkers(module="tests.sparkclin.inference.nothing", library="nothing", extra="some")
 
 

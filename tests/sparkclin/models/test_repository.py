@@ -28,7 +28,7 @@ def register(
 
 
 def test_the_record_is_as_spark_nlp_writes_it(tmp_path: Path) -> None:
-    register(tmp_path, name="clinical_longformer")
+    bundle = register(tmp_path, name="clinical_longformer")
     assert json.loads((tmp_path / METADATA_FILE).read_text()) == {
         "name": "clinical_longformer",
         "language": "en",
@@ -42,6 +42,7 @@ def test_the_record_is_as_spark_nlp_writes_it(tmp_path: Path) -> None:
         "annotator": "LongformerEmbeddings",
         "engine": "tensorflow",
         "precision": "fp32",
+        "manifestSha256": bundle.manifest_sha256,
     }
     assert (tmp_path / f"clinical_longformer_en_5.5.0_3.0_{CREATED_MS}").is_dir()
 
@@ -56,6 +57,7 @@ def test_a_record_comes_back_as_it_was_written() -> None:
         annotator="LongformerEmbeddings",
         engine="tensorflow",
         precision="fp32",
+        manifest_sha256="0" * 64,
     )
     assert Record.from_json(record.to_json()) == record
     assert record.folder == "a_b_en_3.4.0_3.0_1646398712345"
@@ -179,7 +181,7 @@ def test_lines_that_are_no_records_are_named_together(tmp_path: Path) -> None:
     with (tmp_path / METADATA_FILE).open("a") as file:
         file.write('{"name": "half"}\n')
         file.write("nonsense\n")
-    with pytest.raises(ModelError, match="in line 2, 3"):
+    with pytest.raises(ModelError, match=r"in line 2 \(it has no language\), 3 \(it is not JSON\)"):
         ModelRepository(tmp_path).records()
 
 

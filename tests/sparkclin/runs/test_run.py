@@ -194,13 +194,13 @@ def test_notes_are_dealt_out_to_as_many_tasks(request_: RunRequest, partitions: 
 @pytest.mark.parametrize(
     ("choice", "found"),
     [
-        ({"precision": "int8"}, ("onnx", "int8")),
-        ({"engine": "onnx"}, ("onnx", "int8")),
-        ({}, ("tensorflow", "fp32")),
+        (ModelChoice(precision="int8"), ("onnx", "int8")),
+        (ModelChoice(engine="onnx"), ("onnx", "int8")),
+        (ModelChoice(), ("tensorflow", "fp32")),
     ],
 )
-def test_the_model_asked_for_is_used(models: Path, choice: dict[str, str], found: tuple[str, str]) -> None:
-    manifest = ModelChoice(repository=str(models), **choice).find().manifest
+def test_the_model_asked_for_is_used(models: Path, choice: ModelChoice, found: tuple[str, str]) -> None:
+    manifest = replace(choice, repository=str(models)).find().manifest
     assert (manifest.engine, manifest.precision) == found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,18 @@ def test_what_is_written_is_read(folder: str, tmp_path: Path) -> None:
     assert storage.read_text(file) == "one\ntwo é\n"
     assert storage.size_of(file) == 11
     assert stat.S_IMODE((tmp_path / "note count").stat().st_mode) == 0o644
+
+
+def test_files_below_a_folder_are_listed_with_their_state_and_hashed(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "a folder" / "below").mkdir(parents=True)
+    (tmp_path / "a folder" / "below" / "two %20 é").write_bytes(b"content")
+    (tmp_path / "a folder" / ".hidden").touch()
+    found = storage.files_below(f"{folder}/a folder")
+    assert {name: state.size for name, state in found.items()} == {"below/two %20 é": 7, ".hidden": 0}
+    hashed = storage.sha256_of(f"{folder}/a folder/below/two %20 é")
+    assert hashed == hashlib.sha256(b"content").hexdigest()
+    with pytest.raises(FileNotFoundError):
+        storage.sha256_of(f"{folder}/a folder/none")
 
 
 def test_a_file_is_replaced(folder: str, tmp_path: Path) -> None:
