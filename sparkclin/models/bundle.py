@@ -354,7 +354,7 @@ def _unreadable(name: str, error: Exception) -> str:
 
 def _states_of(folder: str | Path) -> dict[str, storage.FileState]:
     try:
-        return storage.files_below(folder)
+        return storage.states_below(folder)
     except OSError as error:
         raise ModelError(f"{folder} cannot be read ({type(error).__name__}): check the path and its rights.") from None
 
@@ -368,7 +368,7 @@ def _is_exported(name: str) -> bool:
 def hash_files(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below `folder` that a manifest of it must have, by its path relative to `folder`."""
     return {
-        name: storage.sha256_of(folder / name) for name in sorted(storage.files_below(folder)) if _is_exported(name)
+        name: storage.sha256_of(folder / name) for name in sorted(storage.states_below(folder)) if _is_exported(name)
     }
 
 

@@ -219,7 +219,7 @@ def delete(location: str) -> None:
         path.unlink()
 
 
-def files_below(location: str | Path) -> dict[str, FileState]:
+def states_below(location: str | Path) -> dict[str, FileState]:
     """Every file below a folder, by its path relative to it. What is no folder counts as a file; links to folders are
     not followed."""
     if not is_remote(str(location)):

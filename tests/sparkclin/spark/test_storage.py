@@ -54,7 +54,7 @@ def test_files_below_a_folder_are_listed_with_their_state_and_hashed(folder: str
     (tmp_path / "a folder" / "below").mkdir(parents=True)
     (tmp_path / "a folder" / "below" / "two %20 é").write_bytes(b"content")
     (tmp_path / "a folder" / ".hidden").touch()
-    found = storage.files_below(f"{folder}/a folder")
+    found = storage.states_below(f"{folder}/a folder")
     assert {name: state.size for name, state in found.items()} == {"below/two %20 é": 7, ".hidden": 0}
     hashed = storage.sha256_of(f"{folder}/a folder/below/two %20 é")
     assert hashed == hashlib.sha256(b"content").hexdigest()
