@@ -14,7 +14,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from sparkclin.engines import ENGINES, PRECISIONS
-from sparkclin.errors import SparkclinError
+from sparkclin.errors import SparkclinError, masked
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.card import model_card, table
 from sparkclin.models.pretrained import MODELS_VARIABLE, active_repository
@@ -60,11 +60,12 @@ def describe_model(options: argparse.Namespace) -> int:
     repository = _repository(options)
     bundle = _find(repository, options)
     if options.json:
-        described = {"location": bundle.location, **asdict(bundle.manifest)}
+        described = {"location": masked(bundle.location), **asdict(bundle.manifest)}
         del described["files"]
         print(json.dumps(described, indent=2, ensure_ascii=False))
     else:
-        print(model_card(bundle, versions=repository.bundles(bundle.manifest.name, bundle.manifest.language)))
+        versions = repository.bundles(bundle.manifest.name, bundle.manifest.language)
+        print(masked(model_card(bundle, versions=versions)))
     return 0
 
 
@@ -80,7 +81,7 @@ def _find(repository: ModelRepository, options: argparse.Namespace) -> Bundle:
 
 def _check(bundle: Bundle) -> int:
     problems = bundle.problems()
-    print(f"{bundle.location}: {'; '.join(problems) or f'{len(bundle.manifest.files)} files as exported'}")
+    print(f"{masked(bundle.location)}: {'; '.join(problems) or f'{len(bundle.manifest.files)} files as exported'}")
     return 1 if problems else 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sparkclin.errors import InputError, OptionError
 from sparkclin.runs.delta import check_delta
 from sparkclin.schema import NOTE_ID, PAIR, TEXT
+from sparkclin.spark.failures import step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,7 @@ class NoteSource:
             raise OptionError(f"input format {self.format!r} is not one of {', '.join(INPUT_FORMATS)}")
 
 
+@step("while reading the notes")
 def read_notes(spark: SparkSession, source: NoteSource) -> DataFrame:
     """The notes as (note_id, text), with `pair` where the source has such; nothing is computed yet, but where ids are
     texts and must be integers.
@@ -105,6 +107,7 @@ def _with_integer_ids(notes: DataFrame) -> DataFrame:
     return notes.withColumn(NOTE_ID, integer)
 
 
+@step("while reading the notes")
 def count_notes(notes: DataFrame) -> int:
     """How many notes there are; raises InputError, with counts, for null and duplicate ids, and for no notes at all."""
     from pyspark.sql import functions as F

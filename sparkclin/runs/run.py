@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import platform
-import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from sparkclin import errors
-from sparkclin.errors import ModelError, OptionError
+from sparkclin.errors import ModelError, OptionError, masked
 from sparkclin.models.advice import advice
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.pretrained import active_repository, engine_of
@@ -26,6 +23,7 @@ from sparkclin.runs.progress import Work, shown
 from sparkclin.runs.report import NoteCounts, RunReport, count_columns
 from sparkclin.runs.sink import Sink, check_sink, check_written, write_rows
 from sparkclin.spark import storage
+from sparkclin.spark.failures import quiet, step
 from sparkclin.spark.session import spark_session
 from sparkclin.spark.tally import tally
 
@@ -117,17 +115,17 @@ def run(task: Task, request: RunRequest) -> RunReport:
     """Reads the notes, does the task, writes the rows and the report beside them, and checks what was written.
 
     What is wrong with the model, the settings, the output's place or the notes' ids is found before the work begins.
-    Raises SparkclinError, for what a Spark task has raised on purpose too.
+    Raises SparkclinError for all that Spark and Java raise.
     """
     from pyspark.sql import Observation
 
     spark, bundle = start(task, request.model)
-    spark.sparkContext.setLogLevel("ERROR")
+    quiet(spark)
     settings = task.settings(bundle.manifest)
     table = task.derived(bundle) if task.derived else None
     sink = request.sink.within(table.rows_name) if table else request.sink
     check_sink(spark, request.sink)
-    with errors_of_tasks():
+    with step("in the run"):
         notes = read_notes(spark, request.source)
         n_notes = count_notes(notes)
         n_tasks = request.partitions or default_partitions(n_notes, parallelism=spark.sparkContext.defaultParallelism)
@@ -136,7 +134,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
         started, started_s, tasks_before = _now(), time.monotonic(), Counter(tally(spark).value)
         counts = Observation("notes")
         rows = task.rows(notes.repartition(n_tasks), bundle, lambda frame: frame.observe(counts, *count_columns()))
-        work = Work(name=task.name, group=f"{task.name} {request.sink.path}", n_notes=n_notes, n_tasks=n_tasks)
+        work = Work(name=task.name, group=f"{task.name} {masked(request.sink.path)}", n_notes=n_notes, n_tasks=n_tasks)
         with shown(spark.sparkContext, work):
             write_rows(rows, sink)
         elapsed_s = time.monotonic() - started_s
@@ -172,35 +170,18 @@ def start(task: Task, model: ModelChoice) -> tuple[SparkSession, Bundle]:
     return spark_session(app_name=name, spark_nlp=in_spark_nlp or task.needs_spark_nlp), bundle
 
 
-@contextmanager
-def errors_of_tasks() -> Iterator[None]:
-    """Raises an error of ours that ended a Spark task as itself; PySpark gives it as a traceback in a text."""
-    from py4j.protocol import Py4JJavaError
-    from pyspark.errors import PySparkException
-
-    try:
-        yield
-    except (PySparkException, Py4JJavaError) as error:
-        found = re.search(r"^sparkclin\.errors\.(\w+): (.+)$", str(error), flags=re.MULTILINE)
-        if found is None:
-            raise
-        kind: type[Exception] = getattr(errors, found[1])
-        # Not `from error`: what Spark says of a failed task may show a part of a note.
-        raise kind(found[2]) from None
-
-
 def _settings(request: RunRequest, bundle: Bundle) -> dict[str, Any]:
     """The settings of all runs by the names of their options, defaults filled in."""
     manifest = bundle.manifest
     return {
-        "input": request.source.path,
+        "input": masked(request.source.path),
         "input_format": request.source.format,
         "id_column": request.source.id_column,
         "text_column": request.source.text_column,
         **_pair(request),
-        "output": request.sink.path,
+        "output": masked(request.sink.path),
         "output_format": request.sink.format,
-        "models": bundle.location.rpartition("/")[0],
+        "models": masked(bundle.location.rpartition("/")[0]),
         "model": manifest.name,
         "engine": manifest.engine,
         "precision": manifest.precision,

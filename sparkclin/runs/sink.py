@@ -9,6 +9,7 @@ from sparkclin.errors import IncompleteError, InputError, OptionError
 from sparkclin.runs.delta import check_delta
 from sparkclin.schema import NOTE_ID
 from sparkclin.spark import storage
+from sparkclin.spark.failures import step
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -48,6 +49,7 @@ def check_sink(spark: SparkSession, sink: Sink) -> None:
         raise InputError(f"{sink.path} exists already; nothing is overwritten. Choose another --output.")
 
 
+@step("while computing and writing")
 def write_rows(rows: DataFrame, sink: Sink) -> None:
     """Writes to a new place; Spark's committer shows it whole or not at all."""
     rows.write.format(sink.format).mode("errorifexists").save(sink.path)
@@ -58,6 +60,7 @@ def read_rows(spark: SparkSession, sink: Sink) -> DataFrame:
     return spark.read.format(sink.format).load(sink.path)
 
 
+@step("while checking what was written")
 def check_written(spark: SparkSession, sink: Sink, *, n_notes: int, index: str | None) -> int:
     """How many rows were written.
 

@@ -22,6 +22,7 @@ from sparkclin.schema import (
     VECTORS,
     check_note_columns,
 )
+from sparkclin.spark.failures import step
 from sparkclin.spark.session import check_session
 from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
@@ -102,6 +103,7 @@ class EmbedOptions:
         }
 
 
+@step("in embed()")
 def embed(
     notes: DataFrame,
     *,

@@ -12,6 +12,7 @@ from pyspark.sql import types as T
 from sparkclin.errors import OptionError
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.schema import CLASSIFY, N_WINDOWS, NOTE_ID, STATUS, TEXT, VECTORS, check_note_columns
+from sparkclin.spark.failures import step
 from sparkclin.tasks.rows import schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.labels import LOGITS, MULTI_LABEL, SINGLE_LABEL, THRESHOLD, LabelOptions, merge_labels
@@ -87,6 +88,7 @@ class ClassifyOptions:
         }
 
 
+@step("in classify()")
 def classify(
     notes: DataFrame,
     *,
