@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sparkclin.errors import InputError, OptionError
 from sparkclin.runs.delta import check_delta
-from sparkclin.schema import NOTE_ID, PAIR, TEXT
+from sparkclin.schema import NOTE_ID, PAIR, TEXT, printable_names
 from sparkclin.spark.failures import step
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def read_notes(spark: SparkSession, source: NoteSource) -> DataFrame:
     missing = sorted(wanted - set(frame.columns))
     if missing:
         raise InputError(
-            f"{source.path} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}. "
+            f"{source.path} has no column {', '.join(missing)}; it has {printable_names(frame.columns)}. "
             "Name the right ones with the options that end in -column."
         )
     for column in texts:

@@ -7,11 +7,10 @@ With unsafe_debug() all of it is shown.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,12 +29,13 @@ REMEDIES = {
     "OutOfMemoryError": "Java's memory was full: raise spark.executor.memory, or spark.driver.memory in local mode",
     "ExecutorLostFailure": "an executor was lost, often because its machine's memory was full: raise "
     "spark.executor.memoryOverhead, or give an executor fewer cores",
+    "ModuleNotFoundError": "a Python package is missing where the tasks run: install sparkclin and its packages on all "
+    "machines, see docs/clusters.md",
     "EOFException": "a Python worker ended, often because the machine's memory was full: raise "
     "spark.executor.memoryOverhead, or run fewer tasks at once",
 }
 """By the name of a class."""
 
-_PACKAGE = Path(errors.__file__).parent
 _unsafe_debug: ContextVar[bool] = ContextVar("unsafe_debug", default=False)
 
 
@@ -75,9 +75,8 @@ def plain(error: Exception, doing: str = "") -> SparkclinError:
     """An error of ours as it is, without what it was raised of; another by its class and place."""
     if isinstance(error, SparkclinError):
         return type(error)(*error.args)
-    frames = [frame for frame in extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(_PACKAGE)]
-    place = f"{_short(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
-    return _step_error(type(error).__name__, doing, place)
+    frames = [(frame.filename, frame.lineno) for frame in extract_tb(error.__traceback__)]
+    return _step_error(type(error).__name__, doing, _innermost(frames))
 
 
 def in_task(function: Callable[[Batches], Batches]) -> Callable[[Any], Any]:
@@ -114,12 +113,14 @@ def _of_spark(error: Exception, doing: str) -> SparkclinError:
         kind: type[SparkclinError] = getattr(errors, found[1])
         return kind(found[2])
     frames = re.findall(r'File "([^"\n]*)", line (\d+)', said)
-    ours = [f"{_short(file)}:{line}" for file, line in frames if f"/{_PACKAGE.name}/" in file]
-    return _step_error(_deepest(error, said), doing, ours[-1] if ours else "")
+    return _step_error(_deepest(error, said), doing, _innermost(frames))
 
 
 def _deepest(error: Exception, said: str) -> str:
     """The class of what began it all."""
+    # In a Python worker: the line below the last frame of a traceback.
+    if found := re.findall(r"^  .*\n([\w.]+(?:Error|Exception))(?::|$)", said, flags=re.MULTILINE):
+        return str(found[-1]).rpartition(".")[2]
     # What ended a task on another machine is known by its name only.
     if found := re.findall(r"(?:^Caused by: |Lost task [^\n]*?\): )([\w.$]+)", said, flags=re.MULTILINE):
         return str(found[-1]).rpartition(".")[2]
@@ -137,6 +138,8 @@ def _step_error(name: str, doing: str, place: str) -> StepError:
     return StepError(f"{' '.join(filter(None, [name, where]))}; {remedy}.")
 
 
-def _short(file: str) -> str:
-    """`sparkclin/text/pieces.py`"""
-    return f"{_PACKAGE.name}/{file.rpartition(f'/{_PACKAGE.name}/')[2]}"
+def _innermost(frames: Sequence[tuple[str, object]]) -> str:
+    """The last of the frames, (file, line), in our code, such as `sparkclin/text/pieces.py:41`; "" where none is."""
+    ours = [(file.rpartition("/sparkclin/"), line) for file, line in frames if file != __file__]
+    places = [f"sparkclin/{file}:{line}" for (_, found, file), line in ours if found]
+    return places[-1] if places else ""

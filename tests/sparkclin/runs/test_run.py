@@ -316,7 +316,7 @@ def test_an_error_of_ours_in_a_task_is_said_in_a_line(request_: RunRequest, caps
 
 def test_another_error_in_a_task_is_named_without_what_it_says(request_: RunRequest) -> None:
     with pytest.raises(
-        StepError, match=r"^PythonException while computing and writing; --unsafe-debug shows"
+        StepError, match=r"^ValueError while computing and writing at .*\.py:\d+; --unsafe-debug"
     ) as caught:
         run(failing(ValueError), request_)
     assert "note 7 of 9" not in str(caught.value)
