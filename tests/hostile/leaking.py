@@ -2,8 +2,9 @@
 
     python leaking.py INPUTS OUTPUTS LOCAL CASE …
 
-INPUTS has what planted.py wrote; LOCAL is where executors have their local folders. Prints a line of JSON per case: its
-exit status, and what the local folders hold then.
+LOCAL is where the local folders of executors are, which a cluster removes when the driver ends. Prints a line of JSON
+per case: its exit status, how many files of shuffled rows are there then, and which files have the word that is in
+INPUTS/mark.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -105,13 +106,22 @@ def shown(notes: Path, output: Path) -> int:
         return 1
 
 
+def content_of(path: Path) -> bytes:
+    with suppress(FileNotFoundError):  # Spark removes what it needs no more
+        return path.read_bytes()
+    return b""
+
+
 def main() -> None:
     inputs, outputs, local = map(Path, sys.argv[1:4])
+    mark = (inputs / "mark").read_bytes()
     for case in sys.argv[4:]:
         print(f"case: {case}", file=sys.stderr)
         status = run_case(case, inputs, outputs)
-        shuffled = sum(1 for path in local.rglob("shuffle_*.data") if path.stat().st_size)
-        print(json.dumps({"case": case, "status": status, "shuffled": shuffled}))
+        files = [path for path in local.rglob("*") if path.is_file()]
+        shuffled = sum(path.match("shuffle_*.data") for path in files)
+        text = [str(path) for path in files if mark in content_of(path)]
+        print(json.dumps({"case": case, "status": status, "shuffled": shuffled, "text": text}))
 
 
 if __name__ == "__main__":

@@ -84,9 +84,10 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 def plant(planted: Planted) -> None:
     """Some 20 notes of planted words, well-formed and not; ids are planted too, but where they are what is wrong."""
     words = iter(f"{planted.mark}x{number}" for number in range(10_000))
-    texts = [" ".join(["fever", *(next(words) for _ in range(40))]) for _ in range(20)]
+    texts = [" ".join(["fever", *(next(words) for _ in range(8))]) for _ in range(20)]
     notes = pd.DataFrame({"note_id": [next(words) for _ in texts], "text": texts})
     folder = planted.folder
+    (folder / "mark").write_text(planted.mark)
     notes.to_parquet(folder / "notes.parquet")
     notes.replace(planted.mark, planted.control, regex=True).to_parquet(folder / "control.parquet")
     pd.DataFrame({"note_id": range(20), "note_text": texts}).to_parquet(folder / "note.parquet")
@@ -109,7 +110,7 @@ def plant(planted: Planted) -> None:
     pq.write_table(pa.table({"note_id": notes["note_id"].tolist(), "text": as_text}), folder / "not_utf8.parquet")
     content = bytearray((folder / "notes.parquet").read_bytes())
     at = content.index(texts[0].split()[1].encode())
-    content[at + 200 : at + 400] = bytes(200)
+    content[at + 100 : at + 200] = bytes(100)
     (folder / "damaged.parquet").write_bytes(content)
     shutil.copytree(DEMO_MODELS, folder / "altered")
     altered = ModelRepository(folder / "altered").find(MODEL).path
@@ -185,7 +186,10 @@ def left(planted: Planted, folder: Path) -> Left:
     printed = (folder / "stdout").read_text() if (folder / "stdout").exists() else ""
     cases = [json.loads(line) for line in printed.splitlines() if line.startswith('{"case"')]
     return Left(
-        text=[str(path) for path in files if holds(path, planted.mark)],
+        text=[
+            *(str(path) for path in files if holds(path, planted.mark)),
+            *(path for case in cases for path in case["text"]),
+        ],
         shown=[str(path.relative_to(folder)) for path in files if holds(path, planted.control)],
         statuses={case["case"]: case["status"] for case in cases},
         shuffled={case["case"]: case["shuffled"] for case in cases},

@@ -340,7 +340,7 @@ def test_an_error_on_the_driver_is_named_without_what_it_says(
     task = replace(letters(spaces=True), settings=broken)
     assert run_command(parser(), command(request_), task=lambda _: task) == 1
     said = capsys.readouterr().err
-    assert re.fullmatch(r"error: KeyError at sparkclin/runs/run.py:\d+; --unsafe-debug shows [^\n]*\n", said)
+    assert re.fullmatch(r"error: KeyError at sparkclin/runs/\w+.py:\d+; --unsafe-debug shows [^\n]*\n", said)
     with pytest.raises(KeyError, match="fever"):
         run_command(parser(), command(request_, "--unsafe-debug"), task=lambda _: task)
 
