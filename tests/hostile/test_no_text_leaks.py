@@ -25,6 +25,7 @@ from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
 from testkit.cluster import StandaloneCluster
 from testkit.demo import MODEL
+from tests.hostile.leaking import content_of
 
 DRIVER = Path(__file__).with_name("leaking.py")
 LOCAL_CASES = {
@@ -199,7 +200,7 @@ def left(planted: Planted, folder: Path) -> Left:
 
 def holds(path: Path, word: str) -> bool:
     """Whether a file has a word in it or in its name."""
-    content = path.read_bytes().lower()
+    content = content_of(path).lower()
     return word in path.name or word.encode() in content or word.encode("utf-16-le") in content
 
 
