@@ -79,7 +79,7 @@ def plain(error: Exception, doing: str = "") -> SparkclinError:
     return _step_error(type(error).__name__, doing, _innermost(frames))
 
 
-def in_task(function: Callable[[Batches], Batches]) -> Callable[[Any], Any]:
+def in_task(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A function of Arrow batches for a task. What it raises leaves the worker as plain(): Spark writes an exception of
     a task, with its message, into the executor's log and the event log."""
     return function if _unsafe_debug.get() else partial(_batches, function)

@@ -102,7 +102,7 @@ def plant(planted: Planted) -> None:
     (folder / "unpaired.csv").write_text("note_id,text\n" + "".join(f'{t.split()[1]},"{t}\n' for t in texts))
     lines = [json.dumps({"note_id": str(number), "text": text}) for number, text in enumerate(texts)]
     (folder / "broken.jsonl").write_text("\n".join([*lines[:5], lines[5][:-9], *lines[6:]]))
-    pd.DataFrame({"note_id": range(20), next(words): texts, f"a {next(words)}": texts}).to_parquet(
+    pd.DataFrame({"note_id": range(20), "words": texts, f"a {next(words)}": texts}).to_parquet(
         folder / "other_columns.parquet"
     )
     pd.DataFrame({"note_id": [1] * 20, "text": texts}).to_parquet(folder / "twice.parquet")
