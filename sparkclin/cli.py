@@ -14,7 +14,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from sparkclin.engines import ENGINES, PRECISIONS
-from sparkclin.errors import ModelError, SparkclinError
+from sparkclin.errors import ModelError, SparkclinError, masked
 from sparkclin.models.card import model_card, table
 from sparkclin.models.pretrained import MODELS_VARIABLE, active_repository
 from sparkclin.models.repository import ModelRepository, Record, Wanted
@@ -60,14 +60,15 @@ def describe_model(options: argparse.Namespace) -> int:
     bundle = repository.find_wanted(_wanted(options))
     if options.json:
         described = {
-            "location": bundle.location,
+            "location": masked(bundle.location),
             "manifest_sha256": bundle.manifest_sha256,
             **asdict(bundle.manifest),
         }
         del described["files"]
         print(json.dumps(described, indent=2, ensure_ascii=False))
     else:
-        print(model_card(bundle, versions=repository.bundles(bundle.manifest.name, bundle.manifest.language)))
+        versions = repository.bundles(bundle.manifest.name, bundle.manifest.language)
+        print(masked(model_card(bundle, versions=versions)))
     return 0
 
 
@@ -89,7 +90,7 @@ def _check(repository: ModelRepository, record: Record) -> int:
     except ModelError as error:
         print(error)
         return 1
-    print(f"{bundle.location}: {'; '.join(problems) or f'{len(bundle.manifest.files)} files as exported'}")
+    print(f"{masked(bundle.location)}: {'; '.join(problems) or f'{len(bundle.manifest.files)} files as exported'}")
     return 1 if problems else 0
 
 

@@ -1,17 +1,31 @@
 """The errors a user of sparkclin can meet.
 
 Each message says what was found, what was expected and what to do. Note text never appears in one: ids, counts and
-lengths only.
+lengths only. Nor do credentials that a URL may carry.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
+
+# A port, as in hdfs://name:8020/a@b, is no password. Without a colon it is the container of abfss://notes@account.
+_PASSWORD = re.compile(r"(?<=://)[^\s/:@]*:(?!\d+/)\S*@")
+_TOKEN = re.compile(r"(?<!abfs://)(?<!abfss://)(?<!wasb://)(?<!wasbs://)(?<=://)[^\s/:@]+@")
+_QUERY = re.compile(r"(://[^\s?]*\?)\S*=\S*")
+
+
+def masked(text: str) -> str:
+    """The text with `***` for what is secret in a URL: user and password, and a query, which may be a signature."""
+    return _QUERY.sub(r"\1***", _TOKEN.sub("***@", _PASSWORD.sub("***@", text)))
 
 
 class SparkclinError(Exception):
     """Base of all errors that sparkclin raises on purpose."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(masked(message))
 
 
 class SetupError(SparkclinError):
@@ -32,6 +46,11 @@ class OptionError(SparkclinError, ValueError):
 
 class IncompleteError(SparkclinError):
     """What came out does not account for all that went in."""
+
+
+class StepError(SparkclinError):
+    """Spark, Java or Python failed at a step: which exception, and where. What it says is left out, because it may show
+    note text."""
 
 
 def exit_status(action: Callable[[], object]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from sparkclin.errors import InputError
@@ -48,7 +49,21 @@ def column_problems(present: Sequence[str], *, needed: Sequence[str] = (), added
     there = {name.lower() for name in present}
     problems = []
     if missing := [name for name in needed if name not in present]:
-        problems.append(f"there is no column {', '.join(missing)}; the columns are {', '.join(present)}")
+        problems.append(f"there is no column {', '.join(missing)}; the columns are {printable_names(present)}")
     if clashing := [name for name in added if name.lower() in there]:
         problems.append(f"columns that would be added are there already: {', '.join(clashing)}")
     return problems
+
+
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+
+
+def printable_names(columns: Sequence[str]) -> str:
+    """`note_id, text`; only how many there are where one of them is no plain identifier, such as one with a space.
+
+    In a file without a header its first record stands in the place of the names: `17`, `Smith`, `Fever since Monday`.
+    """
+    odd = sum(not IDENTIFIER.fullmatch(name) for name in columns)
+    if odd:
+        return f"{len(columns)} that are not named here, because {odd} of the names are no identifiers"
+    return ", ".join(columns)

@@ -32,6 +32,7 @@ hypothesis.settings.load_profile("no deadline")
 SHARE = {
     "tests/test_cluster.py": "cluster",
     "tests/test_pipeline.py": "cluster",
+    "tests/hostile/test_no_text_leaks.py": "cluster",
     "tests/test_demo.py": "installation",
     "tests/test_wheel.py": "installation",
 }

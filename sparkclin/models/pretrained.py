@@ -12,6 +12,7 @@ from sparkclin.engines import ENGINES, STOCK_ENGINE, Annotator, Engine, SparkNlp
 from sparkclin.errors import ModelError, SetupError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository, Record, Wanted
+from sparkclin.spark.scratch import remove_with_own
 from sparkclin.spark.session import check_session, free_spark_nlp, running_session, scala_object
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ def _copies(spark: SparkSession) -> set[Path]:
 
 
 def _delete_at_exit(spark: SparkSession, folder: Path) -> None:
+    remove_with_own(folder)
     jvm = _gateway(spark).jvm
     jvm.org.apache.spark.util.ShutdownHookManager.registerShutdownDeleteDir(jvm.java.io.File(str(folder)))
 

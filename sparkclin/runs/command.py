@@ -14,13 +14,14 @@ import sys
 from collections.abc import Callable, Sequence
 
 from sparkclin.engines import ENGINES, PRECISIONS
-from sparkclin.errors import SparkclinError
+from sparkclin.errors import SparkclinError, masked
 from sparkclin.runs.corpus import INPUT_FORMATS, NoteSource
 from sparkclin.runs.run import ModelChoice, RunRequest, Task, run
 from sparkclin.runs.sink import OUTPUT_FORMATS, Sink
 from sparkclin.runs.sources.files import HIDDEN_FILES
 from sparkclin.runs.sources.text import UTF_8
 from sparkclin.schema import NOTE_ID, TEXT
+from sparkclin.spark.failures import plain, unsafe_debug
 
 
 def run_command(
@@ -31,21 +32,29 @@ def run_command(
     request: Callable[[argparse.Namespace], RunRequest] | None = None,
     afterwards: Callable[[argparse.Namespace, RunRequest], str] | None = None,
 ) -> int:
-    """Runs a task as the options say; returns the exit status: 0, or 1 for what the user can mend, said in a line.
+    """Runs a task as the options say; returns the exit status: 0, or 1 for what went wrong, said in a line.
 
     `request` makes a RunRequest of the options where request_of() alone would not do. `afterwards` does what is left
     when all is written; what it returns is printed below the summary. Wrong usage ends the program with status 2, as
     with every parser.
     """
     asked = parser.parse_args(arguments)
+    if asked.unsafe_debug:
+        print("--unsafe-debug: errors and logs are shown as they are, note text in them too", file=sys.stderr)
     try:
-        requested = (request or request_of)(asked)
-        report = run(task(asked), requested)
-        print(f"\n{asked.output}\n{report.summary()}")
-        if more := afterwards(asked, requested) if afterwards else "":
-            print(f"\n{more}")
+        with unsafe_debug(shown=asked.unsafe_debug):
+            requested = (request or request_of)(asked)
+            report = run(task(asked), requested)
+            print(f"\n{masked(asked.output)}\n{report.summary()}")
+            if more := afterwards(asked, requested) if afterwards else "":
+                print(f"\n{more}")
     except SparkclinError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if asked.unsafe_debug:
+            raise
+        print(f"error: {plain(error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -121,6 +130,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--id-column", default=NOTE_ID, metavar="NAME", help=f"default: {NOTE_ID}")
     add("--text-column", metavar="NAME", help=f"default: {TEXT}")
     add("--partitions", type=positive, metavar="N", help="tasks, and files written; default: by the number of notes")
+    add("--unsafe-debug", action="store_true", help="show errors and logs as they are, which may show note text")
 
 
 def reading_of(asked: argparse.Namespace) -> dict[str, int | None]:

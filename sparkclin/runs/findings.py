@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.card import table
 from sparkclin.runs.corpus import read_notes
-from sparkclin.runs.run import RunRequest, errors_of_tasks
+from sparkclin.runs.run import RunRequest
 from sparkclin.runs.sink import read_rows
 from sparkclin.schema import NOTE_ID, TEXT
+from sparkclin.spark.failures import step
 from sparkclin.spark.session import spark_session
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def by_label(variants: tuple[Variant, ...]) -> Iterator[tuple[str, list[Variant]
 def read_findings(request: RunRequest, *, model: Bundle, most_notes: int) -> Findings:
     """Of a finished run: `most_notes` of its notes, and the variants of all that it wrote."""
     spark = spark_session(spark_nlp=False)
-    with errors_of_tasks():
+    with step("while reading what was found"):
         notes = read_notes(spark, request.source)
         rows = read_rows(spark, request.sink)
         return Findings(

@@ -34,6 +34,7 @@ GUARD_FILE = "UNFINISHED.parquet"
 GUARD = "The run that writes this output has not finished. If none is running, remove the folder, or run it again.\n"
 
 WILDCARDS = frozenset("[]{}*?")
+HIDDEN = ("_", ".")
 
 
 def check_place(spark: SparkSession, sink: Sink) -> None:
@@ -42,6 +43,10 @@ def check_place(spark: SparkSession, sink: Sink) -> None:
     Raises InputError where something is at the sink's path already, or the path cannot be reached or read again, and
     SetupError where Delta Lake is missing.
     """
+    if sink.path.rstrip("/").rpartition("/")[2].startswith(HIDDEN):
+        raise InputError(
+            f"the name of {sink.path} begins with _ or a dot: Spark passes over it. Choose another --output."
+        )
     if WILDCARDS & set(sink.path):
         raise InputError(
             f"{sink.path} has one of the characters {' '.join(sorted(WILDCARDS))}, which Spark takes for a pattern "

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, STATUSES
-from sparkclin.spark.storage import write_text
+from sparkclin.spark.storage import OWNER_ONLY, write_text
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -163,8 +163,8 @@ class RunReport:
 
     def write(self, folder: str) -> None:
         """Writes both files into the folder of the output; Spark's readers pass over names that begin with `_`."""
-        write_text(f"{folder.rstrip('/')}/{JSON_FILE}", self.to_json())
-        write_text(f"{folder.rstrip('/')}/{MARKDOWN_FILE}", self.to_markdown())
+        write_text(f"{folder.rstrip('/')}/{JSON_FILE}", self.to_json(), mode=OWNER_ONLY)
+        write_text(f"{folder.rstrip('/')}/{MARKDOWN_FILE}", self.to_markdown(), mode=OWNER_ONLY)
 
 
 def _listed(numbers: Mapping[str, int]) -> str:

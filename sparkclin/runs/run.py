@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import platform
-import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from sparkclin import errors
-from sparkclin.errors import ModelError, OptionError
+from sparkclin.errors import ModelError, OptionError, masked
 from sparkclin.models.advice import advice
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.pretrained import active_repository, engine_of
@@ -29,6 +26,7 @@ from sparkclin.runs.report import NoteCounts, NotRead, RunReport, count_columns
 from sparkclin.runs.sink import Sink, check_written, write_rows
 from sparkclin.schema import NOTE_ID
 from sparkclin.spark import storage
+from sparkclin.spark.failures import quiet, step
 from sparkclin.spark.session import spark_session
 from sparkclin.spark.tally import tally
 
@@ -130,17 +128,17 @@ def run(task: Task, request: RunRequest) -> RunReport:
     output is there.
 
     What is wrong with the model, the settings, the output's place or the notes' ids is found before the work begins.
-    Raises SparkclinError, for what a Spark task has raised on purpose too; nothing is left of the output then.
+    Raises SparkclinError, for all that Spark and Java raise too; nothing is left of the output then.
     """
     from pyspark.sql import Observation
 
     spark, bundle = start(task, request.model)
-    spark.sparkContext.setLogLevel("ERROR")
+    quiet(spark)
     settings = task.settings(bundle.manifest)
     table = task.derived(bundle) if task.derived else None
     check_place(spark, request.sink)
     tables = (table.rows_name, table.name) if table else ()
-    with errors_of_tasks(), whole_or_nothing(spark, request.sink, tables=tables) as place:
+    with step("in the run"), whole_or_nothing(spark, request.sink, tables=tables) as place:
         corpus = read_corpus(spark, request.source)
         notes, n_notes = corpus.notes, count_corpus(corpus)
         check_space(spark, request.sink, least_bytes=n_notes * task.least_bytes(bundle.manifest))
@@ -150,7 +148,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
         started, started_s, tasks_before = _now(), time.monotonic(), Counter(tally(spark).value)
         counts = Observation("notes")
         rows = task.rows(notes.repartition(n_tasks), bundle, lambda frame: frame.observe(counts, *count_columns()))
-        work = Work(name=task.name, group=f"{task.name} {request.sink.path}", n_notes=n_notes, n_tasks=n_tasks)
+        work = Work(name=task.name, group=f"{task.name} {masked(request.sink.path)}", n_notes=n_notes, n_tasks=n_tasks)
         sink = place.within(table.rows_name) if table else place
         with shown(spark.sparkContext, work):
             write_rows(with_model(rows, bundle), sink)
@@ -193,36 +191,19 @@ def start(task: Task, model: ModelChoice) -> tuple[SparkSession, Bundle]:
     return spark_session(app_name=name, spark_nlp=in_spark_nlp or task.needs_spark_nlp), bundle
 
 
-@contextmanager
-def errors_of_tasks() -> Iterator[None]:
-    """Raises an error of ours that ended a Spark task as itself; PySpark gives it as a traceback in a text."""
-    from py4j.protocol import Py4JJavaError
-    from pyspark.errors import PySparkException
-
-    try:
-        yield
-    except (PySparkException, Py4JJavaError) as error:
-        found = re.search(r"^sparkclin\.errors\.(\w+): (.+)$", str(error), flags=re.MULTILINE)
-        if found is None:
-            raise
-        kind: type[Exception] = getattr(errors, found[1])
-        # Not `from error`: what Spark says of a failed task may show a part of a note.
-        raise kind(found[2]) from None
-
-
 def _settings(request: RunRequest, source: NoteSource, bundle: Bundle) -> dict[str, Any]:
     """The settings of all runs by the names of their options, defaults filled in."""
     manifest = bundle.manifest
     return {
-        "input": source.path,
+        "input": masked(source.path),
         "input_format": source.format,
         "id_column": source.id_column,
         "text_column": source.text_column,
         **_reading(source),
         **_pair(request),
-        "output": request.sink.path,
+        "output": masked(request.sink.path),
         "output_format": request.sink.format,
-        "models": bundle.location.rpartition("/")[0],
+        "models": masked(bundle.location.rpartition("/")[0]),
         "model": manifest.name,
         "engine": manifest.engine,
         "precision": manifest.precision,

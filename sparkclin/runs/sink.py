@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sparkclin.errors import IncompleteError, OptionError
 from sparkclin.schema import NOTE_ID
+from sparkclin.spark.failures import step
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,6 +31,7 @@ class Sink:
         return replace(self, path=f"{self.path.rstrip('/')}/{name}")
 
 
+@step("while computing and writing")
 def write_rows(rows: DataFrame, sink: Sink) -> None:
     """Writes to a place where no rows are."""
     rows.write.format(sink.format).mode("append").save(sink.path)
@@ -49,6 +51,7 @@ class Written:
     rows: int
 
 
+@step("while checking what was written")
 def check_written(spark: SparkSession, sink: Sink, *, n_notes: int, index: str | None) -> Written:
     """What was written.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sparkclin.errors import SetupError
 from sparkclin.spark.jars import check_jars, environment_jars, jar_paths, set_up_jars
 from sparkclin.spark.java import installed_java, version_problems
+from sparkclin.spark.scratch import scratch_settings
 from sparkclin.spark.settings import (
     BATCH_SETTING,
     DIST_CLASS_PATH,
@@ -138,7 +139,9 @@ def _start(asked: Mapping[str, str], app_name: str, *, spark_nlp: bool) -> Spark
     if jars:
         _extend_class_path(jars[0].parent)
     builder = SparkSession.builder.appName(app_name)
-    for key, value in settings_for(asked=asked, present=present, jars=jars, spark_nlp=spark_nlp).items():
+    found = settings_for(asked=asked, present=present, jars=jars, spark_nlp=spark_nlp)
+    found |= scratch_settings({**present, **found}, starts_java=not _under_spark_submit())
+    for key, value in found.items():
         builder = builder.config(key, value)
     started = builder.getOrCreate()
     _take_jars_off_python_path(started)

@@ -45,6 +45,9 @@ BATCH_SETTING = "spark.sql.execution.arrow.maxRecordsPerBatch"
 MAX_ROWS_AT_ONCE = 64
 """Rows of an Arrow batch: each may hold 4,096 vectors of 768 floats (12.6 MB) and more, and all must fit a worker."""
 
+IN_A_URL = "(?<=://)[^/:@ ]*:(?![0-9]+/)[^ ]*@"
+"""What matches user and password. A properties file takes a backslash away."""
+
 ENVIRONMENT = (
     Setting(
         "TF_ENABLE_ONEDNN_OPTS",
@@ -109,6 +112,26 @@ SETTINGS = (
         "spark.jsl.settings.onnx.intraOpNumThreads",
         "1",
         "As many threads as a task has cores (spark.task.cpus); Spark NLP takes 6.",
+    ),
+    Setting(
+        "spark.io.encryption.enabled",
+        "true",
+        "Spark writes notes to local disks when it deals them out or its memory is full, and they stay after a kill.",
+    ),
+    Setting(
+        "spark.hadoop.fs.permissions.umask-mode",
+        "077",
+        "What a run writes is its owner's only, where the file system knows owners; 027 lets the group read it.",
+    ),
+    Setting(
+        "spark.redaction.regex",
+        f"(?i)secret|password|token|access[.]?key|{IN_A_URL}",
+        "Spark's own, and passwords in URLs: the event log and Spark's pages do not show settings that match.",
+    ),
+    Setting(
+        "spark.sql.redaction.string.regex",
+        IN_A_URL,
+        "Passwords in URLs: the event log and Spark's pages do not show them in a plan.",
     ),
     *(Setting(f"spark.executorEnv.{variable.key}", variable.value, variable.reason) for variable in ENVIRONMENT),
 )

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sparkclin.errors import SetupError
+from sparkclin.errors import SetupError, masked
 from sparkclin.spark.session import running_session
 
 if TYPE_CHECKING:
@@ -373,9 +373,9 @@ def _as_os_errors(location: str) -> Iterator[None]:
         java: Any = error.java_exception
         name, message = java.getClass().getSimpleName(), str(java.getMessage()).partition("\n")[0]
         kind = FileNotFoundError if name == "FileNotFoundException" else OSError
-        raise kind(f"{location}: {name}: {message}") from None
+        raise kind(masked(f"{location}: {name}: {message}")) from None
     except PySparkException as error:  # what PySpark makes of some of Java's own exceptions
-        raise OSError(f"{location}: {str(error).partition(chr(10))[0]}") from None
+        raise OSError(masked(f"{location}: {str(error).partition(chr(10))[0]}")) from None
 
 
 def _hadoop_path(spark: SparkSession, path: str) -> Any:

@@ -16,6 +16,7 @@ from pyspark.sql import types as T
 
 from sparkclin.errors import InputError, OptionError
 from sparkclin.schema import N_PIECES, N_WINDOWS, PIECES, STATUS, column_problems
+from sparkclin.spark.failures import in_task
 from sparkclin.stages.columns import ANNOTATIONS, PIECES_TYPE
 from sparkclin.text.pieces import Ints
 from sparkclin.text.tokenization import PairOptions, TokenizedNote
@@ -202,7 +203,7 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
             cls_id=self.getOrDefault(self.clsId) if self.getOrDefault(self.cls) else None,
             added=[field.name for field in added],
         )
-        return dataset.mapInArrow(tokenize, T.StructType([*dataset.schema.fields, *added]))
+        return dataset.mapInArrow(in_task(tokenize), T.StructType([*dataset.schema.fields, *added]))
 
     def _columns(self) -> NoteColumns:
         get = self.getOrDefault

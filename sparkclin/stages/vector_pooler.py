@@ -16,6 +16,7 @@ from pyspark.sql import types as T
 
 from sparkclin.errors import InputError, OptionError
 from sparkclin.schema import EMBEDDINGS, LEVELS, PIECES, VECTORS, column_problems
+from sparkclin.spark.failures import in_task
 from sparkclin.spark.session import check_batch_setting
 from sparkclin.stages.columns import VECTORS_TYPE
 from sparkclin.text.pooling import pool_note
@@ -125,7 +126,8 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
         slim = dataset.withColumn(output, F.col(f"`{embeddings}`.embeddings"))
         slim = slim.drop(embeddings, get(self.documentCol), get(self.tokenCol))
         schema = T.StructType([*slim.schema.fields[:-1], T.StructField(output, VECTORS_TYPE)])
-        return slim.mapInArrow(partial(pool_batches, options=options, pieces_column=get(self.piecesCol)), schema)
+        pool = partial(pool_batches, options=options, pieces_column=get(self.piecesCol))
+        return slim.mapInArrow(in_task(pool), schema)
 
     def _check_columns(self, dataset: DataFrame) -> None:
         output = self.getOrDefault(self.outputCol)

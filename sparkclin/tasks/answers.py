@@ -11,6 +11,7 @@ from pyspark.sql import types as T
 
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.schema import ANSWER, NOTE_ID, STATUS, STATUS_NO_ANSWER, TEXT, VECTORS, check_note_columns
+from sparkclin.spark.failures import in_udf, step
 from sparkclin.tasks.reading import ReadingOptions
 from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
@@ -71,6 +72,7 @@ class QuestionOptions(ReadingOptions):
         }
 
 
+@step("in answer()")
 def answer(
     notes: DataFrame,
     *,
@@ -103,7 +105,7 @@ def _rows(found: DataFrame, options: AnswerOptions, *, model: str) -> DataFrame:
     """A row per answer, in the order and types of the schema."""
     from pyspark.sql import functions as F
 
-    choose = F.udf(partial(_chosen, options=options), _ANSWERS)
+    choose = F.udf(in_udf(partial(_chosen, options=options)), _ANSWERS)
     chosen = found.withColumn("answers", choose(TEXT, VECTORS))
     exploded = chosen.select("*", F.posexplode_outer("answers").alias(INDEX, "answer"))
     is_answer = F.col("answer.begin") != NO_ANSWER[0]

@@ -22,6 +22,7 @@ from sparkclin.schema import (
     VECTORS,
     check_note_columns,
 )
+from sparkclin.spark.failures import step
 from sparkclin.spark.session import check_session
 from sparkclin.tasks.reading import ReadingOptions
 from sparkclin.tasks.rows import cut_out, schema_of, selected
@@ -92,6 +93,7 @@ class EmbedOptions(ReadingOptions):
         return {**own, **super().settings(manifest)}
 
 
+@step("in embed()")
 def embed(
     notes: DataFrame,
     *,

@@ -11,6 +11,7 @@ from pyspark.sql import types as T
 
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.schema import ENTITIES, NOTE_ID, STATUS, STATUS_NO_ENTITIES, STATUS_OK, TEXT, VECTORS, check_note_columns
+from sparkclin.spark.failures import step
 from sparkclin.tasks.reading import ReadingOptions
 from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
@@ -60,6 +61,7 @@ class NerOptions(ReadingOptions):
         return {**own, **super().settings(manifest)}
 
 
+@step("in find_entities()")
 def find_entities(
     notes: DataFrame,
     *,

@@ -12,6 +12,7 @@ from pyspark.sql import types as T
 from sparkclin.errors import OptionError
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.schema import CLASSIFY, N_WINDOWS, NOTE_ID, STATUS, TEXT, VECTORS, check_note_columns
+from sparkclin.spark.failures import step
 from sparkclin.tasks.reading import ReadingOptions
 from sparkclin.tasks.rows import schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
@@ -80,6 +81,7 @@ class ClassifyOptions(ReadingOptions):
         }
 
 
+@step("in classify()")
 def classify(
     notes: DataFrame,
     *,

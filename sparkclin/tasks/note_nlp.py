@@ -15,6 +15,7 @@ from pyspark.sql import types as T
 from sparkclin.errors import IncompleteError, ModelError, OptionError
 from sparkclin.models.bundle import Bundle
 from sparkclin.schema import NOTE_ID, STATUS, STATUS_OK, TEXT
+from sparkclin.spark.failures import step
 from sparkclin.tasks.entities import INDEX
 from sparkclin.tasks.rows import cut_out, in_schema
 from sparkclin.text.entities import kinds_of
@@ -85,6 +86,7 @@ def check_first_id(first_id: int) -> None:
         raise OptionError(f"the first note_nlp_id is {first_id}: expected 1 to {LARGEST_FIRST_ID}.")
 
 
+@step("in note_nlp()")
 def note_nlp(entities: DataFrame, notes: DataFrame, *, system: str, at: datetime, first_id: int = 1) -> DataFrame:
     """The entities as find_entities() gives them, with bigint ids, and their notes (note_id, text) -> a row per entity.
 

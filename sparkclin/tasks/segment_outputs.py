@@ -23,6 +23,7 @@ from sparkclin.models.bundle import Bundle
 from sparkclin.models.hosts import load_host
 from sparkclin.models.pretrained import engine_of
 from sparkclin.schema import EMBEDDINGS, N_PIECES, N_WINDOWS, STATUS, VECTORS
+from sparkclin.spark.failures import in_task
 from sparkclin.spark.session import check_batch_setting
 from sparkclin.spark.shared_folder import SharedFolder, share_folder
 from sparkclin.spark.tally import Tally, tally
@@ -109,7 +110,7 @@ def _in_workers(
         options=InferenceOptions(notes=options, wanted=task.wanted, merge=task.merge, row_limits=row_limits),
         tasks=tally(spark),
     )
-    inferred: DataFrame = notes.mapInArrow(infer, output_schema(notes, task))
+    inferred: DataFrame = notes.mapInArrow(in_task(infer), output_schema(notes, task))
     return inferred
 
 
@@ -138,7 +139,7 @@ def _in_spark_nlp(
     unpacking = UnpackingOptions(outputs=outputs, wanted=task.wanted, merge=task.merge)
     pack = partial(_pack, tokenizer=tokenizer, options=packing)
     # Spark drops a column's metadata, by which Spark NLP knows annotations, where Python hands it back.
-    packed = notes.mapInArrow(pack, packed_schema(packing)).withMetadata(DOCUMENT, annotator_type(DOCUMENT))
+    packed = notes.mapInArrow(in_task(pack), packed_schema(packing)).withMetadata(DOCUMENT, annotator_type(DOCUMENT))
     host = load_host(notes.sparkSession, bundle, output_col=EMBEDDINGS)
     came_back = host.transform(packed).select(
         BATCH,
@@ -147,7 +148,8 @@ def _in_spark_nlp(
         F.col(f"{EMBEDDINGS}.begin").alias(BEGINS),
         F.col(f"{EMBEDDINGS}.embeddings").alias(VECTORS),
     )
-    unpacked: DataFrame = came_back.mapInArrow(partial(_unpack, options=unpacking), output_schema(notes, task))
+    unpack = partial(_unpack, options=unpacking)
+    unpacked: DataFrame = came_back.mapInArrow(in_task(unpack), output_schema(notes, task))
     return unpacked
 
 

@@ -173,6 +173,14 @@ def test_where_nothing_can_be_renamed_a_failed_run_leaves_nothing(spark: SparkSe
     assert not Path(sink.path).exists()
 
 
+@pytest.mark.parametrize("name", ["_out", ".out/"])
+def test_a_name_that_spark_passes_over_is_refused_at_once(
+    name: str, notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(notes, f"{tmp_path}/{name}")) == 1
+    assert "begins with _ or a dot" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["out[1]", "a{b}", "a*", "a?"])
 def test_a_name_that_could_not_be_read_again_is_refused_at_once(
     name: str, notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

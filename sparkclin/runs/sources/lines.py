@@ -16,6 +16,7 @@ from sparkclin.errors import InputError
 from sparkclin.runs.sources.files import InputFile, InputFiles, check_listing, first_failing
 from sparkclin.runs.sources.places import escaped, plain
 from sparkclin.runs.sources.reading import reading
+from sparkclin.spark.failures import in_task
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -58,7 +59,7 @@ def map_lines(
     lines = _lines(spark, files.path, split=split, recursive=files.recursive)
     check_listing(files, lines)
     n_tasks = _TASKS_PER_CORE * spark.sparkContext.defaultParallelism
-    return _handed_over(spark, _placed(lines).coalesce(n_tasks).mapInArrow(function, schema))
+    return _handed_over(spark, _placed(lines).coalesce(n_tasks).mapInArrow(in_task(function), schema))
 
 
 def survey(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,14 +10,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from sparkclin.errors import InputError
-from sparkclin.schema import NOTE_ID, PAIR, TEXT
+from sparkclin.schema import IDENTIFIER, NOTE_ID, PAIR, TEXT
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 NOTES_AT_ONCE = 64
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _MOST_NAMES = 20
 
 
@@ -58,7 +56,7 @@ def _alike(wanted: Sequence[str], present: Sequence[str]) -> str:
 
 
 def _plain_names(names: Sequence[str]) -> str:
-    plain = [name for name in names if _PLAIN.fullmatch(name)]
+    plain = [name for name in names if IDENTIFIER.fullmatch(name)]
     shown = [*plain[:_MOST_NAMES], *(["…"] if len(plain) > _MOST_NAMES else [])]
     if other := len(names) - len(plain):
         shown.append(f"{other} whose names are not shown, because they are not plain")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from sparkclin.errors import InputError
+from sparkclin.spark.failures import first_cause, ours, shows_all
 
 _REMEDIES = {
     "EOFException": "A compressed file is cut off or damaged: copy it again.",
@@ -20,25 +20,16 @@ _REMEDIES = {
 def reading(path: str, *, remedy: str = "Check --input and --input-format.") -> Iterator[None]:
     """Raises InputError, with the class of the first cause, the path and a remedy, for what Spark and the JVM raise.
 
-    An error of ours that was raised in a task passes, for errors_of_tasks().
+    An error of ours that was raised in a task leaves as itself.
     """
-    from py4j.protocol import Py4JJavaError
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     try:
         yield
-    except (PySparkException, Py4JJavaError) as error:
-        if "sparkclin.errors." in str(error):
+    except (PySparkException, Py4JError) as error:
+        if shows_all():
             raise
-        kind = _kind(error)
-        raise InputError(f"{path} cannot be read ({kind}). {_REMEDIES.get(kind, remedy)}") from None
-
-
-def _kind(error: Any) -> str:
-    """The class of the first cause in the JVM, else Spark's own class of errors, or Python's."""
-    cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
-    while cause is not None and cause.getCause() is not None:
-        cause = cause.getCause()
-    if cause is not None:
-        return str(cause.getClass().getSimpleName())
-    return getattr(error, "getErrorClass", lambda: None)() or type(error).__name__
+        kind = getattr(error, "getErrorClass", lambda: None)() or first_cause(error)
+        told = _REMEDIES.get(kind, remedy)
+        raise ours(error) or InputError(f"{path} cannot be read ({kind}). {told}") from None

@@ -13,6 +13,7 @@ from sparkclin.runs.sources.notes import SourceNotes
 from sparkclin.runs.sources.places import without_scheme
 from sparkclin.runs.sources.reading import reading
 from sparkclin.schema import NOTE_ID, TEXT
+from sparkclin.spark.failures import in_task
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -63,7 +64,7 @@ def _decoded(notes: DataFrame, encoding: str, files: InputFiles) -> DataFrame:
             texts = [_text_of(text, encoding) for text in batch.column(TEXT).to_pylist()]
             yield pa.RecordBatch.from_arrays([batch.column(NOTE_ID), pa.array(texts, pa.string())], [NOTE_ID, TEXT])
 
-    made = notes.selectExpr(NOTE_ID, f"cast({TEXT} as binary) as {TEXT}").mapInArrow(decoded, notes.schema)
+    made = notes.selectExpr(NOTE_ID, f"cast({TEXT} as binary) as {TEXT}").mapInArrow(in_task(decoded), notes.schema)
     with reading(files.shown):
         broken = made.filter(made[TEXT].isNull()).count()
     if broken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkclin.errors import IncompleteError, InputError, ModelError, OptionError
+from sparkclin.errors import IncompleteError, InputError, ModelError, OptionError, StepError
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.repository import ModelRepository
 from sparkclin.runs.command import add_run_arguments, request_of, run_command
@@ -329,10 +330,35 @@ def test_an_error_of_ours_in_a_task_is_said_in_a_line(request_: RunRequest, caps
     assert "Traceback" not in said
 
 
-def test_another_error_in_a_task_stays_what_it_is(request_: RunRequest) -> None:
+def test_another_error_in_a_task_is_named_without_what_it_says(request_: RunRequest) -> None:
+    with pytest.raises(
+        StepError, match=r"^ValueError while computing and writing at .*\.py:\d+; --unsafe-debug"
+    ) as caught:
+        run(failing(ValueError), request_)
+    assert "note 7 of 9" not in str(caught.value)
+
+
+def test_what_it_says_is_shown_where_that_is_asked_for(
+    request_: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
     # PySpark makes the one of the other where Spark's own error has not wrapped it once more.
     with pytest.raises((PythonException, Py4JJavaError), match="note 7 of 9"):
-        run(failing(ValueError), request_)
+        run_command(parser(), command(request_, "--unsafe-debug"), task=lambda _: failing(ValueError))
+    assert capsys.readouterr().err.startswith("--unsafe-debug: ")
+
+
+def test_an_error_on_the_driver_is_named_without_what_it_says(
+    request_: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: Manifest) -> dict[str, Any]:
+        raise KeyError("fever")
+
+    task = replace(letters(spaces=True), settings=broken)
+    assert run_command(parser(), command(request_), task=lambda _: task) == 1
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"error: KeyError at sparkclin/runs/\w+.py:\d+; --unsafe-debug shows [^\n]*\n", said)
+    with pytest.raises(KeyError, match="fever"):
+        run_command(parser(), command(request_, "--unsafe-debug"), task=lambda _: task)
 
 
 def with_initials(seen: list[str]) -> Task:

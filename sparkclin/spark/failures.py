@@ -1,0 +1,156 @@
+"""What is said of an exception that is not ours: its class, and where it was raised. What it says itself may show note
+text, and does not get into errors, logs or Spark's event log.
+
+With unsafe_debug() all of it is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from traceback import extract_tb
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sparkclin import errors
+from sparkclin.errors import SparkclinError, StepError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+
+    Batches = Iterator[pa.RecordBatch]
+
+Result = TypeVar("Result")
+
+REMEDIES = {
+    "OutOfMemoryError": "Java's memory was full: raise spark.executor.memory, or spark.driver.memory in local mode",
+    "ExecutorLostFailure": "an executor was lost, often because its machine's memory was full: raise "
+    "spark.executor.memoryOverhead, or give an executor fewer cores",
+    "ModuleNotFoundError": "a Python package is missing where the tasks run: install sparkclin and its packages on all "
+    "machines, see docs/clusters.md",
+    "EOFException": "a Python worker ended, often because the machine's memory was full: raise "
+    "spark.executor.memoryOverhead, or run fewer tasks at once",
+}
+"""By the name of a class."""
+
+_unsafe_debug: ContextVar[bool] = ContextVar("unsafe_debug", default=False)
+
+
+@contextmanager
+def unsafe_debug(*, shown: bool = True) -> Iterator[None]:
+    """While it holds, exceptions and logs are shown as they are, in tasks that begin in it too."""
+    before = _unsafe_debug.set(shown)
+    try:
+        yield
+    finally:
+        _unsafe_debug.reset(before)
+
+
+def shows_all() -> bool:
+    """Whether unsafe_debug() holds."""
+    return _unsafe_debug.get()
+
+
+def quiet(spark: SparkSession) -> None:
+    """Leave nothing in the driver's log: Spark logs an exception that ends a task, with what it says."""
+    spark.sparkContext.setLogLevel("ERROR" if _unsafe_debug.get() else "OFF")
+
+
+@contextmanager
+def step(doing: str) -> Iterator[None]:
+    """What Spark or Java raises inside leaves as StepError; `doing` names the step, as in `while reading the notes`.
+
+    An error of ours that ended a Spark task leaves as itself.
+    """
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        if _unsafe_debug.get():
+            raise
+        raise ours(error) or _of_spark(error, doing) from None
+
+
+def plain(error: Exception, doing: str = "") -> SparkclinError:
+    """An error of ours as it is, without what it was raised of; another by its class and place."""
+    if isinstance(error, SparkclinError):
+        return type(error)(*error.args)
+    frames = [(frame.filename, frame.lineno) for frame in extract_tb(error.__traceback__)]
+    return _step_error(type(error).__name__, doing, _innermost(frames))
+
+
+def in_task(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function of Arrow batches for a task. What it raises leaves the worker as plain(): Spark writes an exception of
+    a task, with its message, into the executor's log and the event log."""
+    return function if _unsafe_debug.get() else partial(_batches, function)
+
+
+def in_udf(function: Callable[..., Result]) -> Callable[..., Result]:
+    """The same for a function of a row's values."""
+    return function if _unsafe_debug.get() else partial(_value, function)
+
+
+def _batches(function: Callable[[Batches], Batches], batches: Batches) -> Batches:
+    try:
+        yield from function(batches)
+        return
+    except Exception as error:  # noqa: BLE001  # none is lost: it is raised below
+        failure = plain(error, "in a task")
+    raise failure  # here it has no context to be shown
+
+
+def _value(function: Callable[..., Result], *values: object) -> Result:
+    try:
+        return function(*values)
+    except Exception as error:  # noqa: BLE001
+        failure = plain(error, "in a task")
+    raise failure
+
+
+def ours(error: Exception) -> SparkclinError | None:
+    """The error of ours that ended a Spark task, by what PySpark raises of it; None where it was none of ours."""
+    found = re.search(r"^sparkclin\.errors\.(\w+): (.+)$", str(error), flags=re.MULTILINE)
+    if found is None:
+        return None
+    kind: type[SparkclinError] = getattr(errors, found[1])
+    return kind(found[2])
+
+
+def _of_spark(error: Exception, doing: str) -> SparkclinError:
+    frames = re.findall(r'File "([^"\n]*)", line (\d+)', str(error))
+    return _step_error(first_cause(error), doing, _innermost(frames))
+
+
+def first_cause(error: Exception) -> str:
+    """The class of what began it all, in a Python worker or in the JVM."""
+    said = str(error)
+    # In a Python worker: the line below the last frame of a traceback.
+    if found := re.findall(r"^  .*\n([\w.]+(?:Error|Exception))(?::|$)", said, flags=re.MULTILINE):
+        return str(found[-1]).rpartition(".")[2]
+    # What ended a task on another machine is known by its name only.
+    if found := re.findall(r"(?:^Caused by: |Lost task [^\n]*?\): )([\w.$]+)", said, flags=re.MULTILINE):
+        return str(found[-1]).rpartition(".")[2]
+    java: Any = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
+    if java is None:
+        return type(error).__name__
+    while (cause := java.getCause()) is not None:
+        java = cause
+    return str(java.getClass().getSimpleName())
+
+
+def _step_error(name: str, doing: str, place: str) -> StepError:
+    where = " ".join(filter(None, [doing, f"at {place}" if place else ""]))
+    remedy = REMEDIES.get(name, "--unsafe-debug shows what it says, where note text may be seen")
+    return StepError(f"{' '.join(filter(None, [name, where]))}; {remedy}.")
+
+
+def _innermost(frames: Sequence[tuple[str, object]]) -> str:
+    """The last of the frames, (file, line), in our code, such as `sparkclin/text/pieces.py:41`; "" where none is."""
+    ours = [(file.rpartition("/sparkclin/"), line) for file, line in frames if file != __file__]
+    places = [f"sparkclin/{file}:{line}" for (_, found, file), line in ours if found]
+    return places[-1] if places else ""
