@@ -239,8 +239,8 @@ def _model(bundle: Bundle) -> dict[str, Any]:
 
 
 def with_model(rows: DataFrame, bundle: Bundle) -> DataFrame:
-    """Rows whose note_id says, as metadata of the column, which model made them. Spark keeps that in the schema of
-    Parquet and Delta files, where `pyarrow` and others read it too."""
+    """Rows whose note_id says, as metadata of the column, which model made them. Spark keeps that in the footer of
+    Parquet files, where `pyarrow` and others read it too."""
     names = ("name", "engine", "precision", "manifest_sha256")
     made_by = {name: value for name, value in _model(bundle).items() if name in names}
     kept = rows.schema[NOTE_ID].metadata
