@@ -37,11 +37,11 @@ WILDCARDS = frozenset("[]{}*?")
 HIDDEN = ("_", ".")
 
 
-def check_place(spark: SparkSession, sink: Sink) -> None:
+def check_place(spark: SparkSession, sink: Sink, *, source: str = "") -> None:
     """Says before hours of work what would be said after them.
 
-    Raises InputError where something is at the sink's path already, or the path cannot be reached or read again, and
-    SetupError where Delta Lake is missing.
+    Raises InputError where something is at the sink's path already, where it is in the input, `source`, or cannot be
+    reached or read again; and SetupError where Delta Lake is missing.
     """
     if sink.path.rstrip("/").rpartition("/")[2].startswith(HIDDEN):
         raise InputError(
@@ -59,6 +59,9 @@ def check_place(spark: SparkSession, sink: Sink) -> None:
         taken = storage.exists(location)
     except OSError as error:
         raise InputError(f"nothing can be written to {sink.path} ({error}). Check --output.") from None
+    with suppress(OSError):  # what is wrong with the input is said when it is looked for
+        if source and location.startswith(storage.as_spark_means(spark, source).rstrip("/") + "/"):
+            raise InputError(f"{sink.path} is in the input, where the next run would find it. Choose another --output.")
     if taken and not is_unfinished(location):
         raise InputError(f"{sink.path} exists already; nothing is overwritten. Choose another --output.")
 

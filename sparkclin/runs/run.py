@@ -136,7 +136,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
     quiet(spark)
     settings = task.settings(bundle.manifest)
     table = task.derived(bundle) if task.derived else None
-    check_place(spark, request.sink)
+    check_place(spark, request.sink, source=request.source.path)
     tables = (table.rows_name, table.name) if table else ()
     with step("in the run"), whole_or_nothing(spark, request.sink, tables=tables) as place:
         corpus = read_corpus(spark, request.source)

@@ -173,6 +173,12 @@ def test_where_nothing_can_be_renamed_a_failed_run_leaves_nothing(spark: SparkSe
     assert not Path(sink.path).exists()
 
 
+def test_an_output_in_the_input_is_refused_at_once(notes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = notes.parent
+    assert main(["--input", str(folder), "--output", str(folder / "out")]) == 1
+    assert f"{folder / 'out'} is in the input" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["_out", ".out/"])
 def test_a_name_that_spark_passes_over_is_refused_at_once(
     name: str, notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -227,8 +233,8 @@ def test_a_full_disk_is_found_before_the_work(spark: SparkSession, sink: Sink, m
         check_space(spark, sink, least_bytes=20_000_000)
 
 
-KILLS = int(os.environ.get("SPARKCLIN_KILLS", "2"))
-"""Of a driver, and of an executor as many."""
+KILLS = int(os.environ.get("SPARKCLIN_KILLS", "3"))
+"""The first third are of executors, whose runs go on afterwards and take longer."""
 
 
 def check_what_is_there(output: Path, *, notes: int) -> None:
@@ -243,7 +249,7 @@ def check_what_is_there(output: Path, *, notes: int) -> None:
 
 def test_a_driver_killed_at_any_moment_leaves_nothing_or_all(notes: Path, tmp_path: Path) -> None:
     output, moments = tmp_path / "out", random.Random(20)
-    for _ in range(KILLS):
+    for _ in range(KILLS - KILLS // 3):
         driver = subprocess.Popen(
             [sys.executable, "-m", "pipelines.embed_notes", *command(notes, str(output))],
             stdout=subprocess.DEVNULL,
@@ -266,7 +272,7 @@ def test_an_executor_killed_at_any_moment_costs_no_note(
 ) -> None:
     """Spark repeats its tasks on another one."""
     output, moments = tmp_path / "out", random.Random(21)
-    for _ in range(KILLS):
+    for _ in range(KILLS // 3):
         with ThreadPoolExecutor(1) as pool:
             run = pool.submit(cluster.submit, Path(embed_notes.__file__), *command(notes, str(output)))
             with suppress(TimeoutError):

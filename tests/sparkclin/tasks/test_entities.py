@@ -146,7 +146,7 @@ def test_the_pipeline_writes_them_with_a_report(bundle: Bundle, tmp_path: Path, 
     arguments = ["--input", str(source), "--input-format", "jsonl", "--output", str(output), "--models", models]
     assert main([*arguments, "--aggregation", "first", "--max-pieces", "50", "--stride", "10"]) == 0
     report = json.loads((output / "_report.json").read_text(encoding="utf-8"))
-    assert report["counts"]["statuses"] == {"ok": 3, "empty": 1, "null": 1, "pair_too_long": 0}
+    assert {"ok": 3, "empty": 1, "null": 1}.items() <= report["counts"]["statuses"].items()
     asked = {"aggregation": "first", "max_pieces": 50, "stride": 10, "labels": list(LABELS.values())}
     assert asked.items() <= report["settings"].items()
     assert spark.read.parquet(str(output)).select("note_id").distinct().count() == len(NOTES)

@@ -102,7 +102,7 @@ def test_the_report_says_in_which_precision_it_was_computed(
     arguments = ["--input", str(source), "--input-format", "jsonl", "--output", str(output), "--models", str(models)]
     assert main([*arguments, "--engine", "openvino", "--precision", precision, "--partitions", "2"]) == 0
     report = json.loads((output / "_report.json").read_text(encoding="utf-8"))
-    assert report["counts"]["statuses"] == {"ok": 3, "empty": 1, "null": 1, "pair_too_long": 0}
+    assert {"ok": 3, "empty": 1, "null": 1}.items() <= report["counts"]["statuses"].items()
     assert report["settings"]["engine"] == "openvino"
     assert sum(report["ran"].values()) in (1, 2)  # tasks with notes that have pieces
     [what] = report["ran"]
