@@ -180,7 +180,7 @@ def test_the_script_gives_the_same_and_a_report(
     assert_same(found, words.sort_values(order).reset_index(drop=True))
     report = json.loads((script_run.output / "_report.json").read_text())
     assert report["counts"]["notes"] == 4
-    assert report["counts"]["statuses"] == {"ok": 2, "empty": 1, "null": 1, "pair_too_long": 0}
+    assert {"ok": 2, "empty": 1, "null": 1}.items() <= report["counts"]["statuses"].items()
     assert report["counts"]["pieces"] == documents["n_pieces"].sum()
     assert sum(report["counts"]["lengths"].values()) == 4
     assert report["rows"] == len(words)
