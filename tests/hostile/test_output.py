@@ -277,15 +277,19 @@ def test_an_executor_killed_at_any_moment_costs_no_note(
             run = pool.submit(cluster.submit, Path(embed_notes.__file__), *command(notes, str(output)))
             with suppress(TimeoutError):
                 run.result(timeout=moments.uniform(5, 15))
-            executors = [process for process in psutil.process_iter() if is_executor(process)]
-            for process in executors[:1]:
+            for process in executors_of(cluster)[:1]:
                 process.kill()
             with suppress(ClusterError):
                 run.result()
         check_what_is_there(output, notes=8)
 
 
-def is_executor(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return any("CoarseGrainedExecutorBackend" in part for part in process.cmdline())
-    return False
+def executors_of(cluster: StandaloneCluster) -> list[psutil.Process]:
+    """Each runs in a folder of its own in its worker's."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            is_executor = any("CoarseGrainedExecutorBackend" in part for part in process.cmdline())
+            if is_executor and Path(process.cwd()).is_relative_to(cluster.folder):
+                found.append(process)
+    return found
