@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sparkclin.errors import IncompleteError, InputError
+from sparkclin.errors import IncompleteError, InputError, masked
 from sparkclin.runs.delta import check_delta
 from sparkclin.runs.report import JSON_FILE
 from sparkclin.runs.sink import Sink
@@ -140,7 +140,9 @@ def _remove_left(parent: str, prefix: str) -> None:
         if not name.startswith(prefix) or _is_whole(folder):
             continue
         if storage.is_remote(folder):
-            print(f"{folder} was left by a run that was ended, or belongs to one that runs now", file=sys.stderr)
+            print(
+                f"{masked(folder)} was left by a run that was ended, or belongs to one that runs now", file=sys.stderr
+            )
             continue
         with suppress(BlockingIOError), _locked(storage.local_path(folder) / LOCK):
             _remove(folder)

@@ -176,6 +176,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
     return report
 
 
+@step("while starting")
 def start(task: Task, model: ModelChoice) -> tuple[SparkSession, Bundle]:
     """A session, and the model, as it was exported; the session without Spark NLP's jars where neither needs them, and
     the model is on the local disk, where it can be looked at first."""
