@@ -56,6 +56,7 @@ def column_problems(present: Sequence[str], *, needed: Sequence[str] = (), added
 
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+MOST_NAMES = 20
 
 
 def printable_names(columns: Sequence[str]) -> str:
@@ -66,4 +67,4 @@ def printable_names(columns: Sequence[str]) -> str:
     odd = sum(not IDENTIFIER.fullmatch(name) for name in columns)
     if odd:
         return f"{len(columns)} that are not named here, because {odd} of the names are no identifiers"
-    return ", ".join(columns)
+    return ", ".join(columns[:MOST_NAMES]) + (", …" if len(columns) > MOST_NAMES else "") or "none"

@@ -116,7 +116,7 @@ def test_a_lone_surrogate_in_a_text_is_kept_as_bytes_that_are_not_utf8(spark: Sp
 
 def test_keys_are_named_where_they_are_plain(spark: SparkSession, tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", {"key": 1, "words": "x"}, {"John Quackenbush, fever": 2})
-    assert "has no column note_id, text; it has key, words, 1 whose names are not shown" in refused(spark, file)
+    assert "has no column note_id, text; it has 3 that are not named here" in refused(spark, file)
 
 
 def test_the_file_of_the_first_broken_line_is_named(spark: SparkSession, tmp_path: Path) -> None:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from sparkclin.errors import InputError
-from sparkclin.schema import IDENTIFIER, NOTE_ID, PAIR, TEXT
+from sparkclin.schema import NOTE_ID, PAIR, TEXT, printable_names
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 NOTES_AT_ONCE = 64
-
-_MOST_NAMES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,7 @@ def check_columns(path: str, wanted: Sequence[str], present: Sequence[str], *, h
     if double := [name for name in wanted if present.count(name) > 1]:
         problems.append(f"several columns {', '.join(double)}")
     if problems:
-        there = _alike(wanted, present) if header else f"it has {_plain_names(present)}"
+        there = _alike(wanted, present) if header else f"it has {printable_names(present)}"
         raise InputError(
             f"{path} has {' and '.join(problems)}; {there}. Name the right ones with the options that end in -column."
         )
@@ -53,14 +51,6 @@ def _alike(wanted: Sequence[str], present: Sequence[str]) -> str:
     alike = [name for name in present if name.lower() in lower and name not in wanted]
     said = f" ({', '.join(alike)} differ in case only)" if alike else ""
     return f"its header has {sum(name not in wanted for name in present)} others{said}"
-
-
-def _plain_names(names: Sequence[str]) -> str:
-    plain = [name for name in names if IDENTIFIER.fullmatch(name)]
-    shown = [*plain[:_MOST_NAMES], *(["…"] if len(plain) > _MOST_NAMES else [])]
-    if other := len(names) - len(plain):
-        shown.append(f"{other} whose names are not shown, because they are not plain")
-    return ", ".join(shown) or "none"
 
 
 def schema_of(*, id_type: str = "string", pair: bool = False) -> str:
