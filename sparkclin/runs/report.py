@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -95,17 +96,35 @@ class NotRead:
         return ", ".join(self.first) + (", …" if self.files > len(self.first) else "")
 
 
+class Stopwatch:
+    """How long the steps of a run take that follow each other: name -> seconds."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def lap(self, name: str) -> float:
+        """A step ends, and the next one begins; its seconds."""
+        now = time.monotonic()
+        self.seconds[name] = round(now - self._since, 3)
+        self._since = now
+        return self.seconds[name]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """A finished run. Times are UTC, ISO 8601. Notes were counted three times: `in_input` by the reader of the files,
-    `counts` in the tasks, and `written` in the files of the output, which have `rows` rows. `not_read` are files of the
-    input. `derived` has the counts of a table that was made of the rows, by its name. `ran` is of a model that runs in
-    Python workers: how many tasks it ran in, by the precision that the machine computed in, and the machine's
-    processor. `advice` says what another engine would give, if anything."""
+    """A finished run. Times are UTC, ISO 8601; `seconds` are those of its steps: the model is found and compared, Spark
+    starts, the input is looked through and counted, the work (`elapsed_s`), and what was written is counted. Notes were
+    counted three times: `in_input` by the reader of the files, `counts` in the tasks, and `written` in the files of the
+    output, which have `rows` rows. `not_read` are files of the input. `derived` has the counts of a table that was made
+    of the rows, by its name. `ran` is of a model that runs in Python workers: how many tasks it ran in, by the
+    precision that the machine computed in, and the machine's processor. `advice` says what another engine would give,
+    if anything."""
 
     started: str
     finished: str
     elapsed_s: float
+    seconds: dict[str, float]
     in_input: int
     counts: NoteCounts
     written: int
@@ -136,6 +155,7 @@ class RunReport:
             "Model": self.model,
             "Status of the notes": self.counts.statuses,
             "Length of the notes in pieces": self.counts.lengths,
+            "Seconds": self.seconds,
             "Versions": self.versions,
         }
         tables = [f"## {title}\n\n{_table(rows)}" for title, rows in sections.items()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from sparkclin.runs.corpus import NoteSource, count_corpus, default_partitions, 
 from sparkclin.runs.derived import DerivedTable, write_derived
 from sparkclin.runs.place import check_place, check_space, whole_or_nothing
 from sparkclin.runs.progress import Work, shown
-from sparkclin.runs.report import NoteCounts, NotRead, RunReport, count_columns
+from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, count_columns
 from sparkclin.runs.sink import Sink, check_written, write_rows
 from sparkclin.schema import NOTE_ID
 from sparkclin.spark import storage
@@ -132,7 +131,8 @@ def run(task: Task, request: RunRequest) -> RunReport:
     """
     from pyspark.sql import Observation
 
-    spark, bundle = start(task, request.model)
+    watch = Stopwatch()
+    spark, bundle = start(task, request.model, watch)
     quiet(spark)
     settings = task.settings(bundle.manifest)
     table = task.derived(bundle) if task.derived else None
@@ -145,28 +145,34 @@ def run(task: Task, request: RunRequest) -> RunReport:
         n_tasks = request.partitions or default_partitions(n_notes, parallelism=spark.sparkContext.defaultParallelism)
         print(f"{task.name}: {n_notes:,} notes with {bundle.manifest.name} in {n_tasks:,} tasks", file=sys.stderr)
 
-        started, started_s, tasks_before = _now(), time.monotonic(), Counter(tally(spark).value)
+        watch.lap("input")
+        started, tasks_before = _now(), Counter(tally(spark).value)
         counts = Observation("notes")
         rows = task.rows(notes.repartition(n_tasks), bundle, lambda frame: frame.observe(counts, *count_columns()))
         work = Work(name=task.name, group=f"{task.name} {masked(request.sink.path)}", n_notes=n_notes, n_tasks=n_tasks)
         sink = place.within(table.rows_name) if table else place
         with shown(spark.sparkContext, work):
             write_rows(with_model(rows, bundle), sink)
-        elapsed_s = time.monotonic() - started_s
+        elapsed_s = watch.lap("work")
         written = check_written(spark, sink, n_notes=n_notes, index=task.index)
-        derived = write_derived(spark, table, place, notes=notes, started=started) if table else {}
+        watch.lap("check")
+        derived = {}
+        if table:
+            derived[table.name] = write_derived(spark, table, place, notes=notes, started=started)
+            watch.lap(table.name)
 
         report = RunReport(
             started=started,
             finished=_now(),
-            elapsed_s=round(elapsed_s, 3),
+            elapsed_s=elapsed_s,
+            seconds=watch.seconds,
             in_input=corpus.records,
             counts=NoteCounts.from_metrics(counts.get),
             not_read=NotRead.of(corpus.not_read),
             written=written.notes,
             rows=written.rows,
             ran=dict(tally(spark).value - tasks_before),
-            derived={table.name: derived} if table else {},
+            derived=derived,
             advice=advice(engine=bundle.manifest.engine, precision=bundle.manifest.precision),
             settings={**_settings(request, corpus.source, bundle), "partitions": n_tasks, **settings},
             model=_model(bundle),
@@ -177,19 +183,26 @@ def run(task: Task, request: RunRequest) -> RunReport:
 
 
 @step("while starting")
-def start(task: Task, model: ModelChoice) -> tuple[SparkSession, Bundle]:
+def start(task: Task, model: ModelChoice, watch: Stopwatch) -> tuple[SparkSession, Bundle]:
     """A session, and the model, as it was exported; the session without Spark NLP's jars where neither needs them, and
     the model is on the local disk, where it can be looked at first."""
     name = f"sparkclin {task.name}"
-    if storage.is_remote(model.where().root):
-        spark = spark_session(app_name=name)
+
+    def session(*, spark_nlp: bool = True) -> SparkSession:
+        started = spark_session(app_name=name, spark_nlp=spark_nlp)
+        watch.lap("Spark")
+        return started
+
+    def exported() -> Bundle:
         bundle = model.find(task=task.model_task)
         bundle.check()
-        return spark, bundle
-    bundle = model.find(task=task.model_task)
-    bundle.check()
-    in_spark_nlp = engine_of(bundle).spark_nlp is not None
-    return spark_session(app_name=name, spark_nlp=in_spark_nlp or task.needs_spark_nlp), bundle
+        watch.lap("model")
+        return bundle
+
+    if storage.is_remote(model.where().root):
+        return session(), exported()
+    bundle = exported()
+    return session(spark_nlp=engine_of(bundle).spark_nlp is not None or task.needs_spark_nlp), bundle
 
 
 def _settings(request: RunRequest, source: NoteSource, bundle: Bundle) -> dict[str, Any]:

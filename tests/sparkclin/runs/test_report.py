@@ -15,6 +15,7 @@ REPORT = RunReport(
     started="2026-11-24T10:00:00+00:00",
     finished="2026-11-24T10:00:20+00:00",
     elapsed_s=20.0,
+    seconds={"model": 0.1, "Spark": 3.0, "input": 1.2, "work": 20.0, "check": 0.5},
     in_input=50,
     counts=NoteCounts(
         notes=50,

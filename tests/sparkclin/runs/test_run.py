@@ -107,7 +107,8 @@ def test_a_second_pipeline_is_a_parser_and_one_call(
     assert report["counts"]["pieces"] == 12
     statuses = {status: number for status, number in report["counts"]["statuses"].items() if number}
     assert statuses == {"ok": 2, "empty": 1, "null": 1}
-    assert report["elapsed_s"] > 0
+    assert list(report["seconds"]) == ["model", "Spark", "input", "work", "check"]
+    assert report["seconds"]["work"] == report["elapsed_s"] > 0
     assert said.out.split("\n", 2)[2].strip() in (output / "_report.md").read_text()
 
 
