@@ -278,7 +278,6 @@ def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
         ({"--level": "sentence", "--pooling": "cls"}, "cls is a vector of a window"),
         ({"--stride": "4094"}, "stride"),
         ({"--max-pieces": "4095"}, "reads at most 4094"),
-        ({"--max-pieces": "0"}, "max_pieces"),
     ],
 )
 @pytest.mark.usefixtures("spark")

