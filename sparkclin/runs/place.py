@@ -68,8 +68,10 @@ def check_place(spark: SparkSession, sink: Sink, *, source: str = "") -> None:
 
 def check_space(spark: SparkSession, sink: Sink, *, least_bytes: int) -> None:
     """Raises InputError where there is less space than the output takes at the least."""
-    parent = storage.as_spark_means(spark, sink.path).rstrip("/").rpartition("/")[0]
-    free = storage.free_bytes(parent)
+    location = storage.as_spark_means(spark, sink.path).rstrip("/")
+    parent = location.rpartition("/")[0] + "/"
+    with _writing(location):
+        free = storage.free_bytes(parent)
     if free < least_bytes:
         raise InputError(
             f"the output takes {least_bytes / 1e6:,.0f} MB or more, and {parent} has {free / 1e6:,.0f} MB left. "
@@ -133,9 +135,9 @@ def _publish(rows: str, location: str) -> None:
 
 def _remove_left(parent: str, prefix: str) -> None:
     """What killed runs have left of the same output. One on this disk is known by its lock, which ended with it."""
-    if not storage.exists(parent):
+    if not storage.exists(f"{parent}/"):
         return
-    for name in storage.list_names(parent):
+    for name in storage.list_names(f"{parent}/"):
         folder = f"{parent}/{name}"
         if not name.startswith(prefix) or _is_whole(folder):
             continue

@@ -56,6 +56,20 @@ def folder_of(sink: Sink) -> Path:
     return storage.local_path(sink.path)
 
 
+@pytest.mark.skipif(not os.access("/", os.W_OK), reason="needs a root folder that can be written")
+def test_an_output_in_the_root_folder(spark: SparkSession, tmp_path: Path) -> None:
+    sink = Sink(path=f"/{tmp_path.name}-of-sparkclin")
+    try:
+        check_place(spark, sink)
+        with whole_or_nothing(spark, sink) as made:
+            check_space(spark, sink, least_bytes=1)
+            write_rows(spark.range(10), made)
+        assert pq.read_table(sink.path).num_rows == 10
+        assert not [name for name in names(Path("/")) if "unfinished" in name]
+    finally:
+        shutil.rmtree(sink.path, ignore_errors=True)
+
+
 def write_half(spark: SparkSession, sink: Sink) -> None:
     with whole_or_nothing(spark, sink) as made:
         write_rows(spark.range(10), made)
