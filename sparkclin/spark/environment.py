@@ -35,6 +35,13 @@ logger.native.name = org.apache.hadoop.util.NativeCodeLoader
 logger.native.level = error
 logger.utils.name = org.apache.spark.util.Utils
 logger.utils.level = error
+
+# A cluster manager may have local folders of its own; and the key of encrypted files goes to executors as safely as the
+# network is (docs/clusters.md).
+logger.conf.name = org.apache.spark.SparkConf
+logger.conf.level = error
+logger.env.name = org.apache.spark.SparkEnv
+logger.env.level = error
 """
 
 _SIGNATURE = "# Written by `sparkclin setup`; SHA-256 of what follows: "
