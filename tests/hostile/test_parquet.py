@@ -102,6 +102,17 @@ def test_partition_folders_are_a_part_of_parquet(spark: SparkSession, tmp_path: 
     assert corpus.records == count_notes(corpus.notes) == 9
 
 
+@pytest.mark.parametrize("folder", ["text=other", "NOTE_ID=007"])
+def test_the_name_of_a_folder_does_not_take_the_place_of_a_column(
+    spark: SparkSession, tmp_path: Path, folder: str
+) -> None:
+    write(tmp_path / folder / "a.parquet")
+    assert "are named after the column" in (message := refused(spark, tmp_path))
+    assert "other" not in message
+    corpus = read_corpus(spark, NoteSource(path=str(tmp_path), recursive=True))
+    assert [row.text for row in corpus.notes.orderBy("note_id").collect()] == [f"a{i} Quackenbush" for i in range(3)]
+
+
 def test_ids_that_are_not_utf8_are_counted(spark: SparkSession, tmp_path: Path) -> None:
     ids = [b"a", b"\xff", b"\xed\xa0\x80", "é\ufffd".encode(), b"b\x00"]
     broken = pa.array(ids, pa.binary()).view(pa.string())

@@ -48,6 +48,7 @@ def read_parquet(spark: SparkSession, source: NoteSource, files: InputFiles) -> 
             f"{len(empty)} files of {files.shown} have no byte (first: {plain(empty[0])}): that is no Parquet. Write "
             "them again, or remove them."
         )
+    _check_partitions(source, files)
     _check_footers(spark, source, files)
     options = {"recursiveFileLookup": files.recursive, "mergeSchema": False}
     with reading(files.shown):
@@ -55,6 +56,18 @@ def read_parquet(spark: SparkSession, source: NoteSource, files: InputFiles) -> 
         frame = reader.parquet(files.path)
         check_listing(files, frame)
         return SourceNotes(notes=_notes(frame, source), records=frame.count())
+
+
+def _check_partitions(source: NoteSource, files: InputFiles) -> None:
+    """Raises InputError where folders are named after a column of notes: Spark would take what their names say instead
+    of what the files have, and make the number 7 of `note_id=007`."""
+    keys = {folder.partition("=")[0].lower() for file in files.read for folder in file.below.split("/")[:-1]}
+    taken = [name for name in source.columns if name.lower() in keys]
+    if taken and not files.recursive:
+        raise InputError(
+            f"folders of {files.shown} are named after the column {', '.join(taken)}, as in {taken[0]}=…: Spark would "
+            "take their names for what the files have. Rename them, or give --recursive, which reads the files alone."
+        )
 
 
 def read_delta(spark: SparkSession, source: NoteSource, location: str) -> SourceNotes:
