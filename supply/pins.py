@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from docker.fetch_jars import AWS_BUNDLE, S3A
 from sparkclin.errors import SetupError
-from sparkclin.spark.jars import PINS, resolved, sha256_of
+from sparkclin.hashing import sha256_of_file
+from sparkclin.spark.jars import PINS, resolved
 from sparkclin.spark.settings import EXCLUDES, PACKAGES
 
 HEADER = """\
@@ -34,7 +35,7 @@ def main() -> int:
 def hashes(packages: Sequence[str], excludes: Sequence[str]) -> dict[str, str]:
     """The SHA-256 of every jar that the packages need, by its name."""
     with resolved(packages, excludes) as jars:
-        return {jar.name: sha256_of(jar) for jar in jars}
+        return {jar.name: sha256_of_file(jar) for jar in jars}
 
 
 if __name__ == "__main__":

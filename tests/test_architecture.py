@@ -36,7 +36,7 @@ IN_WORKERS = "sparkclin/inference/"
 """Where they may be imported."""
 
 LAYERS = (
-    ("errors", "schema", "engines"),
+    ("errors", "schema", "engines", "hashing"),
     ("text",),
     ("wire",),
     ("inference",),

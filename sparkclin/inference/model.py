@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Protocol
 
 from sparkclin.engines import InWorkers
 from sparkclin.errors import ModelError, SetupError
+from sparkclin.hashing import sha256_of_file
 from sparkclin.text.pieces import Floats, Ints
 
 
@@ -55,8 +55,7 @@ class ModelFiles:
         exported."""
         path = Path(self.folder) / name
         try:
-            with path.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            found = sha256_of_file(path)
         except OSError as error:
             found = type(error).__name__
         expected = dict(self.hashes).get(name, "no such file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from sparkclin.errors import ModelError, OptionError
+from sparkclin.hashing import sha256_of_text
 from sparkclin.inference.model import ModelFiles, shortened
 from sparkclin.models.trust import check_variable
 from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
@@ -370,8 +370,3 @@ def hash_files(folder: Path) -> dict[str, str]:
     return {
         name: storage.sha256_of(folder / name) for name in sorted(storage.states_below(folder)) if _is_exported(name)
     }
-
-
-def sha256_of_text(text: str) -> str:
-    """Of its UTF-8."""
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -20,7 +20,8 @@ from typing import Any
 
 from sparkclin.engines import PRECISIONS, preference
 from sparkclin.errors import ModelError
-from sparkclin.models.bundle import MANIFEST_FILE, Bundle, Manifest, problems_of, sha256_of_text
+from sparkclin.hashing import sha256_of_text
+from sparkclin.models.bundle import MANIFEST_FILE, Bundle, Manifest, problems_of
 from sparkclin.models.trust import SHA256
 from sparkclin.spark import storage
 

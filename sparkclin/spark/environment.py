@@ -6,7 +6,6 @@ environment is not activated, both are another Python. And pip's pyspark comes w
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
 import sys
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparkclin.errors import SetupError
+from sparkclin.hashing import sha256_of_text
 from sparkclin.spark.jars import environment_jars
 from sparkclin.spark.java import JAVA_REMEDY
 from sparkclin.spark.settings import installed_defaults_conf, spark_env
@@ -118,7 +118,7 @@ exec "$SPARK_HOME/bin/spark-submit" "$@"
 
 
 def _signed(text: str) -> str:
-    return f"{_SIGNATURE}{_digest(text)}\n{text}"
+    return f"{_SIGNATURE}{sha256_of_text(text)}\n{text}"
 
 
 def _may_replace(path: Path, installation: Installation) -> bool:
@@ -129,8 +129,4 @@ def _may_replace(path: Path, installation: Installation) -> bool:
     if path == installation.launcher and text == (installation.spark_home / "bin" / "spark-submit").read_text("utf-8"):
         return True
     signed = re.search(rf"^{re.escape(_SIGNATURE)}(\w+)\n", text, flags=re.MULTILINE)
-    return signed is not None and signed[1] == _digest(text[signed.end() :])
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return signed is not None and signed[1] == sha256_of_text(text[signed.end() :])

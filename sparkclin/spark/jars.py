@@ -8,7 +8,6 @@ processes may do this at once: one fetches, the other waits. A folder appears wh
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from sparkclin.errors import SetupError
+from sparkclin.hashing import sha256_of_file
 from sparkclin.spark.settings import EXCLUDES, PACKAGES, settings_of_file, spark_home
 
 MANIFEST = "manifest.json"
@@ -224,7 +224,7 @@ def _difference(folder: Path, file: JarFile) -> str | None:
         return "missing"
     if path.stat().st_size != file.size_bytes:
         return f"{path.stat().st_size:,} bytes, expected {file.size_bytes:,}"
-    return "changed" if sha256_of(path) != file.sha256 else None
+    return "changed" if sha256_of_file(path) != file.sha256 else None
 
 
 def _unpinned(files: Iterable[JarFile]) -> list[str]:
@@ -236,17 +236,11 @@ def _unpinned(files: Iterable[JarFile]) -> list[str]:
     ]
 
 
-def sha256_of(path: Path) -> str:
-    """In hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _copy(jar: Path, target: Path) -> JarFile:
     if not zipfile.is_zipfile(jar):
         raise SetupError(f"{jar} is not a whole jar. Remove it and run `sparkclin setup` again.")
     shutil.copyfile(jar, target)
-    return JarFile(name=target.name, size_bytes=target.stat().st_size, sha256=sha256_of(target))
+    return JarFile(name=target.name, size_bytes=target.stat().st_size, sha256=sha256_of_file(target))
 
 
 def _replace(folder: Path, staged: Path) -> None:

@@ -10,7 +10,6 @@ What cannot be read or written raises OSError, as Python's own functions do: Fil
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from sparkclin.errors import SetupError, masked
+from sparkclin.hashing import sha256_of_file
 from sparkclin.spark.session import running_session
 
 if TYPE_CHECKING:
@@ -249,8 +249,7 @@ def sha256_of(location: str | Path) -> str:
         path = local_path(str(location))
         if not path.is_file():
             raise FileNotFoundError(f"{path} is no file")
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256_of_file(path)
     with _hadoop_file(str(location)) as file:
         stream = file.system.open(file.path)
         try:

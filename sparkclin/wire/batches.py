@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from sparkclin.hashing import sha256_of_text
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.sentences import Sentence, cover
 from sparkclin.text.tokenization import PairOptions, Text, TokenizedNote, tokenize, tokenize_pairs
@@ -50,9 +50,7 @@ class SharedTokenizer:
 
 
 def shared(spark: SparkSession, tokenizer_json: str) -> SharedTokenizer:
-    return SharedTokenizer(
-        sha256=hashlib.sha256(tokenizer_json.encode()).hexdigest(), json=spark.sparkContext.broadcast(tokenizer_json)
-    )
+    return SharedTokenizer(sha256=sha256_of_text(tokenizer_json), json=spark.sparkContext.broadcast(tokenizer_json))
 
 
 _encoders: dict[str, PieceEncoder] = {}

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from sparkclin.errors import SetupError
+from sparkclin.hashing import sha256_of_file
 from sparkclin.spark import jars
 from sparkclin.spark.jars import (
     MANIFEST,
@@ -27,7 +28,6 @@ from sparkclin.spark.jars import (
     jar_paths,
     pinned_hashes,
     set_up_jars,
-    sha256_of,
 )
 from sparkclin.spark.settings import PACKAGES, installed_defaults_conf, spark_env, spark_home
 from tests.installation import clean_environment
@@ -91,7 +91,7 @@ def alter_with_its_manifest(folder: Path) -> None:
     alter(folder)
     manifest = JarManifest.read(folder)
     files = tuple(
-        replace(file, sha256=sha256_of(folder / SMALL)) if file.name == SMALL else file for file in manifest.files
+        replace(file, sha256=sha256_of_file(folder / SMALL)) if file.name == SMALL else file for file in manifest.files
     )
     (folder / MANIFEST).write_text(replace(manifest, files=files).to_json())
 
@@ -150,7 +150,7 @@ def test_setup_check_tells_without_a_change(environment: Environment) -> None:
     assert re.fullmatch(r"\d+ jars, \d+ MB, are there, with the pinned SHA-256\n", whole.stdout)
     alter(environment.jars)
     assert environment.run(environment.python, "-m", "sparkclin", "setup", "--check").returncode == 1
-    assert sha256_of(environment.jars / SMALL) != pinned_hashes()[SMALL]
+    assert sha256_of_file(environment.jars / SMALL) != pinned_hashes()[SMALL]
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_a_package_that_is_not_the_locked_one_is_refused(tmp_path: Path) -> None
         archive.writestr("a_package-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
     lock, pip = tmp_path / "lock.txt", [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index"]
     outcomes = []
-    for sha256 in (sha256_of(wheel), "0" * 64):
+    for sha256 in (sha256_of_file(wheel), "0" * 64):
         lock.write_text(f"a-package==1.0 --hash=sha256:{sha256}\n")
         command = [*pip, "--find-links", str(tmp_path), "--require-hashes", "-r", str(lock)]
         outcomes.append(subprocess.run(command, capture_output=True, text=True, check=False))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sparkclin.errors import SetupError
+from sparkclin.hashing import sha256_of_file
 from sparkclin.spark import jars
 from sparkclin.spark.jars import (
     MANIFEST,
@@ -20,7 +21,6 @@ from sparkclin.spark.jars import (
     locked,
     problems,
     set_up_jars,
-    sha256_of,
 )
 from sparkclin.spark.settings import EXCLUDES, PACKAGES
 
@@ -38,7 +38,7 @@ def pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The jars of these tests are the pinned ones."""
     names = ("a.jar", "b.jar", "native-linux-x86_64.jar", "native-windows-x86_64.jar")
     written = tmp_path / "pins" / "jars.sha256"
-    lines = [f"{sha256_of(jar)}  {jar.name}\n" for jar in make_jars(written.parent, *names)]
+    lines = [f"{sha256_of_file(jar)}  {jar.name}\n" for jar in make_jars(written.parent, *names)]
     written.write_text("# comment\n" + "".join(lines))
     monkeypatch.setattr(jars, "PINS", written)
     return written
