@@ -113,14 +113,10 @@ def _beside(location: str) -> Iterator[str]:
     with lock:
         try:
             yield f"{folder}/{ROWS}"
-            _publish(f"{folder}/{ROWS}", location)
-        except IncompleteError:
-            if not _is_whole(folder):
-                _remove(folder)
-            raise
         except BaseException:
             _remove(folder)
             raise
+        _publish(f"{folder}/{ROWS}", location)
         _remove(folder)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from sparkclin.errors import InputError, OptionError
+from sparkclin.errors import InputError
 from sparkclin.runs.sources.files import InputFiles, check_folders, check_listing
 from sparkclin.runs.sources.notes import SourceNotes
 from sparkclin.runs.sources.places import without_scheme
@@ -28,8 +28,6 @@ def read_text(spark: SparkSession, source: NoteSource, files: InputFiles) -> Sou
 
     Raises InputError, with a count, for files that are not in the encoding said.
     """
-    if source.pair_column is not None:
-        raise OptionError("a column of other texts was named: files of text have no columns.")
     check_folders(files)
     options = {"wholetext": True, "recursiveFileLookup": files.recursive}
     reader = spark.read.options(ignoreCorruptFiles=False, ignoreMissingFiles=False, **options)
