@@ -88,7 +88,9 @@ class EmbedOptions(ReadingOptions):
         return replace(super().windows(manifest), context=self.context)
 
     def settings(self, manifest: Manifest) -> Mapping[str, Any]:
-        """For a run's report, with what the model decides filled in."""
+        """For a run's report, with what the model decides filled in. Raises ModelError for a pooling of which the model
+        has no outputs."""
+        manifest.segment_outputs.check(OUTPUTS_OF_POOLING[self.pooling])
         own = {"level": self.level, "pooling": self.pooling, "context": self.context}
         return {**own, **super().settings(manifest)}
 
