@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 from sparkclin.commands.running import add_run_arguments, add_window_arguments, reading_of, run_command
 from sparkclin.schema import EMBED, LEVELS
 from sparkclin.text.segments import POOLINGS
+from sparkclin.text.vectors import FLOAT32, VECTOR_DTYPES
 from sparkclin.text.windows import CONTEXTS
 
 if TYPE_CHECKING:
     from sparkclin.runs.run import Task
     from sparkclin.tasks.embed import EmbedOptions
-
-BYTES_PER_NUMBER = 3
-"""Of a vector in Parquet, which compresses its floats of 4 bytes a little. A note has one vector at the least."""
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "sparkclin embed") -> int:
@@ -30,7 +28,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "sparkclin embed
 def embedding(options: EmbedOptions) -> Task:
     """embed() as a task of a run."""
     from sparkclin.runs.run import Task
-    from sparkclin.tasks.embed import INDEX_COLUMNS, embed
+    from sparkclin.stages.vector_rows import INDEX_COLUMNS
+    from sparkclin.tasks.embed import embed
 
     return Task(
         name=EMBED,
@@ -39,7 +38,7 @@ def embedding(options: EmbedOptions) -> Task:
         index=INDEX_COLUMNS.get(options.level),
         model_task=EMBED,
         needs_spark_nlp=options.needs_spark_nlp,
-        least_bytes=lambda manifest: BYTES_PER_NUMBER * manifest.width,
+        least_bytes=options.least_bytes,
     )
 
 
@@ -51,6 +50,8 @@ def options_of(asked: argparse.Namespace) -> EmbedOptions:
         level=asked.level,
         pooling=asked.pooling,
         context=asked.context,
+        normalize=asked.normalize,
+        vector_dtype=asked.vector_dtype,
         **reading_of(asked),
     )
 
@@ -63,6 +64,13 @@ def parser(prog: str = "sparkclin embed") -> argparse.ArgumentParser:
     add("--pooling", choices=POOLINGS, default="mean", help="`first` is for tokens, cls, max, mean_max for the others")
     add(
         "--context", choices=CONTEXTS, default="note", help="what a sentence's vectors know of; default: its whole note"
+    )
+    add("--normalize", action="store_true", help="divide each vector by its norm")
+    add(
+        "--vector-dtype",
+        choices=VECTOR_DTYPES,
+        default=FLOAT32,
+        help=f"float16: half the size, as bytes; default: {FLOAT32}",
     )
     add_window_arguments(build)
     return build

@@ -25,7 +25,7 @@ from sparkclin.runs.place import check_location, check_place, check_space, whole
 from sparkclin.runs.progress import Work, shown
 from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, count_columns, plain_value
 from sparkclin.runs.sink import Sink, check_written, write_rows
-from sparkclin.schema import NOTE_ID
+from sparkclin.schema import METADATA, NOTE_ID
 from sparkclin.spark import storage
 from sparkclin.spark.beforehand import Beforehand, look_ahead
 from sparkclin.spark.failures import quiet, step
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     Observe = Callable[[DataFrame], DataFrame]
-
-METADATA = "sparkclin"
-"""The key in the metadata of an output's note_id."""
 
 OWN_PROGRESS = {"spark.ui.showConsoleProgress": "false"}
 """For a session that a run starts: Spark shows none beside the run's."""
