@@ -13,6 +13,7 @@ from sparkclin.errors import IncompleteError, InputError, ModelError, OptionErro
 if TYPE_CHECKING:
     from sparkclin.models.pretrained import active_repository, pretrained, use_models
     from sparkclin.models.repository import ModelRepository
+    from sparkclin.search import nearest
     from sparkclin.spark.session import check_session, spark_session
     from sparkclin.stages.note_tokenizer import NoteTokenizer
     from sparkclin.stages.vector_pooler import VectorPooler
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sparkclin.tasks.embed import EmbedOptions, embed
     from sparkclin.tasks.entities import NerOptions, find_entities
     from sparkclin.tasks.labels import ClassifyOptions, classify
+    from sparkclin.vectors import read_vectors, to_matrix
 
 __version__ = "0.1.0"
 
@@ -37,8 +39,11 @@ _HOMES = {
     "classify": "sparkclin.tasks.labels",
     "embed": "sparkclin.tasks.embed",
     "find_entities": "sparkclin.tasks.entities",
+    "nearest": "sparkclin.search",
     "pretrained": "sparkclin.models.pretrained",
+    "read_vectors": "sparkclin.vectors",
     "spark_session": "sparkclin.spark.session",
+    "to_matrix": "sparkclin.vectors",
     "use_models": "sparkclin.models.pretrained",
 }
 
@@ -63,8 +68,11 @@ __all__ = [
     "classify",
     "embed",
     "find_entities",
+    "nearest",
     "pretrained",
+    "read_vectors",
     "spark_session",
+    "to_matrix",
     "use_models",
 ]
 

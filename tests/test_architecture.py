@@ -41,6 +41,8 @@ LAYERS = (
     ("wire",),
     ("inference",),
     ("spark",),
+    ("vectors",),
+    ("search",),
     ("models",),
     ("stages",),
     ("tasks",),
