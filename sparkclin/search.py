@@ -48,7 +48,8 @@ def cosines_with(matrix: npt.NDArray[np.float32], vector: npt.NDArray[np.float32
     lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix)) * np.linalg.norm(vector)
     products = matrix @ vector
     cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
-    return np.clip(cosines, -1, 1)
+    clipped: npt.NDArray[np.float32] = np.clip(cosines, -1, 1)
+    return clipped
 
 
 def _row_of(notes: NoteVectors, note_id: object) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +58,7 @@ def to_matrix(vectors: Any, *, missing: str = RAISE, column: str = VECTOR) -> Ma
     if missing not in MISSING:
         raise OptionError(f"missing {missing!r} is not one of {', '.join(MISSING)}")
     values = list(_values(vectors, column))
-    there = [vector for vector in values if not _is_null(vector)]
+    there = [vector for vector in values if not is_null(vector)]
     n_null = len(values) - len(there)
     if n_null and missing == RAISE:
         raise InputError(
@@ -71,7 +71,7 @@ def to_matrix(vectors: Any, *, missing: str = RAISE, column: str = VECTOR) -> Ma
     if not there:
         raise InputError(f"all {n_null} vectors are null, so there is no width for rows of NaN.")
     whole = np.full((len(values), matrix.shape[1]), np.nan, np.float32)
-    whole[[not _is_null(vector) for vector in values]] = matrix
+    whole[[not is_null(vector) for vector in values]] = matrix
     return whole
 
 
@@ -104,14 +104,14 @@ def note_vectors(vectors: Any) -> NoteVectors:
         return vectors
     if isinstance(vectors, str | Path):
         return read_vectors(vectors)
-    if not isinstance(vectors, pd.DataFrame) and not _is_spark(vectors):
+    if not isinstance(vectors, pd.DataFrame) and not is_spark(vectors):
         raise InputError(
             f"{type(vectors).__name__} is neither a DataFrame of pandas or Spark with the columns {NOTE_ID} and "
             f"{VECTOR}, nor the path of a run's output."
         )
     needed = _needed(list(map(str, vectors.columns)), "the table")
     table = vectors[needed] if isinstance(vectors, pd.DataFrame) else _collected(vectors, needed)
-    null = np.array([_is_null(vector) for vector in table[VECTOR]], bool)
+    null = np.array([is_null(vector) for vector in table[VECTOR]], bool)
     there = table[~null]
     return _checked(there[NOTE_ID].tolist(), [_stacked(there[VECTOR].tolist())], without=int(null.sum()))
 
@@ -162,13 +162,14 @@ def _matrix_of_arrow(column: pa.Array) -> Matrix:
     numbers = column.flatten()
     if numbers.null_count or not pa.types.is_floating(numbers.type):
         raise InputError(f"{VECTOR} holds lists of {numbers.type}, {numbers.null_count} of them null: no vectors.")
-    return numbers.to_numpy(zero_copy_only=False).astype(np.float32, copy=False).reshape(len(column), -1)
+    flat: Matrix = numbers.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    return flat.reshape(len(column), -1)
 
 
 def _values(vectors: Any, column: str) -> Iterable[Any]:
     if isinstance(vectors, pd.Series | np.ndarray | list | tuple):
         return vectors
-    if not isinstance(vectors, pd.DataFrame) and not _is_spark(vectors):
+    if not isinstance(vectors, pd.DataFrame) and not is_spark(vectors):
         raise InputError(
             f"{type(vectors).__name__} is neither a list or a pandas Series of vectors, nor a DataFrame of pandas or "
             "Spark with a column of them."
@@ -186,15 +187,15 @@ def _collected(frame: DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return frame.select(*columns).toPandas()
 
 
-def _is_spark(value: object) -> bool:
+def is_spark(value: object) -> TypeGuard[DataFrame]:
     from pyspark.sql import DataFrame
 
     return isinstance(value, DataFrame)
 
 
-def _is_null(vector: Any) -> bool:
+def is_null(value: Any) -> bool:
     """None, or what pandas puts in its place."""
-    return vector is None or vector is pd.NA or (isinstance(vector, float) and np.isnan(vector))
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value))
 
 
 def _stacked(vectors: Sequence[Any]) -> Matrix:

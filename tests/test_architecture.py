@@ -47,6 +47,8 @@ LAYERS = (
     ("stages",),
     ("tasks",),
     ("runs",),
+    ("notes",),
+    ("api",),
     ("cli", "__main__"),
 )
 """Of sparkclin/, the lowest first: a module imports from its own layer and from those before it."""
