@@ -37,6 +37,7 @@ from sparkclin.models.bundle import Bundle
 from sparkclin.notes import Job, Layout, chosen, rows_of
 from sparkclin.runs.run import Task
 from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES, PAIR, STATUS, STATUS_OK, TEXT
+from sparkclin.stages.vector_rows import INDEX_COLUMNS
 from sparkclin.tasks import answers, entities, labels
 from sparkclin.tasks import embed as vectors
 from sparkclin.text.answers import AnswerOptions
@@ -98,7 +99,7 @@ def embed(
         name=EMBED,
         rows=lambda frame, bundle, observe: vectors.embed(frame, bundle=bundle, options=options, observe=observe),
         settings=options.settings,
-        index=vectors.INDEX_COLUMNS.get(level),
+        index=INDEX_COLUMNS.get(level),
         model_task=EMBED,
         needs_spark_nlp=options.needs_spark_nlp,
     )

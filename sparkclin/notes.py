@@ -26,7 +26,8 @@ from sparkclin.schema import NOTE_ID, PAIR, STATUS, STATUSES, TEXT
 from sparkclin.spark import storage
 from sparkclin.spark.failures import step
 from sparkclin.spark.session import running_session, spark_session
-from sparkclin.vectors import HALF, VECTOR, is_null, is_spark
+from sparkclin.text.vectors import HALF
+from sparkclin.vectors import VECTOR, is_null, is_spark
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

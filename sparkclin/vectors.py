@@ -15,6 +15,7 @@ from sparkclin.errors import InputError, OptionError
 from sparkclin.schema import NOTE_ID, printable_names
 from sparkclin.spark import storage
 from sparkclin.spark.failures import step
+from sparkclin.text.vectors import HALF
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,9 +27,6 @@ VECTOR = "vector"
 
 RAISE, NAN, DROP = MISSING = ("raise", "nan", "drop")
 """What becomes of a row without a vector: an error, a row of NaN, or no row."""
-
-HALF = np.dtype("<f2")
-"""The numbers of a binary vector: IEEE halves, the lowest byte first."""
 
 
 @dataclass(frozen=True, kw_only=True)

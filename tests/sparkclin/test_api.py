@@ -107,6 +107,28 @@ def test_a_list_gives_a_matrix_for_each_text_at_other_levels() -> None:
     assert len(found[4]) > 20
 
 
+def test_vectors_may_have_norm_1_and_half_precision(frame: DataFrame, expected: dict[str, Any]) -> None:
+    unit = sparkclin.encode([TEXTS[place] for place in READ], normalize=True)
+    np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, atol=1e-6)
+    for row, place in zip(unit, READ, strict=True):
+        vector = expected[f"n{place}"]
+        np.testing.assert_allclose(row, vector / np.linalg.norm(vector), atol=1e-6)
+    notes = pd.DataFrame({"text": [TEXTS[place] for place in READ]})
+    halves = sparkclin.embed(notes, vector_dtype="float16", normalize=True)
+    assert {vector.dtype.name for vector in halves.vector} == {"float16"}
+    bytes_of_spark = sparkclin.embed(frame, vector_dtype="float16", normalize=True).toPandas().sort_values("note_id")
+    for vectors in (halves, bytes_of_spark):
+        np.testing.assert_allclose(sparkclin.to_matrix(vectors), unit, atol=1e-3)
+    (windows,) = sparkclin.embed(TEXTS[:1], level="window", vector_dtype="float16")
+    assert (windows.dtype.name, windows.shape) == ("float16", (1, 192))
+
+
+def test_rows_say_what_made_them(bundle: Bundle) -> None:
+    found = sparkclin.embed(pd.DataFrame({"text": TEXTS[:2]}))
+    made_by = ["model", "engine", "precision", "model_digest"]
+    assert found[made_by].drop_duplicates().to_dict("records") == [bundle.made_by]
+
+
 def test_nothing_gives_nothing() -> None:
     assert sparkclin.embed([]) == []
     found = sparkclin.embed(pd.DataFrame({"text": []}))
