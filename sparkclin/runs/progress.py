@@ -1,4 +1,4 @@
-"""How far a long run is: notes done, rate, time left; a live line on a terminal, plain lines elsewhere."""
+"""How far a long run is: notes done, rate, time left; a live line on a terminal and in a notebook, else plain lines."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def shown(context: SparkContext, work: Work) -> Iterator[None]:
         finally:
             finished.set()
             thread.join()
-            if stream.isatty():
+            if is_live(stream):
                 print(f"\r{last}", file=stream, flush=True)
             context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # Spark's way to take it back
 
@@ -74,6 +74,18 @@ def terminal_or_stderr() -> Iterator[TextIO]:
         yield terminal
 
 
+def is_live(stream: TextIO) -> bool:
+    """Whether a line on it can be written over."""
+    return stream.isatty() or in_notebook()
+
+
+def in_notebook() -> bool:
+    """Whether a notebook's kernel runs this process: what it writes to stderr is shown below the cell."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and "IPKernelApp" in shell.config
+
+
 def _open_terminal(device: Path) -> TextIO | None:
     """`device` for writing where it is a terminal that may be written to; None elsewhere, or without /proc."""
     with suppress(OSError):
@@ -86,7 +98,7 @@ def _open_terminal(device: Path) -> TextIO | None:
 
 
 def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading.Event) -> None:
-    live = stream.isatty()
+    live = is_live(stream)
     started_s = last_line_s = time.monotonic()
     while not finished.wait(POLL_S):
         now_s = time.monotonic()
