@@ -22,7 +22,6 @@ from benchmarks.tasks import EMBED, TASKS
 pytestmark = [pytest.mark.slow, pytest.mark.export, pytest.mark.usefixtures("spark", "_here")]
 
 WITH_A_HEAD = [task for task in TASKS if task != EMBED]
-MODULES = {"export": "export.__main__"}
 ENVIRONMENT = RunOptions.work / "stock-environment"
 
 
@@ -30,7 +29,7 @@ def run_here(command: Sequence[str], *, log: Path, **others: Any) -> None:
     """As run_logged(), but what is a module of ours runs in this process."""
     if command[1] != "-m" or command[2] == "pip":
         process.run_logged(command, log=log, **others)
-    elif import_module(MODULES.get(command[2], command[2])).main(command[3:]):
+    elif import_module(command[2]).main(command[3:]):
         raise RunError(f"{command[2]} failed")
 
 

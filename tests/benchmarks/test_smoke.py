@@ -36,6 +36,7 @@ def test_smoke(work: Path, tmp_path: Path) -> None:
     assert all(m["peak_memory_bytes"] > (2**29 if "onnxruntime" not in name else 2**26) for name, m in measured.items())
     assert (out / "results.png").is_file()
     assert "| notes" in done.stdout
+    assert "embed: 3 cases in 3 processes, 1 of each" in done.stdout
 
 
 def test_the_profile_of_the_same_models(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
