@@ -22,7 +22,7 @@ from benchmarks.results import Results, WorkloadFacts
 from benchmarks.shape import BASE, TINY, Shape, as_bigbird, make_checkpoint
 from benchmarks.tasks import EMBED, TASKS, Task
 from benchmarks.trials import Measurement, Sitting, in_rounds, measure, sittings
-from benchmarks.workloads import NOTES, WORKLOADS
+from benchmarks.workloads import WORKLOADS
 from evaluation.notes import packaged_notes
 from sparkclin.errors import OptionError
 from sparkclin.spark.settings import SPARK_NLP_VERSION
@@ -120,12 +120,11 @@ def quick_options(*, out: Path, work: Path) -> RunOptions:
 
 
 def smoke_options(*, out: Path, work: Path, only: tuple[str, ...] = ()) -> RunOptions:
-    """Does it run? A tiny model, a row per core, one workload; by default contenders that are quick to prepare."""
+    """Does it run? A tiny model, a row per core; by default contenders that are quick to prepare."""
     return RunOptions(
         out=out,
         work=work,
         only=only or (EMBED.name, "transformers fp32", "onnxruntime fp32", "sparkclin onnx fp32"),
-        workloads=(NOTES,),
         rounds=1,
         seconds=1e-3,
         matrix_seconds=0.05,

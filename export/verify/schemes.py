@@ -153,9 +153,10 @@ class Trials:
         trained = self.candidate.trained
         return trained.family.load(trained.tensors, trained.config).layers
 
-    @property
+    @cached_property
     def ranges(self) -> dict[str, Array]:
-        return self.expected.ranges
+        with self.steps.step("inputs of all layers measured on notes"):
+            return self.expected.ranges
 
     def measure(self, scheme: Scheme, *, most_pieces: int) -> Tried:
         with TemporaryDirectory(dir=self.scratch) as folder:
