@@ -37,7 +37,7 @@ lint: $(STAMPS)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Some 70 minutes on an otherwise idle machine, beside making the models; make bench ARGS="--quick" takes 11.
+# Some 50 minutes on an otherwise idle machine, beside making the models; make bench ARGS="--quick" takes 7.
 bench: $(STAMPS)/dev $(STAMPS)/setup
 	$(BIN)/python -m benchmarks $(ARGS)
 
