@@ -83,7 +83,7 @@ def _kilobytes(folder: Path) -> float:
     groups = [group for fragment in fragments for group in _row_groups(fragment.metadata)]
     columns = [group.column(index) for group in groups for index in range(group.num_columns)]
     sizes = (column.total_compressed_size for column in columns if column.path_in_schema.split(".")[0] == VECTOR)
-    return round(sum(sizes) / 1000, 1)
+    return round(float(sum(sizes)) / 1000, 1)
 
 
 def _row_groups(file: pq.FileMetaData) -> list[pq.RowGroupMetaData]:
