@@ -55,6 +55,11 @@ def column_problems(present: Sequence[str], *, needed: Sequence[str] = (), added
     return problems
 
 
+def printable(text: str) -> str:
+    """The text, with escapes where it has a character that a terminal would obey."""
+    return text if text.isprintable() else ascii(text)
+
+
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 MOST_NAMES = 20
 

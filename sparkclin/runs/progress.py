@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
 
+from sparkclin.runs.pace import Pace
+
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
@@ -42,15 +44,15 @@ class Work:
 
 
 @contextmanager
-def shown(context: SparkContext, work: Work) -> Iterator[None]:
-    """Shows the progress of Spark jobs started inside, in this thread, by `work.group`."""
+def shown(context: SparkContext, work: Work) -> Iterator[Pace]:
+    """Shows the progress of Spark jobs started inside, in this thread, by `work.group`; what was seen of it."""
     context.setJobGroup(work.group, f"sparkclin: {work.n_notes} notes")
-    finished = threading.Event()
+    finished, pace = threading.Event(), Pace()
     with terminal_or_stderr() as stream:
-        thread = threading.Thread(target=_show, args=(context, work, stream, finished), daemon=True)
+        thread = threading.Thread(target=_show, args=(context, work, stream, finished, pace), daemon=True)
         thread.start()
         try:
-            yield
+            yield pace
         finally:
             finished.set()
             thread.join()
@@ -79,14 +81,21 @@ def _open_terminal(device: Path) -> TextIO | None:
     return None
 
 
-def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading.Event) -> None:
+def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading.Event, pace: Pace) -> None:
+    from py4j.protocol import Py4JError
+
     live = stream.isatty()
     started_s = last_line_s = time.monotonic()
     while not finished.wait(POLL_S):
         now_s = time.monotonic()
+        try:
+            done = work.notes_done(context)
+        except (Py4JError, OSError):  # Java has ended: the run says so
+            break
+        pace.add(now_s - started_s, done)
         if live or now_s - last_line_s >= PLAIN_LINE_EVERY_S:
             last_line_s = now_s
-            text = line(work.name, work.notes_done(context), work.n_notes, elapsed_s=now_s - started_s)
+            text = line(work.name, done, work.n_notes, elapsed_s=now_s - started_s)
             print(f"\r{text}" if live else text, end="" if live else "\n", file=stream, flush=True)
     if live:
         print(file=stream)

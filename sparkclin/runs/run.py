@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sparkclin.errors import ModelError, OptionError, masked
 from sparkclin.models.advice import advice
 from sparkclin.models.bundle import Bundle, Manifest
+from sparkclin.models.card import worst_figures
 from sparkclin.models.pretrained import active_repository, engine_of
 from sparkclin.models.repository import ModelRepository
 from sparkclin.models.trust import check_trusted
@@ -151,7 +152,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
         rows = task.rows(notes.repartition(n_tasks), bundle, lambda frame: frame.observe(counts, *count_columns()))
         work = Work(name=task.name, group=f"{task.name} {masked(request.sink.path)}", n_notes=n_notes, n_tasks=n_tasks)
         sink = place.within(table.rows_name) if table else place
-        with shown(spark.sparkContext, work):
+        with shown(spark.sparkContext, work) as pace:
             write_rows(with_model(rows, bundle), sink)
         elapsed_s = watch.lap("work")
         written = check_written(spark, sink, n_notes=n_notes, index=task.index)
@@ -162,6 +163,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
             watch.lap(table.name)
 
         report = RunReport(
+            task=task.name,
             started=started,
             finished=_now(),
             elapsed_s=elapsed_s,
@@ -174,6 +176,8 @@ def run(task: Task, request: RunRequest) -> RunReport:
             ran=dict(tally(spark).value - tasks_before),
             derived=derived,
             advice=advice(engine=bundle.manifest.engine, precision=bundle.manifest.precision),
+            parity=worst_figures(bundle.manifest.parity),
+            pace=pace.finished(elapsed_s, n_notes),
             settings={**_settings(request, corpus.source, bundle), "partitions": n_tasks, **settings},
             model=_model(bundle),
             versions=_versions(spark),
@@ -242,11 +246,14 @@ def _model(bundle: Bundle) -> dict[str, Any]:
     manifest = bundle.manifest
     return {
         "name": manifest.name,
+        "description": manifest.description,
+        "task": manifest.task,
         "created": manifest.created,
         "family": manifest.family,
         "engine": manifest.engine,
         "precision": manifest.precision,
         "width": manifest.width,
+        "max_pieces": manifest.max_pieces,
         "source": manifest.source,
         "manifest_sha256": bundle.manifest_sha256,
     }
