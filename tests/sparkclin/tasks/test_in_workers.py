@@ -16,7 +16,7 @@ from pipelines.embed_notes import main
 from sparkclin.errors import ModelError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository
-from sparkclin.tasks.embed import INDEX_COLUMNS
+from sparkclin.stages.vector_rows import INDEX_COLUMNS
 from testkit.checkpoints import NOTES, random_checkpoint
 from tests.sparkclin.processes import run_python
 
@@ -43,9 +43,10 @@ def notes(spark: SparkSession) -> DataFrame:
 
 
 def vectors(notes: DataFrame, bundle: Bundle, level: str, pooling: str) -> Mapping[tuple[str, int], object]:
-    options = sparkclin.EmbedOptions(level=level, pooling=pooling, max_pieces=MAX_PIECES, stride=STRIDE)
     index = INDEX_COLUMNS.get(level)
-    rows = sparkclin.embed(notes, bundle=bundle, options=options).collect()
+    rows = sparkclin.embed(
+        notes, model=bundle, level=level, pooling=pooling, max_pieces=MAX_PIECES, stride=STRIDE
+    ).collect()
     return {(row.note_id, row[index] or 0 if index else 0): row for row in rows}
 
 
@@ -73,6 +74,8 @@ def test_rows_and_vectors_are_those_of_the_other_engine(
         for values in (ours, theirs):
             values["vector"] = np.array(values["vector"] or [], np.float32)
         np.testing.assert_allclose(ours.pop("vector"), theirs.pop("vector"), atol=1e-4, rtol=0)
+        assert (ours.pop("engine"), theirs.pop("engine")) == ("openvino", "onnx")
+        assert ours.pop("model_digest") != theirs.pop("model_digest")
         assert ours == theirs
 
 
@@ -136,10 +139,10 @@ spark = sparkclin.spark_session(master="local[1]", spark_nlp=False, settings={"s
 assert not isinstance(spark._jvm.com.johnsnowlabs.nlp.DocumentAssembler, JavaClass)
 bundle = ModelRepository(sys.argv[1]).find("a_model", engine="openvino", precision="fp32")
 notes = spark.createDataFrame([("a", "no chest pain"), ("b", "")], "note_id string, text string")
-rows = sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions()).orderBy("note_id").collect()
+rows = sparkclin.embed(notes, model=bundle).orderBy("note_id").collect()
 print([(row.note_id, row.status, len(row.vector or [])) for row in rows])
 try:
-    sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions(level="sentence"))
+    sparkclin.embed(notes, model=bundle, level="sentence")
 except sparkclin.SetupError as error:
     print(error)
 """
