@@ -49,6 +49,7 @@ LAYERS = (
     ("runs",),
     ("notes",),
     ("api",),
+    ("commands",),
     ("cli", "__main__"),
 )
 """Of sparkclin/, the lowest first: a module imports from its own layer and from those before it."""

@@ -213,6 +213,8 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "sparkclin models check": Smoke(),
     "sparkclin spark-defaults": Smoke(),
     "sparkclin setup": WHEEL,
+    "sparkclin embed": WHEEL,
+    "sparkclin ner": RunBy("tests/test_ner_pipeline.py::test_without_a_page_no_note_text_is_printed"),
     "sparkclin setup --jars FOLDER": RunBy(
         "tests/sparkclin/spark/test_jars.py::test_jars_come_from_a_copy_without_a_registry"
     ),

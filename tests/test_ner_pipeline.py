@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from pipelines.ner_notes import main, options_of, page_of, parser
+from sparkclin.commands.ner import main, options_of, page_of, parser
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
 from sparkclin.runs.page import PageOptions

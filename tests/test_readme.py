@@ -15,7 +15,8 @@ from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
 
 import sparkclin
-from pipelines import embed_notes, ner_notes
+from sparkclin.commands import embed as embed_notes
+from sparkclin.commands import ner as ner_notes
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
 from sparkclin.schema import LEVELS

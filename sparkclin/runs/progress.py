@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 from tqdm import tqdm
 
 from sparkclin.runs.pace import Pace
+from sparkclin.spark.session import under_spark_submit
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -49,13 +50,17 @@ def shown(context: SparkContext, work: Work) -> Iterator[Pace]:
     context.setJobGroup(work.group, f"sparkclin: {work.n_notes} notes")
     finished, pace = threading.Event(), Pace()
     with terminal_or_stderr() as stream:
+        began_s, last = time.monotonic(), ""
         thread = threading.Thread(target=_show, args=(context, work, stream, finished, pace), daemon=True)
         thread.start()
         try:
             yield pace
+            last = line(work.name, work.n_notes, work.n_notes, elapsed_s=time.monotonic() - began_s)
         finally:
             finished.set()
             thread.join()
+            if _is_live(stream):
+                print(f"\r{last}", file=stream, flush=True)
             context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # Spark's way to take it back
 
 
@@ -63,12 +68,17 @@ def shown(context: SparkContext, work: Work) -> Iterator[Pace]:
 def terminal_or_stderr() -> Iterator[TextIO]:
     """Where progress goes. spark-submit runs a Python program with a pipe for its output; the terminal is its own. The
     terminal behind a notebook is that of its server."""
-    terminal = None if in_notebook() else _open_terminal(Path(f"/proc/{os.getppid()}/fd/2"))
+    terminal = _open_terminal(Path(f"/proc/{os.getppid()}/fd/2")) if under_spark_submit() else None
     if terminal is None:
         yield sys.stderr
         return
     with terminal:
         yield terminal
+
+
+def _is_live(stream: TextIO) -> bool:
+    """Whether a line can be written over."""
+    return stream.isatty() or in_notebook()
 
 
 def in_notebook() -> bool:
@@ -92,8 +102,7 @@ def _open_terminal(device: Path) -> TextIO | None:
 def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading.Event, pace: Pace) -> None:
     from py4j.protocol import Py4JError
 
-    live = stream.isatty() or in_notebook()
-    shown = False
+    live = _is_live(stream)
     started_s = last_line_s = time.monotonic()
     while not finished.wait(POLL_S):
         now_s = time.monotonic()
@@ -106,9 +115,6 @@ def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading
             last_line_s = now_s
             text = line(work.name, done, work.n_notes, elapsed_s=now_s - started_s)
             print(f"\r{text}" if live else text, end="" if live else "\n", file=stream, flush=True)
-            shown = True
-    if live and shown:
-        print(file=stream)
 
 
 def line(name: str, done: int, total: int, *, elapsed_s: float) -> str:
