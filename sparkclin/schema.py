@@ -66,6 +66,18 @@ def printable(text: str) -> str:
     return text if text.isprintable() else ascii(text)
 
 
+def plain_value(value: object) -> str:
+    """A setting or a figure for people: `4,094`, `yes`, `O, B-Disease`."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case list() | tuple():
+            return ", ".join(map(plain_value, value))
+    return str(value)
+
+
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 MOST_NAMES = 20
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 
 from sparkclin.errors import InputError, OptionError
-from sparkclin.schema import printable
+from sparkclin.schema import plain_value, printable
 from sparkclin.spark.storage import OWNER_ONLY, is_remote, local_path, write_text
 
 
@@ -41,19 +41,8 @@ def facts(rows: Mapping[str, object]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as text in HTML: `1,200`, `a, b`, `not set`."""
-    match value:
-        case None:
-            text = "not set"
-        case bool():
-            text = "yes" if value else "no"
-        case int():
-            text = f"{value:,}"
-        case list() | tuple():
-            text = ", ".join(map(str, value))
-        case _:
-            text = str(value)
-    return escape(printable(text))
+    """A value as text in HTML: `1,200`, `a, b`."""
+    return escape(printable(plain_value(value)))
 
 
 def check_file(path: str, *, option: str) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkclin.runs.pace import Sample
 from sparkclin.runs.report_page import report_html
-from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, STATUSES, printable
+from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, STATUSES, plain_value, printable
 from sparkclin.spark.storage import OWNER_ONLY, write_text
 
 if TYPE_CHECKING:
@@ -263,15 +263,3 @@ def _table(rows: Mapping[str, Any]) -> str:
 
 def _cell(value: object) -> str:
     return plain_value(value).replace("|", "\\|")
-
-
-def plain_value(value: object) -> str:
-    """A setting or a figure for people: `4,094`, `yes`, `O, B-Disease`."""
-    match value:
-        case bool():
-            return "yes" if value else "no"
-        case int():
-            return f"{value:,}"
-        case list() | tuple():
-            return ", ".join(map(plain_value, value))
-    return str(value)

@@ -24,9 +24,9 @@ from sparkclin.runs.corpus import NoteSource, count_corpus, default_partitions, 
 from sparkclin.runs.derived import DerivedTable, write_derived
 from sparkclin.runs.place import check_location, check_place, check_space, whole_or_nothing
 from sparkclin.runs.progress import Work, shown
-from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, count_columns, plain_value
+from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, count_columns
 from sparkclin.runs.sink import Sink, check_written, write_rows
-from sparkclin.schema import METADATA, NOTE_ID
+from sparkclin.schema import METADATA, NOTE_ID, plain_value
 from sparkclin.spark import storage
 from sparkclin.spark.beforehand import Beforehand, look_ahead
 from sparkclin.spark.failures import quiet, step
