@@ -34,7 +34,7 @@ from tests.installation import clean_environment
 
 ROOT = Path(__file__).parents[2]
 LOCKS = {"build": ROOT / "requirements/build.txt"} | {
-    extra: ROOT / f"requirements/{extra}.txt" for extra in ("runtime", "openvino")
+    extra: ROOT / f"requirements/{extra}.txt" for extra in ("runtime", "openvino", "map")
 }
 SMALL = "com.zaxxer_SparseBitSet-1.2.jar"
 REFUSED = "are not as `sparkclin setup` left them"
