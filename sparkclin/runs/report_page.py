@@ -20,9 +20,11 @@ MOST_STRETCHES, FEWEST_STRETCHES = 24, 5
 """Of the curve of notes per second; with less there is none, only what was seen."""
 
 STEPS = {
+    "start": "start Python",
     "model": "find the model",
     "Spark": "start Spark",
     "input": "count the input",
+    "loading": "load the model",
     "work": "compute and write",
     "check": "check the output",
 }
@@ -68,6 +70,7 @@ def _heading(report: RunReport) -> str:
         "rows": f"{report.rows:,}",
         "pieces": f"{report.counts.pieces:,}",
         "windows": f"{report.counts.windows:,}",
+        "seconds in all": f"{report.wall_s:,.1f}",
         "seconds of work": f"{report.elapsed_s:,.1f}",
         "notes per second": f"{report.notes_per_s:,.2f}",
         "pieces per second": f"{report.pieces_per_s:,.0f}",
