@@ -75,7 +75,8 @@ def _rest(classes: Sequence[str]) -> list[Group]:
 
 
 def _by_number(values: Sequence[Any], there: Sequence[Any]) -> Coloring:
-    edges = np.unique(np.quantile([float(value) for value in there], np.linspace(0, 1, N_SHADES + 1)))
+    shares = np.linspace(0, 1, N_SHADES + 1)
+    edges = np.unique(np.quantile([float(value) for value in there], shares, method="nearest"))
     shades = [_NO_SHADE if _is_none(value) else _shade(float(value), edges) for value in values]
     classes = ["none" if shade == _NO_SHADE else f"s{shade}" for shade in shades]
     groups = [
@@ -93,7 +94,7 @@ _NO_SHADE = -1
 
 
 def _shade(value: float, edges: np.ndarray[Any, Any]) -> int:
-    return int(min(np.searchsorted(edges, value, side="right") - 1, len(edges) - 2))
+    return min(int(np.searchsorted(edges, value, side="right")) - 1, len(edges) - 2)
 
 
 def _names(value: Any) -> list[str]:

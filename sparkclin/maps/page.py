@@ -86,6 +86,7 @@ svg { display: block; width: 100%; max-height: 78vh; touch-action: pan-y; cursor
 path { stroke: var(--color); stroke-linecap: round; vector-effect: non-scaling-stroke; opacity: .8; }
 .few path { stroke-width: 11px; }
 .many path { stroke-width: 6px; opacity: .65; }
+@media (max-width: 52rem) { .few path { stroke-width: 8px; } .many path { stroke-width: 4px; } }
 svg .out { opacity: .1; }
 svg .here { stroke: var(--text) !important; opacity: 1; }
 .legend h2 { margin: .2rem .5rem .4rem; overflow-wrap: anywhere; }

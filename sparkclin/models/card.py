@@ -167,7 +167,7 @@ def schemes_table(tried: Sequence[Mapping[str, Any]]) -> str:
 
 def _by_path(figures: Mapping[str, Any], *, title: str) -> Figures:
     """The worst figures of each path, and the limits that they are held to."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, f"{difference:.1e}", f"{cosine:.13f}") for name, difference, cosine in _worst_by_path(figures["vectors"])
     ]
     limits = figures["limits"]

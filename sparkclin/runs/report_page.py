@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MOST_STRETCHES, FEWEST_STRETCHES = 24, 5
 """Of the curve of notes per second; with less there is none, only what was seen."""
 
+FEW_COLUMNS = 4
+"""Of a table; one with more has the width of the page."""
+
 STEPS = {
     "start": "start Python",
     "model": "find the model",
@@ -71,7 +74,6 @@ def _heading(report: RunReport) -> str:
         "pieces": f"{report.counts.pieces:,}",
         "windows": f"{report.counts.windows:,}",
         "seconds in all": f"{report.wall_s:,.1f}",
-        "seconds of work": f"{report.elapsed_s:,.1f}",
         "notes per second": f"{report.notes_per_s:,.2f}",
         "pieces per second": f"{report.pieces_per_s:,.0f}",
     }
@@ -95,7 +97,7 @@ def _of_the_input(report: RunReport) -> str:
     none = [name for name, number in counts.statuses.items() if not number]
     said = [
         f"{report.in_input:,} notes in the input, {counts.notes:,} read, {report.written:,} written.",
-        f"None is {', '.join(none)}." if none else "",
+        f"No note is {' or '.join(none)}." if none else "",
         f"Files not read: {report.not_read.files:,} ({report.not_read})." if report.not_read.files else "",
     ]
     return "".join(map(_p, filter(None, said)))
@@ -160,7 +162,7 @@ def _longest(report: RunReport) -> str:
             "Notes are computed many at a time, so the seconds of one cannot be measured. Work grows with pieces: "
             "these are the longest notes, with their share of all pieces."
         )
-        + f"<table class='bars'><thead><tr><th scope='col'>note</th><td></td>{heads}</tr></thead>"
+        + f"<table class='bars ids'><thead><tr><th scope='col'>note</th><td></td>{heads}</tr></thead>"
         + f"<tbody>{rows}</tbody></table>"
     )
 
@@ -230,11 +232,12 @@ def _model(report: RunReport) -> str:
 
 
 def _figures(figures: Figures) -> str:
-    head = "".join(f"<th scope='col'>{escape(name.lower())}</th>" for name in figures.head)
+    head = "".join(f"<th scope='col'>{escape(name.lower().replace('δ', 'Δ'))}</th>" for name in figures.head)
     rows = "".join(f"<tr>{''.join(f'<td>{shown(cell)}</td>' for cell in row)}</tr>" for row in figures.rows)
     remark = _p(figures.remark) if figures.remark else ""
+    many = " many" if len(figures.head) > FEW_COLUMNS else ""
     return (
-        f"<div class='scroll'><table class='figures'><caption>{escape(figures.title)}</caption>"
+        f"<div class='scroll{many}'><table class='figures'><caption>{escape(figures.title)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{remark}</div>"
     )
 
@@ -256,8 +259,8 @@ main { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1re
 .card p { font-size: .87rem; }
 .bars { width: 100%; margin-top: .4rem; font-size: .9rem; }
 .bars th, .bars td { padding: .16rem 0; }
-.bars tbody th { text-align: left; padding-right: .9rem; color: var(--text); min-width: 6.5rem; max-width: 12rem;
-                 overflow-wrap: anywhere; }
+.bars tbody th { text-align: left; padding-right: .9rem; color: var(--text); min-width: 6.5rem; white-space: nowrap; }
+.ids tbody th { min-width: 4rem; max-width: 14rem; white-space: normal; overflow-wrap: anywhere; }
 .bars thead th { font-size: .82rem; text-align: right; padding-left: .9rem; }
 .bars thead th:first-child { text-align: left; padding-left: 0; }
 .bars td:nth-child(n+3) { text-align: right; padding-left: .9rem; width: 1%; white-space: nowrap; }
@@ -274,11 +277,17 @@ main { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1re
 .tables { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 1.2rem 2.5rem;
           margin-top: .8rem; }
 .scroll { overflow-x: auto; }
+.many { grid-column: 1 / -1; }
 .figures { width: 100%; font-size: .87rem; margin-top: .3rem; }
 .figures caption { font-weight: 600; padding-bottom: .3rem; }
 .figures th, .figures td { text-align: right; padding: .22rem 0 .22rem 1rem; border-bottom: 1px solid var(--line);
                            white-space: nowrap; }
 .figures th:first-child, .figures td:first-child { text-align: left; padding-left: 0; }
+@media (max-width: 30rem) {
+  .ids tr > :nth-child(4) { display: none; }
+  .figures { font-size: .78rem; }
+  .figures th, .figures td { padding-left: .5rem; }
+}
 details { margin-top: .5rem; font-size: .9rem; }
 details .figures { max-width: 24rem; }
 summary { cursor: pointer; color: var(--faint); }

@@ -207,7 +207,7 @@ def test_names_that_are_rare_share_a_colour() -> None:
 
 def test_numbers_are_shades() -> None:
     found = coloring([*range(60), None])
-    assert [group.name for group in found.groups][:2] == ["0 to 9.83333", "9.83333 to 19.6667"]
+    assert [group.name for group in found.groups][:2] == ["0 to 10", "10 to 20"]
     assert found.classes[0] == "s0"
     assert found.classes[59] == "s5"
     assert found.classes[60] == "none"
