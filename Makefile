@@ -12,7 +12,7 @@ DEV_EXTRAS := export,train,openvino,map,delta,bench,test,lint
 
 DEMO_NOTES := sparkclin/demo/notes.jsonl
 DEMO_INPUT := --input $(DEMO_NOTES) --input-format jsonl
-DEMO_NOTE := 9
+DEMO_NOTE := 1051
 DEMO_OUTPUT := out/demo
 
 PIP_INSTALL_LOCKED := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation

@@ -35,7 +35,7 @@ def test_the_demo_runs_in_a_clean_clone(demo: Demo) -> None:
     assert (output / "map.html").read_text(encoding="utf-8").count("<path class=") == 60
     table = near.splitlines()[1:]
     assert table[0].split() == ["COSINE", "NOTE_ID", "TITLE"]
-    assert table[1].split()[0] == "9"
+    assert table[1].split()[0] == "1051"
     assert len(table) == 7
 
 

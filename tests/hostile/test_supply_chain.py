@@ -216,8 +216,10 @@ def test_the_lock_files_have_what_pyproject_asks_for() -> None:
     project, asked = pyproject["project"], requirements(LOCKS["runtime"])
     assert set(pyproject["build-system"]["requires"]) == requirements(LOCKS["build"]).keys()
     assert set(project["dependencies"]) <= asked.keys()
-    assert asked.items() <= requirements(LOCKS["openvino"]).items()
-    assert set(project["optional-dependencies"]["openvino"]) <= requirements(LOCKS["openvino"]).keys()
+    for extra in ("openvino", "map"):
+        locked = requirements(LOCKS[extra])
+        assert asked.items() <= locked.items()
+        assert set(project["optional-dependencies"][extra]) <= locked.keys()
 
 
 def test_a_package_that_is_not_the_locked_one_is_refused(tmp_path: Path) -> None:
