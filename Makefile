@@ -8,9 +8,11 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMPS := .venv/stamps
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-DEV_EXTRAS := export,train,openvino,delta,bench,test,lint
+DEV_EXTRAS := export,train,openvino,map,delta,bench,test,lint
 
-DEMO_INPUT := --input sparkclin/demo/notes.jsonl --input-format jsonl
+DEMO_NOTES := sparkclin/demo/notes.jsonl
+DEMO_INPUT := --input $(DEMO_NOTES) --input-format jsonl
+DEMO_NOTE := 1051
 DEMO_OUTPUT := out/demo
 
 PIP_INSTALL_LOCKED := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation
@@ -26,6 +28,11 @@ demo: $(STAMPS)/setup
 	$(BIN)/spark-submit pipelines/embed_notes.py $(DEMO_INPUT) --output $(DEMO_OUTPUT)/vectors
 	$(BIN)/spark-submit pipelines/ner_notes.py $(DEMO_INPUT) --output $(DEMO_OUTPUT)/entities \
 	  --aggregation first --page $(DEMO_OUTPUT)/entities.html
+	@echo
+	$(BIN)/sparkclin map $(DEMO_OUTPUT)/vectors --notes $(DEMO_NOTES) --color specialties --hover title \
+	  --output $(DEMO_OUTPUT)/map.html
+	@echo
+	$(BIN)/sparkclin nearest $(DEMO_OUTPUT)/vectors --note $(DEMO_NOTE) -k 5 --notes $(DEMO_NOTES) --show title
 
 # make test ARGS="-k windows" runs some of the tests. In two processes, because much of a test is waiting for the start
 # of another one; each holds a Spark session of up to 6 GB. ARGS="-n 0" is for a debugger.
@@ -70,6 +77,7 @@ lock: $(STAMPS)/dev
 	$(PIP_COMPILE) --only-build-deps --build-deps-for wheel --output-file requirements/build.txt pyproject.toml
 	$(PIP_COMPILE) --output-file requirements/runtime.txt pyproject.toml
 	$(PIP_COMPILE) --extra openvino --output-file requirements/openvino.txt pyproject.toml
+	$(PIP_COMPILE) --extra map --output-file requirements/map.txt pyproject.toml
 
 # The hashes of the jars that sparkclin/spark/settings.py asks for; read the difference before you commit it.
 pins: $(STAMPS)/dev

@@ -49,6 +49,7 @@ LAYERS = (
     ("runs",),
     ("notes",),
     ("api",),
+    ("maps",),
     ("commands",),
     ("cli", "__main__"),
 )
