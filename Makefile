@@ -8,7 +8,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMPS := .venv/stamps
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-DEV_EXTRAS := export,train,openvino,delta,bench,test,lint
+DEV_EXTRAS := export,train,openvino,delta,bench,test,stores,lint
 
 DEMO_INPUT := --input sparkclin/demo/notes.jsonl --input-format jsonl
 DEMO_OUTPUT := out/demo
