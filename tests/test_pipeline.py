@@ -300,6 +300,8 @@ def test_what_cannot_be_done_is_said_in_a_line(
         ("--level sentence --context sentence", lambda o: o.context == "sentence"),
         ("--max-pieces 30", lambda o: o.max_pieces == 30),
         ("--stride 7", lambda o: o.stride == 7),
+        ("--normalize", lambda o: o.normalize),
+        ("--vector-dtype float16", lambda o: o.vector_dtype == "float16"),
     ],
 )
 def test_every_option_is_asked_of_embed(option: str, read: Callable[[sparkclin.EmbedOptions], bool]) -> None:

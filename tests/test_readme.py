@@ -19,7 +19,7 @@ from pipelines import embed_notes, ner_notes
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
 from sparkclin.schema import LEVELS
-from sparkclin.tasks.embed import OUTPUT
+from sparkclin.stages.vector_rows import OUTPUT
 from testkit.demo import MODEL, NER_MODEL
 
 ROOT = Path(__file__).parent.parent

@@ -23,7 +23,7 @@ from sparkclin.runs.place import check_place, check_space, whole_or_nothing
 from sparkclin.runs.progress import Work, shown
 from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, count_columns
 from sparkclin.runs.sink import Sink, check_written, write_rows
-from sparkclin.schema import NOTE_ID
+from sparkclin.schema import METADATA, NOTE_ID
 from sparkclin.spark import storage
 from sparkclin.spark.failures import quiet, step
 from sparkclin.spark.session import spark_session
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     Observe = Callable[[DataFrame], DataFrame]
-
-METADATA = "sparkclin"
-"""The key in the metadata of an output's note_id."""
 
 VERSIONS = ("sparkclin", "pyspark", "spark-nlp", "tokenizers")
 

@@ -16,7 +16,7 @@ from pipelines.embed_notes import main
 from sparkclin.errors import ModelError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository
-from sparkclin.tasks.embed import INDEX_COLUMNS
+from sparkclin.stages.vector_rows import INDEX_COLUMNS
 from testkit.checkpoints import NOTES, random_checkpoint
 from tests.sparkclin.processes import run_python
 
@@ -73,6 +73,8 @@ def test_rows_and_vectors_are_those_of_the_other_engine(
         for values in (ours, theirs):
             values["vector"] = np.array(values["vector"] or [], np.float32)
         np.testing.assert_allclose(ours.pop("vector"), theirs.pop("vector"), atol=1e-4, rtol=0)
+        assert (ours.pop("engine"), theirs.pop("engine")) == ("openvino", "onnx")
+        assert ours.pop("model_digest") != theirs.pop("model_digest")
         assert ours == theirs
 
 
