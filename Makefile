@@ -18,7 +18,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --g
   --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
   --annotation-style line --constraint constraints.txt
 
-.PHONY: demo test lint bench wheel sbom audit constraints lock pins clean
+.PHONY: demo test lint bench notebooks wheel sbom audit constraints lock pins clean
 
 # Only what running needs: no torch, no TensorFlow for Python. The page shows the text of the sample notes.
 demo: $(STAMPS)/setup
@@ -40,6 +40,10 @@ lint: $(STAMPS)/dev
 # Some 70 minutes on an otherwise idle machine, beside making the models; make bench ARGS="--quick" takes 11.
 bench: $(STAMPS)/dev $(STAMPS)/setup
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# Runs the notebooks of docs/notebooks, and keeps what they show in their files.
+notebooks: $(STAMPS)/dev $(STAMPS)/setup
+	$(BIN)/python -m testkit.notebooks docs/notebooks/*.ipynb
 
 wheel: $(STAMPS)/dev
 	$(BIN)/python -m build

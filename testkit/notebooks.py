@@ -2,8 +2,8 @@
 
     python -m testkit.notebooks docs/notebooks/*.ipynb
 
-writes the outputs of a run into each file (`make notebooks`). A notebook runs in an empty folder, with the Python of this
-process, which is also the first `python` of its shell commands.
+writes the outputs of a run into each file (`make notebooks`). A notebook runs in an empty folder, with the Python of
+this process, which is also the first `python` of its shell commands.
 """
 
 from __future__ import annotations

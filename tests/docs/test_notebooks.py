@@ -1,8 +1,9 @@
-"""The notebooks of docs/notebooks run from the first cell to the last, and the outputs in the files are those of a run."""
+"""The notebooks of docs/notebooks run from top to bottom, and the outputs in the files are those of such a run."""
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +72,7 @@ def test_the_outputs_in_the_file_are_those_of_one_run(path: Path) -> None:
 def test_a_sentence_stands_before_each_code_cell(path: Path) -> None:
     cells = parsed(path).cells
     assert cells[0].cell_type == "markdown"
-    assert all(
-        before.cell_type == "markdown"
-        for before, cell in zip(cells, cells[1:], strict=False)
-        if cell.cell_type == "code"
-    )
+    assert all(before.cell_type == "markdown" for before, cell in pairwise(cells) if cell.cell_type == "code")
 
 
 @pytest.mark.slow
