@@ -41,10 +41,14 @@ LAYERS = (
     ("wire",),
     ("inference",),
     ("spark",),
+    ("vectors",),
+    ("search",),
     ("models",),
     ("stages",),
     ("tasks",),
     ("runs",),
+    ("notes",),
+    ("api",),
     ("cli", "__main__"),
 )
 """Of sparkclin/, the lowest first: a module imports from its own layer and from those before it."""

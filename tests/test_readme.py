@@ -20,7 +20,7 @@ from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
 from sparkclin.schema import LEVELS
 from sparkclin.stages.vector_rows import OUTPUT
-from testkit.demo import MODEL, NER_MODEL
+from testkit.demo import DEMO_NOTES, MODEL, NER_MODEL
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,9 +31,12 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_python_examples_run_one_after_the_other(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(ROOT)
+    """From any folder."""
+    monkeypatch.chdir(tmp_path)
+    notes = DEMO_NOTES.read_text(encoding="utf-8").splitlines(keepends=True)[:12]
+    Path("notes.jsonl").write_text("".join(notes), encoding="utf-8")
     names: dict[str, object] = {}
     for block in blocks("python"):
         exec(block, names)
@@ -41,6 +44,8 @@ def test_the_python_examples_run_one_after_the_other(
     shown = capsys.readouterr().out
     assert "|     n1|" in shown
     assert names["documents"].first().n_windows == 1  # type: ignore[attr-defined]
+    assert len(names["found"]) == 10  # type: ignore[arg-type]
+    assert "note_id   cosine" in shown
 
 
 @pytest.mark.usefixtures("spark")
@@ -155,8 +160,7 @@ def test_the_shipped_model_gives_the_reference_vectors(spark: SparkSession, engi
     expected = {"mean": mean, "mean_max": np.concatenate([mean, maximum]), "cls": vectors[0]}
     notes = spark.createDataFrame([("n", text)], "note_id string, text string")
     for pooling, vector in expected.items():
-        options = sparkclin.EmbedOptions(pooling=pooling)
-        row = sparkclin.embed(notes, bundle=bundle, options=options).first()
+        row = sparkclin.embed(notes, model=bundle, pooling=pooling).first()
         assert row is not None
         assert row.n_pieces == len(ids) - 2
         np.testing.assert_allclose(row.vector, vector, atol=1e-4, rtol=0)

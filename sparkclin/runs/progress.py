@@ -1,4 +1,4 @@
-"""How far a long run is: notes done, rate, time left; a live line on a terminal, plain lines elsewhere."""
+"""How far a long run is: notes done, rate, time left; a live line on a terminal and in a notebook, else plain lines."""
 
 from __future__ import annotations
 
@@ -59,13 +59,21 @@ def shown(context: SparkContext, work: Work) -> Iterator[None]:
 
 @contextmanager
 def terminal_or_stderr() -> Iterator[TextIO]:
-    """Where progress goes. spark-submit runs a Python program with a pipe for its output; the terminal is its own."""
-    terminal = _open_terminal(Path(f"/proc/{os.getppid()}/fd/2"))
+    """Where progress goes. spark-submit runs a Python program with a pipe for its output; the terminal is its own. The
+    terminal behind a notebook is that of its server."""
+    terminal = None if in_notebook() else _open_terminal(Path(f"/proc/{os.getppid()}/fd/2"))
     if terminal is None:
         yield sys.stderr
         return
     with terminal:
         yield terminal
+
+
+def in_notebook() -> bool:
+    """Whether a notebook's kernel runs this process: what it writes to stderr is shown below the cell."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and "IPKernelApp" in shell.config
 
 
 def _open_terminal(device: Path) -> TextIO | None:
@@ -80,7 +88,8 @@ def _open_terminal(device: Path) -> TextIO | None:
 
 
 def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading.Event) -> None:
-    live = stream.isatty()
+    live = stream.isatty() or in_notebook()
+    shown = False
     started_s = last_line_s = time.monotonic()
     while not finished.wait(POLL_S):
         now_s = time.monotonic()
@@ -88,7 +97,8 @@ def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading
             last_line_s = now_s
             text = line(work.name, work.notes_done(context), work.n_notes, elapsed_s=now_s - started_s)
             print(f"\r{text}" if live else text, end="" if live else "\n", file=stream, flush=True)
-    if live:
+            shown = True
+    if live and shown:
         print(file=stream)
 
 

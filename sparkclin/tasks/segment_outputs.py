@@ -145,7 +145,7 @@ def _in_spark_nlp(
     pack = partial(_pack, tokenizer=tokenizer, options=packing)
     # Spark drops a column's metadata, by which Spark NLP knows annotations, where Python hands it back.
     packed = notes.mapInArrow(in_task(pack), packed_schema(packing)).withMetadata(DOCUMENT, annotator_type(DOCUMENT))
-    host = load_host(notes.sparkSession, bundle, output_col=EMBEDDINGS)
+    host = load_host(notes.sparkSession, bundle)
     came_back = host.transform(packed).select(
         BATCH,
         PARTS,

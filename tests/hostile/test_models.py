@@ -188,7 +188,7 @@ def test_embed_refuses(spark: SparkSession, bundle: Bundle, how: str) -> None:
     notes = spark.createDataFrame([("a", "no fever")], "note_id string, text string")
     said = alter(bundle, how)
     with pytest.raises(ModelError, match=said):
-        sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions())
+        sparkclin.embed(notes, model=bundle)
 
 
 LOADERS: dict[str, Callable[[SparkSession], Any]] = {
@@ -249,7 +249,7 @@ def test_a_run_refuses_from_afar(
 def test_a_copy_that_was_altered_on_an_executor_is_not_used(spark: SparkSession, far_away: Bundle) -> None:
     pytest.importorskip("sparkclin.inference.openvino", reason="needs the openvino extra")
     notes = spark.createDataFrame([("a", "no fever")], "note_id string, text string")
-    rows = sparkclin.embed(notes, bundle=far_away, options=sparkclin.EmbedOptions())
+    rows = sparkclin.embed(notes, model=far_away)
     assert spark.range(1).count() == 1  # with the next task, whatever it is, an executor copies what it does not have
     copy = Path(SparkFiles.getRootDirectory()) / far_away.location.rpartition("/")[2]
     flip_a_bit(copy, "openvino/weights.bin")
@@ -290,11 +290,11 @@ def test_every_file_is_hashed_once_until_one_changes(in_spark_nlp: Bundle, monke
 def test_a_model_in_the_jvm_is_not_taken_for_another_at_its_place(spark: SparkSession, in_spark_nlp: Bundle) -> None:
     from sparkclin.models.hosts import load_host
 
-    first = load_host(spark, in_spark_nlp, output_col="vectors")
-    assert load_host(spark, in_spark_nlp, output_col="vectors") is first
+    first = load_host(spark, in_spark_nlp)
+    assert load_host(spark, in_spark_nlp) is first
     manifest = replace(in_spark_nlp.manifest, description="another")
     (in_spark_nlp.path / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
-    assert load_host(spark, Bundle.read(in_spark_nlp.path), output_col="vectors") is not first
+    assert load_host(spark, Bundle.read(in_spark_nlp.path)) is not first
 
 
 def with_record(bundle: Bundle, **change: Any) -> None:

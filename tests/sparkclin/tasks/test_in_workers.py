@@ -43,9 +43,10 @@ def notes(spark: SparkSession) -> DataFrame:
 
 
 def vectors(notes: DataFrame, bundle: Bundle, level: str, pooling: str) -> Mapping[tuple[str, int], object]:
-    options = sparkclin.EmbedOptions(level=level, pooling=pooling, max_pieces=MAX_PIECES, stride=STRIDE)
     index = INDEX_COLUMNS.get(level)
-    rows = sparkclin.embed(notes, bundle=bundle, options=options).collect()
+    rows = sparkclin.embed(
+        notes, model=bundle, level=level, pooling=pooling, max_pieces=MAX_PIECES, stride=STRIDE
+    ).collect()
     return {(row.note_id, row[index] or 0 if index else 0): row for row in rows}
 
 
@@ -138,10 +139,10 @@ spark = sparkclin.spark_session(master="local[1]", spark_nlp=False, settings={"s
 assert not isinstance(spark._jvm.com.johnsnowlabs.nlp.DocumentAssembler, JavaClass)
 bundle = ModelRepository(sys.argv[1]).find("a_model", engine="openvino", precision="fp32")
 notes = spark.createDataFrame([("a", "no chest pain"), ("b", "")], "note_id string, text string")
-rows = sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions()).orderBy("note_id").collect()
+rows = sparkclin.embed(notes, model=bundle).orderBy("note_id").collect()
 print([(row.note_id, row.status, len(row.vector or [])) for row in rows])
 try:
-    sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions(level="sentence"))
+    sparkclin.embed(notes, model=bundle, level="sentence")
 except sparkclin.SetupError as error:
     print(error)
 """
