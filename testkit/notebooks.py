@@ -18,6 +18,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "notebooks"
@@ -28,14 +29,16 @@ MOST_SECONDS = 300
 def execute(path: Path, folder: Path) -> NotebookNode:
     """The notebook with the outputs of a run in the folder. Raises CellExecutionError where a cell fails."""
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
-    client = NotebookClient(
-        notebook,
-        timeout=MOST_SECONDS,
-        kernel_name="python3",  # which jupyter_client knows to be the Python of this process
-        record_timing=False,  # a file that is run again changes only where its outputs do
-        resources={"metadata": {"path": str(folder)}},
-    )
-    with environment(reader_environment(folder)):
+    # Sockets in a folder of this process's user: a kernel on a port takes code from every user of the machine.
+    with tempfile.TemporaryDirectory() as sockets, environment(reader_environment(folder)):
+        client = NotebookClient(
+            notebook,
+            timeout=MOST_SECONDS,
+            kernel_name="python3",  # which jupyter_client knows to be the Python of this process
+            record_timing=False,  # a file that is run again changes only where its outputs do
+            resources={"metadata": {"path": str(folder)}},
+            config=Config({"KernelManager": {"transport": "ipc", "ip": str(Path(sockets, "kernel"))}}),
+        )
         client.execute()
     return notebook
 
@@ -45,6 +48,7 @@ def reader_environment(folder: Path) -> dict[str, str]:
     return {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": str(ROOT),
+        "TQDM_DISABLE": "1",  # a progress bar that is kept differs with each run
         "IPYTHONDIR": str(folder / ".ipython"),
         "MPLCONFIGDIR": str(folder / ".matplotlib"),
     }
