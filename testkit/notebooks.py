@@ -35,12 +35,15 @@ def execute(path: Path, folder: Path) -> NotebookNode:
             notebook,
             timeout=MOST_SECONDS,
             kernel_name="python3",  # which jupyter_client knows to be the Python of this process
+            coalesce_streams=True,
             record_timing=False,  # a file that is run again changes only where its outputs do
             resources={"metadata": {"path": str(folder)}},
             config=Config({"KernelManager": {"transport": "ipc", "ip": str(Path(sockets, "kernel"))}}),
         )
         client.execute()
-    return notebook
+    # Where it ran is nobody's matter.
+    written = nbformat.writes(notebook).replace(f"{folder.resolve()}/", "")
+    return nbformat.reads(written, as_version=nbformat.NO_CONVERT)
 
 
 def reader_environment(folder: Path) -> dict[str, str]:

@@ -284,8 +284,8 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     ),
     "python -m training.compare_feeds notes.jsonl --models sparkclin/demo/models "
     "--model clinical_longformer_demo": Smoke(),
-    "python -m evaluation.pooling notes.jsonl --models sparkclin/demo/models --model clinical_longformer_demo": Smoke(
-        more="--window-pieces 30"
+    "python -m evaluation.pooling notes.jsonl --models sparkclin/demo/models --model clinical_longformer_demo": RunBy(
+        "tests/evaluation/test_pooling.py::test_the_command_fills_a_table_per_measure"
     ),
     "pip install duckdb": STORES,
     "pip install faiss-cpu": STORES,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,16 @@ pytest.importorskip("nbclient", reason="the test extra is not installed")
 import nbformat
 from nbclient.exceptions import CellExecutionError
 
-from testkit.notebooks import FOLDER, execute
+from testkit.notebooks import FOLDER, ROOT, environment, execute
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 NEEDS = {"fine_tune_export_tag.ipynb": ("export.trained", "training.ner")}
 """Modules of extras that a notebook's commands import."""
 
 ONE_MACHINE = re.compile(r"(?<![\w.~:/])/(?:tmp|home|root|Users|usr|opt|work|var)/\S+")
+
+
+HERE = (str(ROOT), sys.prefix, tempfile.gettempdir())
 
 
 def parsed(path: Path) -> Any:
@@ -51,7 +56,7 @@ def problems(notebook: Any) -> list[str]:
             found.append(f"cell {number} failed")
         if any(output.get("name") == "stderr" for output in cell.outputs):
             found.append(f"cell {number} wrote to stderr")
-        if ONE_MACHINE.search(text_of(cell)):
+        if ONE_MACHINE.search(text_of(cell)) or any(place in text_of(cell) for place in HERE):
             found.append(f"cell {number} shows a path of one machine")
     return found
 
@@ -100,7 +105,8 @@ def test_a_cell_that_fails_fails_the_notebook(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_kept_outputs_is_noticed(tmp_path: Path) -> None:
-    made = notebook_of("import sys\nprint(sys.executable)", "print('x', file=sys.stderr)", "1 + 1")
+    home = f"/{'home'}/ada"
+    made = notebook_of(f"import sys\nprint('{home}')", "print('x', file=sys.stderr)", "1 + 1")
     nbformat.write(made, tmp_path / "made.ipynb")
     ran = execute(tmp_path / "made.ipynb", tmp_path)
     assert problems(ran) == ["cell 1 shows a path of one machine", "cell 2 wrote to stderr"]
@@ -109,3 +115,12 @@ def test_what_is_wrong_with_kept_outputs_is_noticed(tmp_path: Path) -> None:
     ran.cells[1].execution_count = 7
     assert problems(ran)[0] == "the cells were not run once each, from the first to the last"
     assert problems(ran)[-1] == "cell 3 failed"
+
+
+def test_a_notebook_runs_with_this_python_and_does_not_tell_where(tmp_path: Path) -> None:
+    place = "import os, sys\nprint(os.getcwd() + '/models')\nprint(sys.executable == os.environ['HERE'])"
+    nbformat.write(notebook_of(place, "%%bash\ncommand -v python"), tmp_path / "made.ipynb")
+    with environment({"HERE": sys.executable}):
+        first, second = execute(tmp_path / "made.ipynb", tmp_path).cells
+    assert first.outputs[0].text == "models\nTrue\n"
+    assert Path(second.outputs[0].text.strip()).parent == Path(sys.executable).parent
