@@ -43,7 +43,8 @@ def execute(path: Path, folder: Path) -> NotebookNode:
         client.execute()
     # Where it ran is nobody's matter.
     written = nbformat.writes(notebook).replace(f"{folder.resolve()}/", "")
-    return nbformat.reads(written, as_version=nbformat.NO_CONVERT)
+    kept: NotebookNode = nbformat.reads(written, as_version=nbformat.NO_CONVERT)
+    return kept
 
 
 def reader_environment(folder: Path) -> dict[str, str]:
