@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     "README.md",
     "SECURITY.md",
-    *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))),
     "training/README.md",
     "benchmarks/README.md",
 )
@@ -85,6 +85,8 @@ CLASSIFYING = RunBy("tests/sparkclin/tasks/test_pairs.py::test_labels_are_those_
 CHOOSING = RunBy("tests/evaluation/test_medconceptsqa.py::test_the_command_scores_a_model_zero_shot_and_few_shot")
 ASKING = RunBy("tests/sparkclin/tasks/test_pairs.py::test_one_question_is_asked_of_all_notes")
 ANSWERING = RunBy("tests/training/test_qa.py::test_a_model_learns_answers_and_transformers_predictions_are_scored")
+
+STORES = RunBy("tests/docs/test_vector_stores.py::test_a_store_finds_the_same_ten")
 
 EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models --all"
 EMBED = (
@@ -280,6 +282,15 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     ),
     "python -m training.compare_feeds notes.jsonl --models sparkclin/demo/models "
     "--model clinical_longformer_demo": Smoke(),
+    "python -m evaluation.pooling notes.jsonl --models sparkclin/demo/models --model clinical_longformer_demo": RunBy(
+        "tests/evaluation/test_pooling.py::test_the_command_fills_a_table_per_measure"
+    ),
+    "pip install duckdb": STORES,
+    "pip install faiss-cpu": STORES,
+    "pip install lancedb": STORES,
+    'pip install "psycopg[binary]" pgvector': RunBy(
+        "tests/docs/test_vector_stores.py::test_pgvector_finds_the_same_ten_with_its_index_and_without"
+    ),
     TRAIN_TOKENIZER: Smoke(more="--vocab-size 300 --held-out 0.4"),
     PRETRAIN: Smoke(more=TINY_TRAINING, after=(TRAIN_TOKENIZER,)),
     TRAIN_BIGBIRD_TOKENIZER: Smoke(more="--vocab-size 300 --held-out 0.4"),
