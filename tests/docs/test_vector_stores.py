@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from pipelines.embed_notes import main
+from sparkclin.commands.embed import main
 from testkit.demo import DEMO_NOTES, MODEL
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "vector_stores.md").read_text(encoding="utf-8")
