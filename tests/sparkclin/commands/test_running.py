@@ -78,7 +78,8 @@ def test_nothing_but_the_commands_own_lines_is_shown(shown: Shown, notes: Path) 
         f"embed: {notes} (jsonl)",
         f"output: {shown.output} (parquet)",
         f"model: {MODEL}, onnx fp32, of {DEMO_MODELS}",
-        "settings: level document, pooling mean, context note, max pieces 4,094, stride 512",
+        "settings: level document, pooling mean, context note, normalize no, vector dtype float32, "
+        "max pieces 4,094, stride 512",
         "Spark starts",
         "the input is looked through, and the model is loaded",
         f"embed: 3 notes with {MODEL} in 3 tasks",
