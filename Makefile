@@ -8,7 +8,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMPS := .venv/stamps
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-DEV_EXTRAS := export,train,openvino,map,delta,bench,test,lint
+DEV_EXTRAS := export,train,openvino,map,delta,bench,test,stores,lint
 
 DEMO_NOTES := sparkclin/demo/notes.jsonl
 DEMO_INPUT := --input $(DEMO_NOTES) --input-format jsonl
@@ -20,7 +20,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --g
   --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
   --annotation-style line --constraint constraints.txt
 
-.PHONY: demo test lint bench wheel sbom audit constraints lock pins clean
+.PHONY: demo test lint bench notebooks wheel sbom audit constraints lock pins clean
 
 # Only what running needs: no torch, no TensorFlow for Python. The page shows the text of the sample notes.
 demo: $(STAMPS)/setup
@@ -44,9 +44,13 @@ lint: $(STAMPS)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Some 70 minutes on an otherwise idle machine, beside making the models; make bench ARGS="--quick" takes 11.
+# Some 50 minutes on an otherwise idle machine, beside making the models; make bench ARGS="--quick" takes 7.
 bench: $(STAMPS)/dev $(STAMPS)/setup
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# Runs the notebooks of docs/notebooks, and keeps what they show in their files.
+notebooks: $(STAMPS)/dev $(STAMPS)/setup
+	$(BIN)/python -m testkit.notebooks docs/notebooks/*.ipynb
 
 wheel: $(STAMPS)/dev
 	$(BIN)/python -m build

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     "README.md",
     "SECURITY.md",
-    *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))),
     "training/README.md",
     "benchmarks/README.md",
 )
@@ -86,12 +86,13 @@ CHOOSING = RunBy("tests/evaluation/test_medconceptsqa.py::test_the_command_score
 ASKING = RunBy("tests/sparkclin/tasks/test_pairs.py::test_one_question_is_asked_of_all_notes")
 ANSWERING = RunBy("tests/training/test_qa.py::test_a_model_learns_answers_and_transformers_predictions_are_scored")
 
-EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models"
+STORES = RunBy("tests/docs/test_vector_stores.py::test_a_store_finds_the_same_ten")
+
+EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models --all"
 EMBED = (
     "spark-submit pipelines/embed_notes.py --input notes.parquet --output vectors --models models "
     "--model clinical_longformer"
 )
-EXPORT_BF16 = f"{EXPORT} --engine openvino --precision bf16"
 EMBED_BF16 = f"{EMBED.replace(' vectors ', ' fast_vectors ')} --engine openvino --precision bf16"
 TRAIN_TOKENIZER = "python -m training.tokenizer notes.jsonl --output tokenizer"
 PRETRAIN = (
@@ -196,11 +197,8 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     'make bench ARGS="--smoke"': BENCHMARK,
     "python -m benchmarks.memory": RunBy("tests/benchmarks/test_smoke.py::test_the_memory_of_workers"),
     "python -m benchmarks.profile": RunBy("tests/benchmarks/test_smoke.py::test_the_profile_of_the_same_models"),
-    EXPORT: Smoke(),
-    f"{EXPORT} --engine onnx": Smoke(),
-    f"{EXPORT} --engine onnx --precision int8": Smoke(more="--notes notes.jsonl"),
-    EXPORT_BF16: Smoke(more="--notes notes.jsonl"),
-    EMBED_BF16: Smoke(after=(EXPORT_BF16,)),
+    EXPORT: Smoke(more="--notes notes.jsonl"),
+    EMBED_BF16: Smoke(after=(EXPORT,)),
     "python -m export CHECKPOINT --name base --models models --engine openvino --precision bf16": Smoke(
         more="--notes notes.jsonl", instead={"CHECKPOINT": "yikuan8/Clinical-Longformer"}
     ),
@@ -284,6 +282,15 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     ),
     "python -m training.compare_feeds notes.jsonl --models sparkclin/demo/models "
     "--model clinical_longformer_demo": Smoke(),
+    "python -m evaluation.pooling notes.jsonl --models sparkclin/demo/models --model clinical_longformer_demo": RunBy(
+        "tests/evaluation/test_pooling.py::test_the_command_fills_a_table_per_measure"
+    ),
+    "pip install duckdb": STORES,
+    "pip install faiss-cpu": STORES,
+    "pip install lancedb": STORES,
+    'pip install "psycopg[binary]" pgvector': RunBy(
+        "tests/docs/test_vector_stores.py::test_pgvector_finds_the_same_ten_with_its_index_and_without"
+    ),
     TRAIN_TOKENIZER: Smoke(more="--vocab-size 300 --held-out 0.4"),
     PRETRAIN: Smoke(more=TINY_TRAINING, after=(TRAIN_TOKENIZER,)),
     TRAIN_BIGBIRD_TOKENIZER: Smoke(more="--vocab-size 300 --held-out 0.4"),

@@ -59,15 +59,14 @@ def shown(context: SparkContext, work: Work) -> Iterator[Pace]:
         finally:
             finished.set()
             thread.join()
-            if _is_live(stream):
+            if is_live(stream):
                 print(f"\r{last}", file=stream, flush=True)
             context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # Spark's way to take it back
 
 
 @contextmanager
 def terminal_or_stderr() -> Iterator[TextIO]:
-    """Where progress goes. spark-submit runs a Python program with a pipe for its output; the terminal is its own. The
-    terminal behind a notebook is that of its server."""
+    """Where progress goes. spark-submit runs a Python program with a pipe for its output; the terminal is its own."""
     terminal = _open_terminal(Path(f"/proc/{os.getppid()}/fd/2")) if under_spark_submit() else None
     if terminal is None:
         yield sys.stderr
@@ -76,8 +75,8 @@ def terminal_or_stderr() -> Iterator[TextIO]:
         yield terminal
 
 
-def _is_live(stream: TextIO) -> bool:
-    """Whether a line can be written over."""
+def is_live(stream: TextIO) -> bool:
+    """Whether a line on it can be written over."""
     return stream.isatty() or in_notebook()
 
 
@@ -102,7 +101,7 @@ def _open_terminal(device: Path) -> TextIO | None:
 def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading.Event, pace: Pace) -> None:
     from py4j.protocol import Py4JError
 
-    live = _is_live(stream)
+    live = is_live(stream)
     started_s = last_line_s = time.monotonic()
     while not finished.wait(POLL_S):
         now_s = time.monotonic()

@@ -130,7 +130,8 @@ def test_what_is_right_comes_as_far_as_java(places: Path, command: str) -> None:
     *plan, error = sparkclin(places, command).stderr.splitlines()
     assert error.startswith("error: no Java was found in JAVA_HOME (/nowhere)")
     assert f"model: {MODEL}, onnx fp32, of {DEMO_MODELS}" in plan[2]
-    assert plan[3].endswith("settings: level document, pooling mean, context note, max pieces 4,094, stride 512")
+    settings = "level document, pooling mean, context note, normalize no, vector dtype float32"
+    assert plan[3].endswith(f"settings: {settings}, max pieces 4,094, stride 512")
     assert plan[4].endswith("] Spark starts")
 
 

@@ -18,6 +18,7 @@ from sparkclin.errors import ModelError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository
 from sparkclin.stages.vector_rows import INDEX_COLUMNS
+from sparkclin.tasks.embed import EmbedOptions, embed
 from testkit.checkpoints import NOTES, random_checkpoint
 from tests.sparkclin.processes import run_python
 
@@ -82,11 +83,11 @@ def test_rows_and_vectors_are_those_of_the_other_engine(
 
 @pytest.mark.parametrize("level", ["document", "token"])
 def test_norm_and_half_precision_are_those_of_the_other_engine(notes: DataFrame, models: Path, level: str) -> None:
-    repository, options = ModelRepository(models), sparkclin.EmbedOptions(level=level, max_pieces=MAX_PIECES, stride=9)
+    repository, options = ModelRepository(models), EmbedOptions(level=level, max_pieces=MAX_PIECES, stride=9)
     asked = replace(options, normalize=True, vector_dtype="float16")
     order = ["note_id", *filter(None, [INDEX_COLUMNS.get(level)])]
     found, expected = (
-        sparkclin.embed(notes, bundle=repository.find(NAME, engine=engine, precision="fp32"), options=asked)
+        embed(notes, bundle=repository.find(NAME, engine=engine, precision="fp32"), options=asked)
         .orderBy(*order)
         .collect()
         for engine in ("openvino", "onnx")
