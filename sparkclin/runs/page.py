@@ -83,7 +83,8 @@ def _table(label: str, variants: Sequence[Variant], hue: int) -> str:
         for variant in variants
     )
     caption = f'<caption>most frequent: <mark style="--hue:{hue}">{escape(label)}</mark></caption>'
-    return f"<table>{caption}\n<tr><th>in lower case</th><th>found</th><th>in notes</th></tr>\n{rows}\n</table>"
+    head = "<tr><th>in lower case</th><th>found</th><th>in notes</th></tr>"
+    return f"<div class='card'><table>{caption}\n{head}\n{rows}\n</table></div>"
 
 
 def _note(note: MarkedNote, hues: dict[str, int]) -> str:
@@ -116,9 +117,9 @@ header p { color: var(--faint); }
 header .warning { color: var(--warn); }
 .tables { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1rem;
           margin: 1.25rem 0; }
-.tables table, article { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; }
-.tables table { border-collapse: separate; border-spacing: 0; padding: .8rem 1.1rem; font-size: .9rem;
-                align-self: start; }
+.tables .card { align-self: start; padding: .8rem 1.1rem; }
+.tables table { width: 100%; font-size: .9rem; }
+article { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; }
 .tables caption { padding: 0 0 .4rem; }
 .tables th, .tables td { padding: .2rem 0 .2rem 1rem; border-bottom: 1px solid var(--line); text-align: right;
                          white-space: nowrap; }

@@ -218,7 +218,7 @@ def _ticks(largest: float) -> list[float]:
     """Round numbers from 0 to `largest` or just above, five at most, such as 0, 20, 40, 60."""
     rough = largest / 4
     unit: float = 10 ** floor(log10(rough))
-    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * (1 - 1e-9))
+    step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= rough * (1 - 1e-9))
     return [round(step * number, 10) for number in range(6) if step * (number - 1) < largest * (1 - 1e-9)]
 
 
