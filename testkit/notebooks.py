@@ -9,6 +9,7 @@ this process, which is also the first `python` of its shell commands.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "notebooks"
 MOST_SECONDS = 300
 """Of a cell."""
+
+PROGRESS = re.compile(r"\w+ +\d+% ")
 
 
 def execute(path: Path, folder: Path) -> NotebookNode:
@@ -41,10 +44,20 @@ def execute(path: Path, folder: Path) -> NotebookNode:
             config=Config({"KernelManager": {"transport": "ipc", "ip": str(Path(sockets, "kernel"))}}),
         )
         client.execute()
-    # Where it ran is nobody's matter.
-    written = nbformat.writes(notebook).replace(f"{folder.resolve()}/", "")
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not is_progress(output)]
+    written = nbformat.writes(notebook)
+    for place in (folder.resolve(), ROOT):  # where it ran is nobody's matter
+        written = written.replace(f"{place}/", "")
     kept: NotebookNode = nbformat.reads(written, as_version=nbformat.NO_CONVERT)
     return kept
+
+
+def is_progress(output: NotebookNode) -> bool:
+    """Whether it is a progress bar alone, which differs with each run."""
+    lines = str(output.get("text", "")).replace("\r", "\n").split("\n")
+    return output.get("name") == "stderr" and all(PROGRESS.match(line) for line in lines if line.strip())
 
 
 def reader_environment(folder: Path) -> dict[str, str]:
@@ -52,7 +65,6 @@ def reader_environment(folder: Path) -> dict[str, str]:
     return {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": str(ROOT),
-        "TQDM_DISABLE": "1",  # a progress bar that is kept differs with each run
         "IPYTHONDIR": str(folder / ".ipython"),
         "MPLCONFIGDIR": str(folder / ".matplotlib"),
     }

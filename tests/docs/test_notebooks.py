@@ -15,8 +15,9 @@ pytest.importorskip("nbclient", reason="the test extra is not installed")
 
 import nbformat
 from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
 
-from testkit.notebooks import FOLDER, ROOT, environment, execute
+from testkit.notebooks import FOLDER, ROOT, environment, execute, is_progress
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 NEEDS = {"fine_tune_export_tag.ipynb": ("export.trained", "training.ner")}
@@ -124,3 +125,12 @@ def test_a_notebook_runs_with_this_python_and_does_not_tell_where(tmp_path: Path
         first, second = execute(tmp_path / "made.ipynb", tmp_path).cells
     assert first.outputs[0].text == "models\nTrue\n"
     assert Path(second.outputs[0].text.strip()).parent == Path(sys.executable).parent
+
+
+def test_progress_bars_are_not_kept() -> None:
+    def stderr(text: str) -> NotebookNode:
+        return NotebookNode(nbformat.v4.new_output("stream", name="stderr", text=text))
+
+    assert is_progress(stderr("\rembed   0%  0/60 [00:01<?, ?note/s]\rembed 100%  60/60 [00:30<00:00,  1.95note/s]\n"))
+    assert not is_progress(stderr("\rembed   0%  0/60 [00:01<?, ?note/s]\nWARN JavaUtils\n"))
+    assert not is_progress(NotebookNode(nbformat.v4.new_output("stream", name="stdout", text="embed   0%  0/60")))
