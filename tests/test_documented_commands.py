@@ -17,16 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyspark
 import pytest
 
 from evaluation.notes import packaged_notes
+from pipelines import embed_notes
+from sparkclin.spark.settings import EXCLUDES, PACKAGES, SETTINGS
 from tests.installation import clean_environment
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     "README.md",
+    "CONTRIBUTING.md",
     "SECURITY.md",
-    *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))),
     "training/README.md",
     "benchmarks/README.md",
 )
@@ -86,6 +90,33 @@ CHOOSING = RunBy("tests/evaluation/test_medconceptsqa.py::test_the_command_score
 ASKING = RunBy("tests/sparkclin/tasks/test_pairs.py::test_one_question_is_asked_of_all_notes")
 ANSWERING = RunBy("tests/training/test_qa.py::test_a_model_learns_answers_and_transformers_predictions_are_scored")
 
+YARN = (
+    "--executor-memory 4g --executor-cores 2 --conf spark.executor.memoryOverhead=3g",
+    "--conf spark.pyspark.python=./environment/bin/python "
+    "--conf spark.yarn.appMasterEnv.PYSPARK_PYTHON=./environment/bin/python",
+)
+CLUSTER = RunBy("tests/test_documented_commands.py::test_a_line_for_a_cluster_is_right")
+OF_CLUSTERS = {
+    "spark-submit --master spark://HOST:7077 --executor-memory 4g --executor-cores 2 "
+    "--conf spark.pyspark.python=/opt/sparkclin/.venv/bin/python pipelines/embed_notes.py "
+    "--input hdfs://NAMENODE:8020/notes --output hdfs://NAMENODE:8020/vectors --models hdfs://NAMENODE:8020/models "
+    "--model clinical_longformer": CLUSTER,
+    "spark-submit --master yarn --deploy-mode cluster --properties-file sparkclin.conf --num-executors 10 "
+    f"{YARN[0]} --archives environment.tar.gz#environment {YARN[1]} pipelines/embed_notes.py --input hdfs:///notes "
+    "--output hdfs:///vectors --models hdfs:///models --model clinical_longformer": CLUSTER,
+    f"spark-submit --master yarn --deploy-mode cluster --packages {','.join(PACKAGES)} "
+    f"--exclude-packages {','.join(EXCLUDES)} {YARN[0]} "
+    "--conf spark.serializer=org.apache.spark.serializer.KryoSerializer --conf spark.kryoserializer.buffer.max=2000M "
+    "--conf spark.driver.maxResultSize=0 --conf spark.sql.execution.arrow.maxRecordsPerBatch=8 "
+    "--conf spark.io.encryption.enabled=true --conf spark.executorEnv.TF_ENABLE_ONEDNN_OPTS=1 "
+    f"--archives s3://BUCKET/environment.tar.gz#environment {YARN[1]} s3://BUCKET/embed_notes.py "
+    "--input s3://BUCKET/notes --output s3://BUCKET/vectors --models s3://BUCKET/models "
+    "--model clinical_longformer": CLUSTER,
+}
+"""Those of docs/how-to/clusters.md that need a cluster of a kind."""
+
+AIR_GAPPED = RunBy("tests/test_wheel.py::test_a_machine_without_a_registry_is_set_up")
+
 EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models"
 EMBED = (
     "spark-submit pipelines/embed_notes.py --input notes.parquet --output vectors --models models "
@@ -130,7 +161,7 @@ OF_RESULTS = {
     "python -m training.predict_classify notes.jsonl label_checkpoint --output theirs.parquet": LABELLING,
     "python -m evaluation.classify score theirs.parquet $D/pubmedqa/dev.jsonl --id-column id": LABELLING,
 }
-"""Those of docs/results.md."""
+"""Those of docs/explanation/results.md."""
 
 OF_THE_PAPER = {
     "python -m training.ner --train train.tsv --dev devel.tsv --init CHECKPOINT --output ner_checkpoint "
@@ -166,7 +197,7 @@ OF_THE_PAPER = {
     "python -m evaluation.medconceptsqa test.parquet --model clinical_longformer --models models --shots 4 "
     "--dev dev.parquet --sample 250": CHOOSING,
 }
-"""Those of docs/paper_tasks.md."""
+"""Those of docs/how-to/paper_tasks.md."""
 
 SPLIT = "python -m training.split notes.jsonl --train mtsamples_train.jsonl --dev mtsamples_dev.jsonl --least-notes 20"
 TINY_TRAINING = "--steps 2 --save-steps 2 --warm-up 1 --length 64 --batch 1 --held-out 0.4 --no-bf16"
@@ -174,8 +205,12 @@ TINY_TRAINING = "--steps 2 --save-steps 2 --warm-up 1 --length 64 --batch 1 --he
 COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     **OF_RESULTS,
     **OF_THE_PAPER,
+    **OF_CLUSTERS,
     "make demo": DEMO,
+    "make docs": RunBy("tests/docsite/test_site.py::test_every_document_is_a_page"),
+    "make lint": DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
     "make test": DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
+    'make test ARGS="-k windows"': DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
     "make bench": BENCHMARK,
     'make bench ARGS="--quick"': BENCHMARK,
     'make bench ARGS="--only embed scaling --rounds 2 --seconds 40"': BENCHMARK,
@@ -211,10 +246,15 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "sparkclin models describe clinical_longformer --models models": Smoke(after=(EXPORT,)),
     "sparkclin models describe clinical_longformer_demo": Smoke(),
     "sparkclin models check": Smoke(),
-    "sparkclin spark-defaults": Smoke(),
     "sparkclin setup": WHEEL,
-    "sparkclin setup --jars FOLDER": RunBy(
-        "tests/sparkclin/spark/test_jars.py::test_jars_come_from_a_copy_without_a_registry"
+    "python -m pip wheel --require-hashes --no-build-isolation --requirement requirements/runtime.txt "
+    "--wheel-dir carry/packages": AIR_GAPPED,
+    "python -m pip wheel --no-deps --no-build-isolation --wheel-dir carry/packages .": AIR_GAPPED,
+    "python -m pip install --no-index --find-links carry/packages sparkclin": AIR_GAPPED,
+    "sparkclin setup --jars carry/jars": AIR_GAPPED,
+    "python -m pip install sparkclin-0.1.0-py3-none-any.whl": WHEEL,
+    "sparkclin spark-defaults > sparkclin.conf": RunBy(
+        "tests/sparkclin/test_cli.py::test_spark_defaults_prints_the_table"
     ),
     EMBED: Smoke(after=(EXPORT,)),
     f"{EMBED} --trust trusted.txt": RunBy(
@@ -352,12 +392,40 @@ def test_what_make_would_run_is_right(command: str) -> None:
     # Without what `make test` tells a make that it starts.
     recipe = subprocess.run(dry, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=True).stdout
     words = shlex.split(recipe.strip().splitlines()[-1])
+    if target == "lint":
+        assert [line.split()[0] for line in recipe.splitlines() if " -m pip " not in line and "/ruff" in line] == [
+            ".venv/bin/ruff",
+            ".venv/bin/ruff",
+        ]
+        assert words == [".venv/bin/mypy"]
+        return
     if target == "test":
         assert words[:5] == [".venv/bin/python", "-m", "pytest", "-m", ""]
         return
     assert words[:3] == [".venv/bin/python", "-m", "benchmarks"]
     benchmarks = import_module("benchmarks.__main__")
     assert benchmarks.to_options(benchmarks.parser().parse_args(words[3:])).contenders is not None
+
+
+OF_THE_NODES = {"spark.pyspark.python", "spark.yarn.appMasterEnv.PYSPARK_PYTHON"}
+"""Settings of a cluster's own paths."""
+
+
+@pytest.mark.parametrize("command", OF_CLUSTERS)
+def test_a_line_for_a_cluster_is_right(command: str) -> None:
+    """As far as can be seen without such a cluster: spark-submit and the run know the options, and what is set is what
+    sparkclin sets."""
+    words = shlex.split(command)
+    script = next(index for index, word in enumerate(words) if word.endswith("embed_notes.py"))
+    ours, theirs = words[script + 1 :], words[1:script]
+    assert embed_notes.parser().parse_args(ours).model == "clinical_longformer"
+    help_text = [Path(pyspark.__file__).parent / "bin" / "spark-submit", "--help"]
+    known = subprocess.run(help_text, capture_output=True, text=True, check=True)
+    options = theirs[::2]
+    assert [option for option in options if option not in re.findall(r"--[a-z-]+", known.stdout + known.stderr)] == []
+    table = {setting.key: setting.value for setting in SETTINGS}
+    asked = dict(value.split("=", 1) for option, value in zip(options, theirs[1::2], strict=True) if option == "--conf")
+    assert {key: value for key, value in asked.items() if table.get(key) != value}.keys() <= OF_THE_NODES
 
 
 @pytest.mark.export
