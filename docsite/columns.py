@@ -8,7 +8,8 @@ from pyspark.sql import types as T
 
 from docsite.markdown import table
 from sparkclin.schema import LEVELS, NOTE_ID
-from sparkclin.tasks import answers, embed, entities, labels
+from sparkclin.stages.vector_rows import OUTPUT
+from sparkclin.tasks import answers, entities, labels
 
 MEANINGS: Mapping[str, str] = {
     NOTE_ID: "the note's id, as it came, of the type that it came in",
@@ -17,7 +18,7 @@ MEANINGS: Mapping[str, str] = {
     "status": "`ok`, or why there is no result: see [statuses](statuses.md)",
     "model": "the name of the model",
     "pooling": "how one vector was made of several",
-    "vector": "as many numbers as the model is wide; twice as many with pooling `mean_max`; null without a result",
+    "vector": "as many numbers as the model is wide; twice as many with pooling `mean_max`; with `--vector-dtype float16` it is `binary`, [2 bytes per number](../how-to/level_and_pooling.md#half-the-size); null without a result",
     "n_pieces": "pieces of the note",
     "n_windows": "windows that the note was read in",
     "window": "the window's number in its note, from 0",
@@ -32,7 +33,7 @@ MEANINGS: Mapping[str, str] = {
     "rank": "0 for the best answer",
     "engine": "what the model ran in",
     "precision": "the precision of the model: `fp32` is exact, `bf16` and `int8` are not",
-    "model_digest": "the first 16 digits of the SHA-256 of the model's manifest, which says exactly which model it was",
+    "model_digest": "the first 16 digits of what `sha256sum sparkclin.json` prints in the model's folder; two exports under one name have different ones",
 }
 """By the name of a column."""
 
@@ -51,7 +52,7 @@ IN_ANSWERS = {
 
 def vector_columns() -> str:
     """Markdown: a table per level."""
-    return "\n\n".join(f"### Level {level}\n\n{columns_table(embed.OUTPUT[level])}" for level in LEVELS)
+    return "\n\n".join(f"### Level {level}\n\n{columns_table(OUTPUT[level])}" for level in LEVELS)
 
 
 def entity_columns() -> str:

@@ -18,6 +18,7 @@ COMMANDS = {
     "python -m export": ("export.__main__",),
     "python -m export verify": ("export.__main__", "verify"),
     "python -m evaluation": ("evaluation.__main__",),
+    "python -m evaluation.compare": ("evaluation.compare",),
     "python -m evaluation.ner": ("evaluation.ner",),
     "python -m evaluation.classify": ("evaluation.classify",),
     "python -m evaluation.qa": ("evaluation.qa",),

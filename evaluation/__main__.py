@@ -19,6 +19,7 @@ import pandas as pd
 from evaluation.notes import read_notes
 from evaluation.retrieval import specialty_accuracy
 from sparkclin.errors import exit_status
+from sparkclin.text.vectors import as_floats
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,6 +35,7 @@ def score(notes: Path, vectors: Path) -> None:
     """Prints how often the nearest notes share a specialty."""
     specialties = {note.note_id: note.specialties for note in read_notes(notes)}
     found = pd.read_parquet(vectors, columns=["note_id", "vector"])
+    found["vector"] = found["vector"].map(as_floats, na_action="ignore")
     print(json.dumps(asdict(specialty_accuracy(found, specialties)), indent=2))
 
 

@@ -105,16 +105,16 @@ def word_vectors(notes: DataFrame, *, model: str) -> DataFrame:
 
     bundle = sparkclin.active_repository().find(model)
     bundle.manifest.check_task(EMBED)
-    embeddings = sparkclin.pretrained(model)
+    embeddings = sparkclin.pretrained(model).setInputCols(["document", "token"]).setOutputCol("embeddings")
     stages = [
         DocumentAssembler().setInputCol("text").setOutputCol("assembled"),
         SentenceDetector().setInputCols(["assembled"]).setOutputCol("detected"),
         sparkclin.NoteTokenizer.pretrained(model).setSentenceCol("detected"),
-        embeddings.setInputCols(["document", "token"]).setOutputCol("embeddings"),
-        sparkclin.VectorPooler(level="token"),
+        embeddings,
+        sparkclin.VectorPooler.of(embeddings, level="token"),
     ]
     pooled = Pipeline(stages=stages).fit(notes).transform(notes)
-    sentences, words = F.col("pieces.sentences"), F.coalesce("vectors", F.array())
+    sentences, words = F.col("pieces.sentences"), _words()
     width = graph_width(bundle.manifest.width)
 
     def sentence_of(word: Column) -> Column:
@@ -144,6 +144,13 @@ def word_vectors(notes: DataFrame, *, model: str) -> DataFrame:
     return annotated.drop("assembled", "detected", "pieces")
 
 
+def _words() -> Column:
+    """The words of VectorPooler's column; a note without any has one row without a vector there."""
+    from pyspark.sql import functions as F
+
+    return F.filter("vectors", lambda row: row["vector"].isNotNull())
+
+
 def with_labels(words: DataFrame) -> DataFrame:
     """Adds `label`, an annotation per word of the tokenizer, of `labels` (begin, end, label), one per word of the file.
 
@@ -157,7 +164,7 @@ def with_labels(words: DataFrame) -> DataFrame:
         iob = F.when(begins_inside, F.concat(F.lit("I-"), whole["label"].substr(3, 250))).otherwise(whole["label"])
         return annotation("named_entity", word, {"word": text_of(word)}, result=F.coalesce(iob, F.lit("O")))
 
-    labelled = words.withColumn("label", F.transform(F.coalesce("vectors", F.array()), label))
+    labelled = words.withColumn("label", F.transform(_words(), label))
     return labelled.withMetadata("label", {"annotatorType": "named_entity"})
 
 

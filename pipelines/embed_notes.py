@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from sparkclin.runs.command import add_run_arguments, add_window_arguments, reading_of, run_command
 from sparkclin.runs.run import Task
 from sparkclin.schema import EMBED, LEVELS
-from sparkclin.tasks.embed import INDEX_COLUMNS, EmbedOptions, embed
+from sparkclin.stages.vector_rows import INDEX_COLUMNS
+from sparkclin.tasks.embed import EmbedOptions, embed
 from sparkclin.text.segments import POOLINGS
+from sparkclin.text.vectors import FLOAT32, VECTOR_DTYPES
 from sparkclin.text.windows import CONTEXTS
-
-BYTES_PER_NUMBER = 3
-"""Of a vector in Parquet, which compresses its floats of 4 bytes a little. A note has one vector at the least."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +33,7 @@ def embedding(options: EmbedOptions) -> Task:
         index=INDEX_COLUMNS.get(options.level),
         model_task=EMBED,
         needs_spark_nlp=options.needs_spark_nlp,
-        least_bytes=lambda manifest: BYTES_PER_NUMBER * manifest.width,
+        least_bytes=options.least_bytes,
     )
 
 
@@ -44,6 +43,8 @@ def options_of(asked: argparse.Namespace) -> EmbedOptions:
         level=asked.level,
         pooling=asked.pooling,
         context=asked.context,
+        normalize=asked.normalize,
+        vector_dtype=asked.vector_dtype,
         **reading_of(asked),
     )
 
@@ -56,6 +57,13 @@ def parser() -> argparse.ArgumentParser:
     add("--pooling", choices=POOLINGS, default="mean", help="`first` is for tokens, cls, max, mean_max for the others")
     add(
         "--context", choices=CONTEXTS, default="note", help="what a sentence's vectors know of; default: its whole note"
+    )
+    add("--normalize", action="store_true", help="divide each vector by its norm")
+    add(
+        "--vector-dtype",
+        choices=VECTOR_DTYPES,
+        default=FLOAT32,
+        help=f"float16: half the size, as bytes; default: {FLOAT32}",
     )
     add_window_arguments(build)
     return build

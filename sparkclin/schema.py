@@ -15,6 +15,12 @@ NOTE_ID, TEXT, PAIR = "note_id", "text", "pair"
 PIECES, N_PIECES, N_WINDOWS, STATUS = "pieces", "n_pieces", "n_windows", "status"
 EMBEDDINGS, VECTORS = "embeddings", "vectors"
 
+MODEL, ENGINE, PRECISION, MODEL_DIGEST = MADE_BY = ("model", "engine", "precision", "model_digest")
+"""Columns of every task's rows, side by side: which exported model made a row. The digest is Bundle.digest."""
+
+METADATA = "sparkclin"
+"""The key of what this package says in a column's metadata."""
+
 STATUSES = ("ok", "empty", "null", "not_utf8", "too_long", "pair_too_long")
 STATUS_OK, STATUS_EMPTY, STATUS_NULL, STATUS_NOT_UTF8, STATUS_TOO_LONG, STATUS_PAIR_TOO_LONG = STATUSES
 """Of a note: read; white space only; null; its bytes are no text; it has more pieces than were to be read; its pair,

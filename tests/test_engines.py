@@ -17,7 +17,7 @@ import sparkclin
 from sparkclin.engines import ENGINES
 from sparkclin.models.pretrained import DEMO_MODELS, load
 from sparkclin.schema import VECTORS
-from sparkclin.tasks.embed import INDEX_COLUMNS
+from sparkclin.stages.vector_rows import INDEX_COLUMNS
 from testkit.demo import DEMO_NOTES, MODEL, SHORT
 
 pytestmark = pytest.mark.slow
@@ -90,8 +90,11 @@ def piece_vectors(notes: DataFrame) -> PieceVectors:
 
 def by_pieces(vectors: DataFrame, level: str, pooling: str) -> Results:
     pooler = sparkclin.VectorPooler(level=level, pooling=pooling, cls=True)
+    index = INDEX_COLUMNS.get(level)
     return {
-        (row.note_id, entry["index"]): None if entry["vector"] is None else np.array(entry["vector"], np.float32)
+        (row.note_id, entry[index] or 0 if index else 0): None
+        if entry["vector"] is None
+        else np.array(entry["vector"], np.float32)
         for row in pooler.transform(vectors).select("note_id", VECTORS).collect()
         for entry in row[VECTORS]
     }
@@ -104,8 +107,8 @@ def test_pooled_inside_is_pooled_outside(
 ) -> None:
     inside = embedded(notes, level, pooling, context, engine=engine, precision="fp32")
     outside = by_pieces(piece_vectors(engine, context), level, pooling)
-    without = {key: inside.pop(key) for key in [(name, 0) for name in ("empty", "blank", "null")]}
-    assert list(without.values()) == [None] * 3
+    without = [(name, 0) for name in ("empty", "blank", "null")]
+    assert [found[key] for found in (inside, outside) for key in without] == [None] * 6
     assert inside.keys() == outside.keys()
     assert len(inside) > len(without)
     for key, vector in inside.items():

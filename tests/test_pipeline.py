@@ -208,16 +208,23 @@ DELTA = (
 @pytest.mark.slow
 def test_delta_in_and_out(local: dict[str, pd.DataFrame], notes_file: Path, tmp_path: Path, several_runs: Path) -> None:
     """Document vectors to a Delta table; then a Delta table, with their statuses as its text, as the notes."""
-    first, second = tmp_path / "first", tmp_path / "second"
+    first, second, half = (tmp_path / name for name in ("first", "second", "half"))
+    arguments = ["--input", str(notes_file), "--input-format", "jsonl", "--output-format", "delta"]
     runs = [
-        ["--input", str(notes_file), "--input-format", "jsonl", "--output", str(first), "--output-format", "delta"],
+        [*arguments, "--output", str(first)],
         ["--input", str(first), "--input-format", "delta", "--text-column", "status", "--output", str(second)],
+        [*arguments, "--output", str(half), "--vector-dtype", "float16"],
     ]
     done = run_script(json.dumps(runs), script=several_runs, spark_options=DELTA)
     assert done.returncode == 0, done.stdout[-3000:]
     assert (first / "_delta_log").is_dir()
     assert_same(read_output(first).sort_values("note_id").reset_index(drop=True), local["document"])
     assert len(read_output(second)) == 6
+    halves = read_output(half).sort_values("note_id").reset_index(drop=True)
+    for value, vector in zip(halves["vector"], local["document"]["vector"], strict=True):
+        assert (value is None) == (vector is None)
+        if value is not None:
+            np.testing.assert_allclose(np.frombuffer(value, "<f2"), vector, atol=1e-5, rtol=2**-11)
 
 
 @pytest.mark.usefixtures("spark")
@@ -300,6 +307,8 @@ def test_what_cannot_be_done_is_said_in_a_line(
         ("--level sentence --context sentence", lambda o: o.context == "sentence"),
         ("--max-pieces 30", lambda o: o.max_pieces == 30),
         ("--stride 7", lambda o: o.stride == 7),
+        ("--normalize", lambda o: o.normalize),
+        ("--vector-dtype float16", lambda o: o.vector_dtype == "float16"),
     ],
 )
 def test_every_option_is_asked_of_embed(option: str, read: Callable[[sparkclin.EmbedOptions], bool]) -> None:

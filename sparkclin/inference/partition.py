@@ -12,19 +12,21 @@ from sparkclin.errors import IncompleteError
 from sparkclin.inference.model import RowModel
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.pooling import PartOutput
+from sparkclin.text.vectors import FLOAT32
 from sparkclin.wire.chunks import Chunk, ChunkOptions, Merger, chunks, with_vectors
 from sparkclin.wire.packed import padded_rows, plan_batches
 
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceOptions:
-    """How notes go through a model. `wanted` are the names of the outputs that `merge` takes, in its order;
-    `row_limits` are the model's."""
+    """How notes go through a model. `wanted` are the names of the outputs that `merge` takes, in its order,
+    and `dtype` is of what it makes of them; `row_limits` are the model's."""
 
     notes: ChunkOptions
     wanted: tuple[str, ...]
     merge: Merger
     row_limits: Sequence[int]
+    dtype: str = FLOAT32
 
 
 def infer_notes(
@@ -38,7 +40,8 @@ def infer_notes(
     for chunk in chunks(batches, encoder=encoder, options=options.notes):
         segments = [plan.segments for plan in chunk.plans]
         columns = chunk.columns(options.notes.carried)
-        yield with_vectors(columns, segments, part_outputs(chunk, model, options), options.merge)
+        parts = part_outputs(chunk, model, options)
+        yield with_vectors(columns, segments, parts, options.merge, dtype=options.dtype)
 
 
 def part_outputs(chunk: Chunk, model: RowModel, options: InferenceOptions) -> dict[int, list[PartOutput]]:

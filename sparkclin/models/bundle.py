@@ -15,7 +15,7 @@ from sparkclin.errors import ModelError, OptionError
 from sparkclin.hashing import sha256_of_text
 from sparkclin.inference.model import ModelFiles, shortened
 from sparkclin.models.trust import check_variable
-from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
+from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENGINE, ENTITIES, MODEL, MODEL_DIGEST, PRECISION
 from sparkclin.spark import storage
 from sparkclin.text.pooling import MAX, MEAN
 from sparkclin.text.tokenization import PairOptions
@@ -25,9 +25,14 @@ from sparkclin.wire.tags import Vocabulary
 
 MANIFEST_FILE = "sparkclin.json"
 TOKENIZER_FILE = "tokenizer.json"
+STAGE_FILE = "metadata/part-00000"
+"""Spark ML's, of a saved annotator."""
 
 FORMAT_REVISION = 5
 OLDEST_REVISION = 2
+
+DIGEST_DIGITS = 16
+"""Of a SHA-256, where it is to tell a few models apart."""
 
 HADOOP_CHECKSUM = re.compile(r"\..+\.crc")
 
@@ -267,6 +272,22 @@ class Bundle:
         )
 
     @property
+    def digest(self) -> str:
+        """The first digits of manifest_sha256: enough to tell the versions of a model apart, and short in a row."""
+        return self.manifest_sha256[:DIGEST_DIGITS]
+
+    @property
+    def made_by(self) -> dict[str, str]:
+        """The values of the columns that say what made a row (`sparkclin.schema.MADE_BY`)."""
+        manifest = self.manifest
+        return {
+            MODEL: manifest.name,
+            ENGINE: manifest.engine,
+            PRECISION: manifest.precision,
+            MODEL_DIGEST: self.digest,
+        }
+
+    @property
     def path(self) -> Path:
         """The folder on the local disk; raises ModelError where the bundle is not there."""
         if storage.is_remote(self.location):
@@ -301,6 +322,14 @@ class Bundle:
         if sha256_of_text(text) != self.manifest.files.get(TOKENIZER_FILE):
             raise self._altered([f"{TOKENIZER_FILE}: changed"])
         return text
+
+    def saved_id(self) -> str:
+        """The id that Spark ML gave the annotator when it was made; raises ModelError where there is none to read."""
+        try:
+            text = self.read_text(f"{self.location}/{STAGE_FILE}")
+            return str(json.loads(text)["uid"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._altered([_unreadable(STAGE_FILE, error)]) from None
 
     def check(self) -> None:
         """What goes before a byte of it is given to Spark NLP, to which a bundle is code, or to a worker.

@@ -10,12 +10,16 @@ requests.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sparkclin.models.bundle import Bundle
-from sparkclin.models.pretrained import load, spark_nlp_of
+from sparkclin.models.pretrained import engine_of, load, spark_nlp_of
+from sparkclin.schema import EMBEDDINGS
 from sparkclin.spark.session import scala_object
 from sparkclin.wire import codes
 from sparkclin.wire.annotations import DOCUMENT
@@ -33,31 +37,63 @@ WORDPIECE_SPECIALS = ("[CLS]", "[SEP]", "[UNK]")
 
 @dataclass(frozen=True)
 class _Hosted:
-    """Which host annotator was made: for which Spark application and bundle, and the column that it writes."""
+    """Which host annotator was made: for which Spark application and bundle."""
 
     application: str
     location: str
     manifest_sha256: str
-    output_col: str
 
 
-_loaded: dict[_Hosted, Any] = {}
+_hosts: dict[_Hosted, Future[Any]] = {}
+_lock = threading.Lock()
+"""Held to look into _hosts, never while a model is loaded."""
 
 
-def load_host(spark: SparkSession, bundle: Bundle, *, output_col: str) -> Any:
-    """A bundle as an annotator that reads packed batches, one per row, from the column `document`.
+def load_host(spark: SparkSession, bundle: Bundle) -> Any:
+    """A bundle as an annotator that reads packed batches, one per row, from `document`, and writes `embeddings`.
 
     It is the same one for the same bundle as long as the Spark application runs: each loading of a model hands another
     copy of it to the application, and takes seconds. Raises ModelError for an engine that Spark NLP does not run.
     """
-    key = _Hosted(str(spark.sparkContext.applicationId), bundle.location, bundle.manifest_sha256, output_col)
-    if key not in _loaded:
-        for stale in [other for other in _loaded if other.application != key.application]:
-            del _loaded[stale]
-        host = _HOSTS[spark_nlp_of(bundle).host_annotator](spark, load(bundle), bundle.manifest.vocabulary)
-        host.setInputCols([DOCUMENT]).setOutputCol(output_col).setCaseSensitive(True).setBatchSize(1)
-        _loaded[key] = host._set(maxSentenceLength=NO_LIMIT)  # the setters refuse more than 512
-    return _loaded[key]
+    if begin := _to_be_loaded(spark, bundle):
+        begin()
+    return _hosts[_hosted(spark, bundle)].result()
+
+
+def load_ahead(spark: SparkSession, bundle: Bundle) -> None:
+    """Begins to load the host of a bundle in another thread, where Spark NLP runs its engine; load_host() waits for it,
+    and raises what goes wrong."""
+    if engine_of(bundle).spark_nlp and (begin := _to_be_loaded(spark, bundle)):
+        threading.Thread(target=begin, name="load_ahead", daemon=True).start()
+
+
+def _to_be_loaded(spark: SparkSession, bundle: Bundle) -> Callable[[], None] | None:
+    """What loads a bundle's host; None where somebody does or did, whose host is in _hosts then."""
+    hosted, host = _hosted(spark, bundle), Future[Any]()
+    with _lock:
+        for stale in [other for other in _hosts if other.application != hosted.application or _failed(_hosts[other])]:
+            del _hosts[stale]
+        if hosted in _hosts:
+            return None
+        _hosts[hosted] = host
+    return partial(_load, host, spark, bundle)
+
+
+def _load(host: Future[Any], spark: SparkSession, bundle: Bundle) -> None:
+    try:
+        made = _HOSTS[spark_nlp_of(bundle).host_annotator](spark, load(bundle), bundle.manifest.vocabulary)
+        made.setInputCols([DOCUMENT]).setOutputCol(EMBEDDINGS).setCaseSensitive(True).setBatchSize(1)
+        host.set_result(made._set(maxSentenceLength=NO_LIMIT))  # the setters refuse more than 512
+    except BaseException as error:  # noqa: BLE001  # none is lost: load_host() raises it
+        host.set_exception(error)
+
+
+def _failed(host: Future[Any]) -> bool:
+    return host.done() and host.exception() is not None
+
+
+def _hosted(spark: SparkSession, bundle: Bundle) -> _Hosted:
+    return _Hosted(str(spark.sparkContext.applicationId), bundle.location, bundle.manifest_sha256)
 
 
 def host_vocabulary(vocabulary: Vocabulary, specials: Sequence[str], *, code_words: Sequence[str]) -> list[str]:

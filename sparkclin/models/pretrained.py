@@ -151,6 +151,24 @@ def _loaded(annotator: Any, bundle: Bundle) -> Any:
         ) from None
 
 
+def bundle_of(annotator: Any) -> Bundle:
+    """The version of a model of active_repository() that an annotator was loaded from, whatever loaded it.
+
+    Spark ML gives every stage an id when it is made, which a saved one keeps. Raises ModelError where no version has
+    the annotator's.
+    """
+    repository = active_repository()
+    for record in repository.records():
+        if record.annotator == annotator.name:
+            bundle = repository.bundle(record)
+            if bundle.saved_id() == annotator.uid:
+                return bundle
+    raise ModelError(
+        f"no model of {repository.root} is the {annotator.name} that was given: load it by pretrained() after "
+        "sparkclin.use_models(), or say which bundle it is."
+    )
+
+
 def engine_of(bundle: Bundle) -> Engine:
     """The engine that a bundle was exported for; raises ModelError where this version does not have it, or would run
     the bundle in another way."""

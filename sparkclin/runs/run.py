@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sparkclin.errors import ModelError, OptionError, masked
 from sparkclin.models.advice import advice
 from sparkclin.models.bundle import Bundle, Manifest
+from sparkclin.models.hosts import load_ahead
 from sparkclin.models.pretrained import active_repository, engine_of
 from sparkclin.models.repository import ModelRepository
 from sparkclin.models.trust import check_trusted
@@ -23,7 +24,7 @@ from sparkclin.runs.place import check_place, check_space, whole_or_nothing
 from sparkclin.runs.progress import Work, shown
 from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, count_columns
 from sparkclin.runs.sink import Sink, check_written, write_rows
-from sparkclin.schema import NOTE_ID
+from sparkclin.schema import METADATA, NOTE_ID
 from sparkclin.spark import storage
 from sparkclin.spark.failures import quiet, step
 from sparkclin.spark.session import spark_session
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     Observe = Callable[[DataFrame], DataFrame]
-
-METADATA = "sparkclin"
-"""The key in the metadata of an output's note_id."""
 
 VERSIONS = ("sparkclin", "pyspark", "spark-nlp", "tokenizers")
 
@@ -138,6 +136,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
     table = task.derived(bundle) if task.derived else None
     check_place(spark, request.sink, source=request.source.path)
     tables = (table.rows_name, table.name) if table else ()
+    load_ahead(spark, bundle)  # while the input is looked through, which leaves cores and Spark NLP idle
     with step("in the run"), whole_or_nothing(spark, request.sink, tables=tables) as place:
         corpus = read_corpus(spark, request.source)
         notes, n_notes = corpus.notes, count_corpus(corpus)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyspark.ml import Transformer
@@ -15,12 +15,30 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkclin.errors import InputError, OptionError
-from sparkclin.schema import EMBEDDINGS, LEVELS, PIECES, VECTORS, column_problems
+from sparkclin.models.bundle import Bundle
+from sparkclin.models.pretrained import bundle_of
+from sparkclin.schema import (
+    EMBEDDINGS,
+    ENGINE,
+    LEVELS,
+    MODEL,
+    MODEL_DIGEST,
+    N_PIECES,
+    N_WINDOWS,
+    PIECES,
+    PRECISION,
+    STATUS,
+    TEXT,
+    VECTORS,
+    column_problems,
+)
 from sparkclin.spark.failures import in_task
 from sparkclin.spark.session import check_batch_setting
-from sparkclin.stages.columns import VECTORS_TYPE
-from sparkclin.text.pooling import pool_note
+from sparkclin.stages.columns import entry_type
+from sparkclin.stages.vector_rows import vector_rows
+from sparkclin.text.pooling import OUTPUTS_OF_POOLING, pool_note
 from sparkclin.text.segments import POOLINGS, check_pooling
+from sparkclin.text.vectors import AS_MADE
 from sparkclin.wire.annotations import DOCUMENT, TOKEN
 from sparkclin.wire.arrow import only_row
 from sparkclin.wire.chunks import vectors_column
@@ -52,6 +70,10 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
     cls, the vector of the first special piece, averaged over the windows (needs cls on both stages); at level `token`
     mean or first of a word's pieces.
 
+    `inline` makes rows of the column, those of embed() with the same options: the same columns, and a row that says why
+    for a note without vectors. Which model made them is known to a pooler that is made by `of()`, or told by
+    `setModel()`; else those columns are null. Needs the columns that NoteTokenizer adds, and at level token the text.
+
     Drops documentCol, tokenCol and embeddingsCol: they hold a vector per piece and are not needed any more.
     """
 
@@ -65,6 +87,16 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
     level: Param[str] = Param(Params._dummy(), "level", " | ".join(LEVELS), TypeConverters.toString)
     pooling: Param[str] = Param(Params._dummy(), "pooling", " | ".join(POOLINGS), TypeConverters.toString)
     cls: Param[bool] = Param(Params._dummy(), "cls", "as on NoteTokenizer", TypeConverters.toBoolean)
+    textCol: Param[str] = Param(Params._dummy(), "textCol", "input: NoteTokenizer's inputCol", TypeConverters.toString)
+    model: Param[str] = Param(Params._dummy(), "model", "name of the model, or empty", TypeConverters.toString)
+    engine: Param[str] = Param(Params._dummy(), "engine", "the model's, or empty", TypeConverters.toString)
+    precision: Param[str] = Param(Params._dummy(), "precision", "the model's, or empty", TypeConverters.toString)
+    modelDigest: Param[str] = Param(
+        Params._dummy(),
+        "modelDigest",
+        "of the model's manifest, or empty",
+        TypeConverters.toString,
+    )
 
     def __init__(
         self,
@@ -77,6 +109,11 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
         level: str = "document",
         pooling: str = "mean",
         cls: bool = False,
+        textCol: str = TEXT,
+        model: str = "",
+        engine: str = "",
+        precision: str = "",
+        modelDigest: str = "",
     ) -> None:
         super().__init__()
         self._set(
@@ -88,6 +125,30 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
             level=level,
             pooling=pooling,
             cls=cls,
+            textCol=textCol,
+            model=model,
+            engine=engine,
+            precision=precision,
+            modelDigest=modelDigest,
+        )
+
+    @classmethod
+    def of(cls, embeddings: Any, *, level: str = "document", pooling: str = "mean") -> VectorPooler:
+        """For the vectors of an embeddings stage, a model of active_repository(): rows say which version of it.
+
+        Raises ModelError for a stage that is none; setModel() is for a bundle that lies elsewhere.
+        """
+        pooler = cls(embeddingsCol=embeddings.getOutputCol(), level=level, pooling=pooling)
+        return pooler.setModel(bundle_of(embeddings))
+
+    def setModel(self, bundle: Bundle) -> VectorPooler:
+        """Whose vectors they are."""
+        made_by = bundle.made_by
+        return self._set(
+            model=made_by[MODEL],
+            engine=made_by[ENGINE],
+            precision=made_by[PRECISION],
+            modelDigest=made_by[MODEL_DIGEST],
         )
 
     def setEmbeddingsCol(self, value: str) -> VectorPooler:
@@ -111,6 +172,9 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
     def setPooling(self, value: str) -> VectorPooler:
         return self._set(pooling=value)
 
+    def setTextCol(self, value: str) -> VectorPooler:
+        return self._set(textCol=value)
+
     def setCls(self, value: bool) -> VectorPooler:  # noqa: FBT001
         return self._set(cls=value)
 
@@ -125,19 +189,42 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
         # Only floats cross to Python: an annotation's strings and maps would cost more than its vector.
         slim = dataset.withColumn(output, F.col(f"`{embeddings}`.embeddings"))
         slim = slim.drop(embeddings, get(self.documentCol), get(self.tokenCol))
-        schema = T.StructType([*slim.schema.fields[:-1], T.StructField(output, VECTORS_TYPE)])
+        schema = T.StructType([*slim.schema.fields[:-1], T.StructField(output, T.ArrayType(entry_type()))])
         pool = partial(pool_batches, options=options, pieces_column=get(self.piecesCol))
-        return slim.mapInArrow(in_task(pool), schema)
+        pooled = slim.mapInArrow(in_task(pool), schema)
+        rows = vector_rows(
+            F.col(f"`{output}`"),
+            level=options.level,
+            pooling=options.pooling,
+            made_by=self._made_by(),
+            form=AS_MADE,
+            width=_width(dataset.schema[embeddings], options.pooling),
+            text=get(self.textCol),
+        )
+        return pooled.withColumn(output, rows)
+
+    def _made_by(self) -> dict[str, str | None]:
+        get = self.getOrDefault
+        params = {MODEL: self.model, ENGINE: self.engine, PRECISION: self.precision, MODEL_DIGEST: self.modelDigest}
+        return {column: get(param) or None for column, param in params.items()}
 
     def _check_columns(self, dataset: DataFrame) -> None:
-        output = self.getOrDefault(self.outputCol)
-        needed = [self.getOrDefault(self.embeddingsCol), self.getOrDefault(self.piecesCol)]
+        get = self.getOrDefault
+        output = get(self.outputCol)
+        needed = [get(self.embeddingsCol), get(self.piecesCol), N_PIECES, N_WINDOWS, STATUS]
+        needed += [get(self.textCol)] if get(self.level) == "token" else []
         problems = column_problems(dataset.columns, needed=needed, added=[output])
         if problems:
             raise InputError(
                 f"VectorPooler: {'; '.join(problems)}. It comes after NoteTokenizer and an embeddings stage; set "
-                "embeddingsCol, piecesCol or outputCol where their columns have other names."
+                "embeddingsCol, piecesCol, textCol or outputCol where their columns have other names."
             )
+
+
+def _width(embeddings: T.StructField, pooling: str) -> int | None:
+    """Of a pooled vector, where Spark NLP says how many numbers a piece's has."""
+    dimension = embeddings.metadata.get("dimension")
+    return None if dimension is None else int(dimension) * len(OUTPUTS_OF_POOLING[pooling])
 
 
 def pool_batches(

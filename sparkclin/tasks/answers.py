@@ -12,6 +12,7 @@ from pyspark.sql import types as T
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.schema import ANSWER, NOTE_ID, STATUS, STATUS_NO_ANSWER, TEXT, VECTORS, check_note_columns
 from sparkclin.spark.failures import in_udf, step
+from sparkclin.stages.columns import MADE_BY, made_by_columns
 from sparkclin.tasks.reading import ReadingOptions
 from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
@@ -33,7 +34,7 @@ OUTPUT = (
     T.StructField("text", T.StringType()),
     T.StructField("score", T.FloatType()),
     T.StructField(STATUS, T.StringType()),
-    T.StructField("model", T.StringType()),
+    *MADE_BY,
 )
 """What the output has after `note_id`, which keeps its type: a row per answer, the best of rank 0. Offsets are code
 points, ends exclusive. The answer that there is none has the status `no_answer`, its score, and neither offsets nor
@@ -98,10 +99,10 @@ def answer(
         merge=partial(merge_answers, options=options.answers),
     )
     found = segment_outputs(notes.select(NOTE_ID, TEXT, options.question), bundle=bundle, task=task)
-    return _rows(observe(found) if observe else found, options.answers, model=manifest.name)
+    return _rows(observe(found) if observe else found, options.answers, made_by=bundle.made_by)
 
 
-def _rows(found: DataFrame, options: AnswerOptions, *, model: str) -> DataFrame:
+def _rows(found: DataFrame, options: AnswerOptions, *, made_by: Mapping[str, str]) -> DataFrame:
     """A row per answer, in the order and types of the schema."""
     from pyspark.sql import functions as F
 
@@ -115,7 +116,7 @@ def _rows(found: DataFrame, options: AnswerOptions, *, model: str) -> DataFrame:
         "text": F.when(is_answer, cut_out("answer.begin", "answer.end")),
         "score": F.col("answer.score"),
         STATUS: F.when(~is_answer, STATUS_NO_ANSWER).otherwise(F.col(STATUS)),
-        "model": F.lit(model),
+        **made_by_columns(made_by),
     }
     return selected(exploded, OUTPUT, made)
 

@@ -11,72 +11,70 @@ from pyspark.sql import types as T
 
 from sparkclin.errors import OptionError
 from sparkclin.models.bundle import Bundle, Manifest
-from sparkclin.schema import (
-    N_PIECES,
-    N_WINDOWS,
-    NOTE_ID,
-    STATUS,
-    STATUS_NO_PIECES,
-    STATUS_OK,
-    TEXT,
-    VECTORS,
-    check_note_columns,
-)
+from sparkclin.schema import NOTE_ID, TEXT, VECTORS, check_note_columns
 from sparkclin.spark.failures import step
 from sparkclin.spark.session import check_session
+from sparkclin.stages.vector_rows import row_type, vector_rows
 from sparkclin.tasks.reading import ReadingOptions
-from sparkclin.tasks.rows import cut_out, schema_of, selected
+from sparkclin.tasks.rows import schema_of
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
-from sparkclin.text.pooling import OUTPUTS_OF_POOLING, merge_note
+from sparkclin.text.pooling import OUTPUTS_OF_POOLING
 from sparkclin.text.segments import check_pooling, plan_segments
+from sparkclin.text.vectors import AS_MADE, FLOAT16, FLOAT32, VectorFormat, merge_vectors
 from sparkclin.text.windows import CONTEXTS, WindowOptions
 from sparkclin.wire.batches import NoteColumns
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 SENTENCES = "sentences"
-INDEX_COLUMNS = {"window": "window", "sentence": "sentence", "token": "token_index"}
 
-_VECTOR = T.StructField("vector", T.ArrayType(T.FloatType()))
-_RANGE = [T.StructField("begin", T.IntegerType()), T.StructField("end", T.IntegerType())]
-_MADE_BY = [T.StructField(name, T.StringType()) for name in (STATUS, "model", "pooling")]
+BYTES_PER_NUMBER = {FLOAT32: 3, FLOAT16: 1.5}
+"""Of a vector in Parquet, which compresses its 4 or 2 bytes a little."""
 
 
-def _index(name: str) -> T.StructField:
-    return T.StructField(name, T.IntegerType())
-
-
-OUTPUT: dict[str, tuple[T.StructField, ...]] = {
-    "document": (_VECTOR, _index(N_PIECES), _index(N_WINDOWS), *_MADE_BY),
-    "window": (_index("window"), *_RANGE, _VECTOR, *_MADE_BY),
-    "sentence": (_index("sentence"), *_RANGE, _VECTOR, *_MADE_BY),
-    "token": (_index("token_index"), T.StructField("token", T.StringType()), *_RANGE, _VECTOR, *_MADE_BY),
-}
-"""What each level's output has after `note_id`, which keeps its type. Offsets are code points, ends exclusive."""
-
-
-def output_schema(level: str, note_id: T.DataType) -> T.StructType:
+def output_schema(level: str, note_id: T.DataType, *, form: VectorFormat = AS_MADE) -> T.StructType:
     """The schema of a level's output."""
-    return schema_of(OUTPUT[level], note_id)
+    return schema_of(row_type(level, form=form).fields, note_id)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedOptions(ReadingOptions):
-    """What vectors to make; raises OptionError for what does not go together."""
+    """What vectors to make. `normalize`: each vector, with pooling mean_max both halves together, is divided by its
+    norm. `vector_dtype` is float32, or float16: then a vector is bytes, 2 per number, little-endian, for
+    `numpy.frombuffer(value, "<f2")`. A number that float16 has not ends the run with OptionError.
+
+    Raises OptionError for what does not go together.
+    """
 
     level: str = "document"
     pooling: str = "mean"
     context: str = "note"
+    normalize: bool = False
+    vector_dtype: str = FLOAT32
 
     def __post_init__(self) -> None:
         check_pooling(self.level, self.pooling)
+        _ = self.form
         if self.context not in CONTEXTS or (self.context == "sentence" and self.level != "sentence"):
             raise OptionError(
                 f"context {self.context!r} with level {self.level!r}: 'sentence' goes with level sentence."
             )
         if self.pooling == "cls" and self.level == "sentence" and self.context == "note":
             raise OptionError("cls is a vector of a window: at level sentence it needs context sentence.")
+
+    @property
+    def form(self) -> VectorFormat:
+        """How vectors are given."""
+        return VectorFormat(normalize=self.normalize, dtype=self.vector_dtype)
+
+    def width(self, manifest: Manifest) -> int:
+        """How many numbers a model's vectors have."""
+        return manifest.width * len(OUTPUTS_OF_POOLING[self.pooling])
+
+    def least_bytes(self, manifest: Manifest) -> int:
+        """Of a note in a run's output, which has one vector at the least."""
+        return int(BYTES_PER_NUMBER[self.vector_dtype] * self.width(manifest))
 
     @property
     def needs_spark_nlp(self) -> bool:
@@ -89,7 +87,8 @@ class EmbedOptions(ReadingOptions):
 
     def settings(self, manifest: Manifest) -> Mapping[str, Any]:
         """For a run's report, with what the model decides filled in."""
-        own = {"level": self.level, "pooling": self.pooling, "context": self.context}
+        names = ("level", "pooling", "context", "normalize", "vector_dtype")
+        own = {name: getattr(self, name) for name in names}
         return {**own, **super().settings(manifest)}
 
 
@@ -107,10 +106,20 @@ def embed(
     Other columns of `notes` are left out. Raises InputError where note_id or text is missing, OptionError where the
     model reads fewer pieces than `options.max_pieces`, and SetupError for a session whose Arrow batches are too large.
     """
+    from pyspark.sql import functions as F
+
     check_note_columns(notes.columns)
     read = _with_sentences(notes.select(NOTE_ID, TEXT), options)
     pooled = segment_outputs(read, bundle=bundle, task=_task(options, bundle.manifest))
-    return _rows(observe(pooled) if observe else pooled, options, model=bundle.manifest.name)
+    rows = vector_rows(
+        F.col(VECTORS),
+        level=options.level,
+        pooling=options.pooling,
+        made_by=bundle.made_by,
+        form=options.form,
+        width=options.width(bundle.manifest),
+    )
+    return (observe(pooled) if observe else pooled).select(NOTE_ID, F.inline(rows))
 
 
 def _task(options: EmbedOptions, manifest: Manifest) -> SegmentTask:
@@ -121,7 +130,8 @@ def _task(options: EmbedOptions, manifest: Manifest) -> SegmentTask:
         windows=options.windows(manifest),
         plan=partial(plan_segments, level=options.level, pooling=options.pooling),
         wanted=OUTPUTS_OF_POOLING[options.pooling],
-        merge=partial(merge_note, pooling=options.pooling),
+        merge=partial(merge_vectors, pooling=options.pooling, normalize=options.normalize),
+        dtype=options.vector_dtype,
     )
 
 
@@ -137,27 +147,3 @@ def _with_sentences(notes: DataFrame, options: EmbedOptions) -> DataFrame:
     detector = SentenceDetector().setInputCols(["_assembled"]).setOutputCol(SENTENCES)
     detected: DataFrame = detector.transform(assembled).drop("_assembled")
     return detected
-
-
-def _rows(pooled: DataFrame, options: EmbedOptions, *, model: str) -> DataFrame:
-    """A row per segment, in the order and types of the level's schema."""
-    from pyspark.sql import functions as F
-
-    if options.level == "document":
-        found = pooled.withColumn("entry", F.get(VECTORS, F.lit(0)))
-    else:
-        found = pooled.withColumn("entry", F.explode_outer(VECTORS))
-    made: dict[str, Column] = {
-        INDEX_COLUMNS.get(options.level, "index"): F.col("entry.index"),
-        "begin": F.col("entry.begin"),
-        "end": F.col("entry.end"),
-        "vector": F.col("entry.vector"),
-        STATUS: F.when((F.col(STATUS) == STATUS_OK) & F.col("entry.vector").isNull(), STATUS_NO_PIECES).otherwise(
-            F.col(STATUS)
-        ),
-        "model": F.lit(model),
-        "pooling": F.lit(options.pooling),
-    }
-    if options.level == "token":
-        made["token"] = cut_out("entry.begin", "entry.end")
-    return selected(found, OUTPUT[options.level], made)

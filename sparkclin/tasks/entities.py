@@ -12,6 +12,7 @@ from pyspark.sql import types as T
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.schema import ENTITIES, NOTE_ID, STATUS, STATUS_NO_ENTITIES, STATUS_OK, TEXT, VECTORS, check_note_columns
 from sparkclin.spark.failures import step
+from sparkclin.stages.columns import MADE_BY, made_by_columns
 from sparkclin.tasks.reading import ReadingOptions
 from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
@@ -33,7 +34,7 @@ OUTPUT = (
     T.StructField("label", T.StringType()),
     T.StructField("score", T.FloatType()),
     T.StructField(STATUS, T.StringType()),
-    T.StructField("model", T.StringType()),
+    *MADE_BY,
 )
 """What the output has after `note_id`, which keeps its type. Offsets are code points, ends exclusive; `score` is a
 probability, 0…1. A note without entities has one row, which says so in its status."""
@@ -93,10 +94,10 @@ def find_entities(
         merge=partial(merge_entities, options=entities),
     )
     found = segment_outputs(notes.select(NOTE_ID, TEXT), bundle=bundle, task=task)
-    return _rows(observe(found) if observe else found, entities, model=manifest.name)
+    return _rows(observe(found) if observe else found, entities, made_by=bundle.made_by)
 
 
-def _rows(found: DataFrame, options: EntityOptions, *, model: str) -> DataFrame:
+def _rows(found: DataFrame, options: EntityOptions, *, made_by: Mapping[str, str]) -> DataFrame:
     """A row per entity, in the order and types of the schema."""
     from pyspark.sql import functions as F
 
@@ -111,6 +112,6 @@ def _rows(found: DataFrame, options: EntityOptions, *, model: str) -> DataFrame:
         STATUS: F.when((F.col(STATUS) == STATUS_OK) & F.col("entry").isNull(), STATUS_NO_ENTITIES).otherwise(
             F.col(STATUS)
         ),
-        "model": F.lit(model),
+        **made_by_columns(made_by),
     }
     return selected(found.withColumn("entry", F.explode_outer(VECTORS)), OUTPUT, made)

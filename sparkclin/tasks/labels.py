@@ -13,6 +13,7 @@ from sparkclin.errors import OptionError
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.schema import CLASSIFY, N_WINDOWS, NOTE_ID, STATUS, TEXT, VECTORS, check_note_columns
 from sparkclin.spark.failures import step
+from sparkclin.stages.columns import MADE_BY, made_by_columns
 from sparkclin.tasks.reading import ReadingOptions
 from sparkclin.tasks.rows import schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
@@ -32,7 +33,7 @@ OUTPUT = (
     T.StructField("predicted", T.BooleanType()),
     T.StructField(N_WINDOWS, T.IntegerType()),
     T.StructField(STATUS, T.StringType()),
-    T.StructField("model", T.StringType()),
+    *MADE_BY,
 )
 """What the output has after `note_id`, which keeps its type: a row per note and label. `score` is a probability, 0…1.
 `predicted` is true of the label with the largest score, or of each that reaches the threshold in a model whose labels
@@ -113,10 +114,10 @@ def classify(
         merge=partial(merge_labels, options=labels),
     )
     found = segment_outputs(notes.select(NOTE_ID, TEXT, *needed), bundle=bundle, task=task)
-    return _rows(observe(found) if observe else found, manifest, labels, threshold=options.threshold)
+    return _rows(observe(found) if observe else found, bundle, labels, threshold=options.threshold)
 
 
-def _rows(found: DataFrame, manifest: Manifest, labels: LabelOptions, *, threshold: float) -> DataFrame:
+def _rows(found: DataFrame, bundle: Bundle, labels: LabelOptions, *, threshold: float) -> DataFrame:
     """A row per label, in the order and types of the schema."""
     from pyspark.sql import functions as F
 
@@ -124,8 +125,8 @@ def _rows(found: DataFrame, manifest: Manifest, labels: LabelOptions, *, thresho
     exploded = scores.select("*", F.posexplode_outer("scores").alias(INDEX, "score"))
     best = F.col(INDEX) == F.expr("array_position(scores, array_max(scores)) - 1")
     made: dict[str, Column] = {
-        "label": F.get(F.array(*map(F.lit, manifest.labels)), F.col(INDEX)),
+        "label": F.get(F.array(*map(F.lit, bundle.manifest.labels)), F.col(INDEX)),
         "predicted": F.col("score") >= threshold if labels.problem_type == MULTI_LABEL else best,
-        "model": F.lit(manifest.name),
+        **made_by_columns(bundle.made_by),
     }
     return selected(exploded, OUTPUT, made)

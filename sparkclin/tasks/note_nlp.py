@@ -71,7 +71,7 @@ def nlp_system(bundle: Bundle) -> str:
     """
     manifest = bundle.manifest
     model = f"{manifest.name} {manifest.engine} {manifest.precision}"
-    system = f"sparkclin {version('sparkclin')}; {model}; sha256 {bundle.manifest_sha256[:16]}"
+    system = f"sparkclin {version('sparkclin')}; {model}; sha256 {bundle.digest}"
     longest = max(kinds_of(manifest.labels), key=len, default="")
     values = {"nlp_system": system, "term_modifiers": LONGEST_MODIFIERS.format(label=longest)}
     if too_long := [name for name, value in values.items() if len(value) > WIDTHS[name]]:

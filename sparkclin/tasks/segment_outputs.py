@@ -27,7 +27,8 @@ from sparkclin.spark.failures import in_task
 from sparkclin.spark.session import check_batch_setting
 from sparkclin.spark.shared_folder import SharedFolder, share_folder
 from sparkclin.spark.tally import Tally, tally
-from sparkclin.stages.columns import ANNOTATIONS, VECTORS_TYPE
+from sparkclin.stages.columns import ANNOTATIONS, entry_type
+from sparkclin.text.vectors import FLOAT32
 from sparkclin.text.windows import WindowOptions
 from sparkclin.wire.annotations import DOCUMENT, annotator_type
 from sparkclin.wire.batches import NoteColumns, SharedTokenizer, encoder_of, shared
@@ -55,7 +56,8 @@ if TYPE_CHECKING:
 class SegmentTask:
     """What is asked of a model. `columns` say where text and sentences are, `carried` which columns notes keep.
 
-    `plan` and `merge` run in the workers, so they must be picklable. `wanted` are the outputs that `merge` takes.
+    `plan` and `merge` run in the workers, so they must be picklable. `wanted` are the outputs that `merge` takes,
+    and `dtype` is of the vectors that it makes.
     """
 
     columns: NoteColumns
@@ -64,6 +66,7 @@ class SegmentTask:
     plan: Planner
     wanted: tuple[str, ...]
     merge: Merger
+    dtype: str = FLOAT32
 
 
 def segment_outputs(notes: DataFrame, *, bundle: Bundle, task: SegmentTask) -> DataFrame:
@@ -107,7 +110,9 @@ def _in_workers(
         folder=share_folder(spark, bundle.location),
         engine=engine,
         files=bundle.model_files(threads=int(spark.sparkContext.getConf().get("spark.task.cpus", "1"))),
-        options=InferenceOptions(notes=options, wanted=task.wanted, merge=task.merge, row_limits=row_limits),
+        options=InferenceOptions(
+            notes=options, wanted=task.wanted, merge=task.merge, row_limits=row_limits, dtype=task.dtype
+        ),
         tasks=tally(spark),
     )
     inferred: DataFrame = notes.mapInArrow(in_task(infer), output_schema(notes, task))
@@ -136,11 +141,11 @@ def _in_spark_nlp(
     """By packed batches: Python workers, the JVM, and Python workers again."""
     outputs = bundle.manifest.segment_outputs
     packing = PackingOptions(notes=options, request=outputs.request(task.wanted))
-    unpacking = UnpackingOptions(outputs=outputs, wanted=task.wanted, merge=task.merge)
+    unpacking = UnpackingOptions(outputs=outputs, wanted=task.wanted, merge=task.merge, dtype=task.dtype)
     pack = partial(_pack, tokenizer=tokenizer, options=packing)
     # Spark drops a column's metadata, by which Spark NLP knows annotations, where Python hands it back.
     packed = notes.mapInArrow(in_task(pack), packed_schema(packing)).withMetadata(DOCUMENT, annotator_type(DOCUMENT))
-    host = load_host(notes.sparkSession, bundle, output_col=EMBEDDINGS)
+    host = load_host(notes.sparkSession, bundle)
     came_back = host.transform(packed).select(
         BATCH,
         PARTS,
@@ -189,6 +194,5 @@ def output_schema(notes: DataFrame, task: SegmentTask) -> T.StructType:
     """A row per note."""
     carried = [notes.schema[name] for name in task.carried]
     counts = [T.StructField(N_PIECES, T.IntegerType()), T.StructField(N_WINDOWS, T.IntegerType())]
-    return T.StructType(
-        [*carried, *counts, T.StructField(STATUS, T.StringType()), T.StructField(VECTORS, VECTORS_TYPE)]
-    )
+    vectors = T.StructField(VECTORS, T.ArrayType(entry_type(task.dtype)))
+    return T.StructType([*carried, *counts, T.StructField(STATUS, T.StringType()), vectors])

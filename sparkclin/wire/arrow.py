@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sparkclin.errors import OptionError
 from sparkclin.text.pieces import Floats, Ints
+from sparkclin.text.vectors import LARGEST_FLOAT16, to_half
 from sparkclin.text.windows import Range
 
 
@@ -65,3 +67,18 @@ def float_lists(vectors: Sequence[Any]) -> pa.ListArray:
     values = np.concatenate([np.empty(0, np.float32), *(vector for vector in vectors if vector is not None)])
     missing = pa.array([vector is None for vector in vectors], pa.bool_())
     return pa.ListArray.from_arrays(offsets, pa.array(values, pa.float32()), mask=missing)
+
+
+def half_bytes(vectors: Sequence[Any]) -> pa.BinaryArray:
+    """Each vector in half precision, little-endian, 2 bytes per number; null for None.
+
+    Raises OptionError, with counts, for finite numbers that half precision has not.
+    """
+    halves = [None if vector is None else to_half(vector) for vector in vectors]
+    made = [(half, vector) for half, vector in zip(halves, vectors, strict=True) if half is not None]
+    if lost := sum(bool((np.isinf(half) & np.isfinite(vector)).any()) for half, vector in made):
+        raise OptionError(
+            f"numbers beyond {LARGEST_FLOAT16:,}, the largest of float16, are in {lost} of {len(made)} vectors. "
+            "Write them as float32 (--vector-dtype), or with a norm of 1 (--normalize)."
+        )
+    return pa.array([None if half is None else half.tobytes() for half in halves], pa.binary())

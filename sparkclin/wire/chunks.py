@@ -12,8 +12,9 @@ from sparkclin.text.pieces import Ints, PieceEncoder
 from sparkclin.text.pooling import PartOutput, SegmentVector
 from sparkclin.text.segments import SegmentPart, SegmentPlan
 from sparkclin.text.tokenization import TokenizedNote
+from sparkclin.text.vectors import FLOAT16, FLOAT32
 from sparkclin.text.windows import Range, WindowOptions
-from sparkclin.wire.arrow import float_lists, lists, struct
+from sparkclin.wire.arrow import float_lists, half_bytes, lists, struct
 from sparkclin.wire.batches import NoteColumns, tokenized_batches
 from sparkclin.wire.packed import tagged
 from sparkclin.wire.tags import Vocabulary
@@ -125,22 +126,28 @@ def with_vectors(
     segments: Sequence[Sequence[Range]],
     parts: Mapping[int, Sequence[PartOutput]],
     merge: Merger,
+    *,
+    dtype: str,
 ) -> pa.RecordBatch:
     """The rows of notes with the column `vectors`. `segments` are those of each note, `parts` the outputs by its
-    index."""
+    index; `dtype` as in vectors_column()."""
     merged = [merge(of_note, parts.get(index, ())) for index, of_note in enumerate(segments)]
-    return pa.RecordBatch.from_arrays([*columns.values(), vectors_column(merged)], names=[*columns, VECTORS])
+    return pa.RecordBatch.from_arrays(
+        [*columns.values(), vectors_column(merged, dtype=dtype)], names=[*columns, VECTORS]
+    )
 
 
-def vectors_column(notes: Sequence[Sequence[SegmentVector]]) -> pa.ListArray:
-    """The column `vectors`, a row per note: a list of structs of index, begin, end, vector."""
+def vectors_column(notes: Sequence[Sequence[SegmentVector]], *, dtype: str = FLOAT32) -> pa.ListArray:
+    """The column `vectors`, a row per note: a list of structs of index, begin, end, vector. A vector is a list of
+    floats, or bytes in float16; OptionError for numbers that float16 has not."""
     segments = [segment for note in notes for segment in note]
+    vectors = [segment.vector for segment in segments]
     entries = struct(
         {
             "index": pa.array([index for note in notes for index in range(len(note))], pa.int32()),
             "begin": pa.array([segment.begin for segment in segments], pa.int32()),
             "end": pa.array([segment.end for segment in segments], pa.int32()),
-            "vector": float_lists([segment.vector for segment in segments]),
+            "vector": half_bytes(vectors) if dtype == FLOAT16 else float_lists(vectors),
         }
     )
     return lists([len(note) for note in notes], entries)

@@ -25,6 +25,7 @@ from sparkclin.errors import IncompleteError
 from sparkclin.schema import N_PIECES, N_WINDOWS, STATUS, VECTORS
 from sparkclin.text.pieces import Floats, Ints, PieceEncoder
 from sparkclin.text.pooling import PartOutput
+from sparkclin.text.vectors import FLOAT32
 from sparkclin.wire.annotations import DOCUMENT, code_words, document, no_document
 from sparkclin.wire.arrow import int_columns, lists, only_row, range_lists, struct, to_range_lists
 from sparkclin.wire.chunks import Chunk, ChunkOptions, Merger, TaggedWindow, chunks, with_vectors
@@ -47,11 +48,13 @@ class PackingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class UnpackingOptions:
-    """How outputs are read. `wanted` are the names of those that `merge` takes, in its order."""
+    """How outputs are read. `wanted` are the names of those that `merge` takes, in its order; `dtype` is of what it
+    makes of them."""
 
     outputs: Outputs
     wanted: tuple[str, ...]
     merge: Merger
+    dtype: str = FLOAT32
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ def unpack_batches(
                 parts.setdefault(note, []).append(part)
             expected = BatchId(partition, found.chunk, found.position + 1, found.count)
             if found.closes_chunk:
-                yield _merged(row.column(NOTES).flatten(), parts, found, options.merge)
+                yield _merged(row.column(NOTES).flatten(), parts, found, options)
                 parts = {}
                 expected = BatchId(partition, found.chunk + 1, 0, 0)
     if not closed:
@@ -208,7 +211,7 @@ def _part_outputs(
 
 
 def _merged(
-    notes: pa.StructArray, parts: dict[int, list[PartOutput]], batch_id: BatchId, merge: Merger
+    notes: pa.StructArray, parts: dict[int, list[PartOutput]], batch_id: BatchId, options: UnpackingOptions
 ) -> pa.RecordBatch:
     ranges = to_range_lists(notes.field(SEGMENTS))
     planned = notes.field(N_PARTS).to_pylist()
@@ -219,7 +222,7 @@ def _merged(
             f"segment parts; {sum(map(len, parts.values()))} came back"
         )
     columns = {kept.name: notes.field(kept.name) for kept in notes.type if kept.name not in (SEGMENTS, N_PARTS)}
-    return with_vectors(columns, ranges, parts, merge)
+    return with_vectors(columns, ranges, parts, options.merge, dtype=options.dtype)
 
 
 def _incomplete(what: str) -> NoReturn:

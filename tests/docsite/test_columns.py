@@ -12,7 +12,8 @@ import pytest
 from docsite import columns
 from sparkclin import schema
 from sparkclin.runs.report import RunReport
-from sparkclin.tasks import answers, embed, entities, labels, note_nlp
+from sparkclin.stages.vector_rows import OUTPUT
+from sparkclin.tasks import answers, entities, labels, note_nlp
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -23,7 +24,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         (columns.entity_columns(), entities.OUTPUT),
         (columns.label_columns(), labels.OUTPUT),
         (columns.answer_columns(), answers.OUTPUT),
-        *((columns.columns_table(output), output) for output in embed.OUTPUT.values()),
+        *((columns.columns_table(output), output) for output in OUTPUT.values()),
     ],
 )
 def test_a_table_has_the_columns_in_their_order(made: str, output: tuple[object, ...]) -> None:

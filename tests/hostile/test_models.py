@@ -290,11 +290,11 @@ def test_every_file_is_hashed_once_until_one_changes(in_spark_nlp: Bundle, monke
 def test_a_model_in_the_jvm_is_not_taken_for_another_at_its_place(spark: SparkSession, in_spark_nlp: Bundle) -> None:
     from sparkclin.models.hosts import load_host
 
-    first = load_host(spark, in_spark_nlp, output_col="vectors")
-    assert load_host(spark, in_spark_nlp, output_col="vectors") is first
+    first = load_host(spark, in_spark_nlp)
+    assert load_host(spark, in_spark_nlp) is first
     manifest = replace(in_spark_nlp.manifest, description="another")
     (in_spark_nlp.path / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
-    assert load_host(spark, Bundle.read(in_spark_nlp.path), output_col="vectors") is not first
+    assert load_host(spark, Bundle.read(in_spark_nlp.path)) is not first
 
 
 def with_record(bundle: Bundle, **change: Any) -> None:

@@ -9,6 +9,7 @@ from pyspark.sql import types as T
 from sparkclin.runs.findings import Findings, Mark, Variant, frequent_variants, marked_notes
 from sparkclin.tasks.entities import output_schema
 
+MADE_BY = ("m", "onnx", "fp32", "0123456789abcdef")
 NOTES = {"a": "🩺 Aspirin, then aspirin for Gout", "b": "gout. Aspirin", "c": "well", "d": " \n", "e": None}
 FOUND = {
     "a": [("Chemical", "Aspirin,"), ("Chemical", "aspirin"), ("Disease", "Gout"), ("Disease", " ")],
@@ -29,9 +30,9 @@ def rows(spark: SparkSession) -> DataFrame:
         entities = FOUND.get(note_id, [])
         for number, (label, words) in reversed(list(enumerate(entities))):
             begin = (text or "").index(words)
-            found.append((note_id, number, begin, begin + len(words), words, label, 0.5, "ok", "m"))
+            found.append((note_id, number, begin, begin + len(words), words, label, 0.5, "ok", *MADE_BY))
         if not entities:
-            found.append((note_id, *[None] * 6, "no_entities", "m"))
+            found.append((note_id, *[None] * 6, "no_entities", *MADE_BY))
     return spark.createDataFrame(found, output_schema(T.StringType()))
 
 
@@ -45,7 +46,7 @@ def test_variants_are_counted_without_case_and_marks_around_them(rows: DataFrame
 def test_the_most_frequent_of_each_label_are_kept(spark: SparkSession) -> None:
     """Of equal ones the first in the alphabet; white space inside is one space; marks alone stay."""
     words = ["x", "x", "z \n z", "z z", "y", "++"]
-    found = [("n", i, 0, 1, text, "Sign", 0.5, "ok", "m") for i, text in enumerate(words)]
+    found = [("n", i, 0, 1, text, "Sign", 0.5, "ok", *MADE_BY) for i, text in enumerate(words)]
     rows = spark.createDataFrame(found, output_schema(T.StringType()))
     assert [(v.words, v.entities) for v in frequent_variants(rows, most=3)] == [("x", 2), ("z z", 2), ("++", 1)]
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -440,3 +441,20 @@ def test_a_pipeline_may_have_another_text_column_and_integer_ids() -> None:
 def test_there_is_at_least_one_partition(request_: RunRequest) -> None:
     with pytest.raises(OptionError, match="0 partitions were asked for"):
         replace(request_, partitions=0)
+
+
+def test_the_model_is_loaded_while_the_input_is_looked_through(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    module = import_module("sparkclin.runs.run")
+    read_corpus = module.read_corpus
+
+    def reading(*given: Any) -> Any:
+        begun.append("input")
+        return read_corpus(*given)
+
+    monkeypatch.setattr(module, "load_ahead", lambda _, bundle: begun.append(bundle.manifest.name))
+    monkeypatch.setattr(module, "read_corpus", reading)
+    run(letters(spaces=True), request_)
+    assert begun == ["tiny", "input"]

@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from sparkclin.errors import IncompleteError, InputError, OptionError, SetupError
+from sparkclin.schema import MADE_BY
 from sparkclin.stages.columns import PIECES_TYPE
 from sparkclin.stages.vector_pooler import PoolerOptions, VectorPooler, pool_batches
 from sparkclin.text.pieces import Floats, Pieces
@@ -301,7 +302,11 @@ _EMBEDDED = T.StructType(
         T.StructField("note_id", T.LongType(), metadata={"from": "hospital"}),
         T.StructField("document", T.StringType()),
         T.StructField("token", T.StringType()),
+        T.StructField("text", T.StringType()),
         T.StructField("pieces", PIECES_TYPE),
+        T.StructField("n_pieces", T.IntegerType()),
+        T.StructField("n_windows", T.IntegerType()),
+        T.StructField("status", T.StringType()),
         T.StructField(
             "embeddings", T.ArrayType(T.StructType([T.StructField("embeddings", T.ArrayType(T.FloatType()))]))
         ),
@@ -313,23 +318,49 @@ def embedded(spark: SparkSession, *cases: Case) -> DataFrame:
     rows = []
     for index, case in enumerate(cases):
         annotations = [{"embeddings": vector} for vector in case.rows.tolist()]
-        rows.append((index, "", "", batch_of(case, note_id=index)["pieces"], annotations))
+        n_pieces = len(case.note.pieces)
+        counts = (n_pieces, len(case.note.windows), "ok" if n_pieces else "empty")
+        text = " ".join("abcdefgh"[:n_pieces])
+        rows.append((index, "", "", text, batch_of(case, note_id=index)["pieces"], *counts, annotations))
     return spark.createDataFrame(rows, _EMBEDDED)
 
 
 def test_the_stage_pools_and_drops_what_is_large(spark: SparkSession) -> None:
     case = make_case([0, 0, 1], [3], [(0, 2), (1, 3)], cls=False)
     frame = VectorPooler(level="token", pooling="first").transform(embedded(spark, case, EMPTY))
-    assert frame.columns == ["note_id", "pieces", "vectors"]
+    assert frame.columns == ["note_id", "text", "pieces", "n_pieces", "n_windows", "status", "vectors"]
     assert frame.schema["note_id"].metadata == {"from": "hospital"}
     rows = {row.note_id: row.vectors for row in frame.collect()}
     assert [list(entry.vector) for entry in rows[0]] == [case.of_piece(0).tolist(), case.of_piece(2).tolist()]
-    assert [(entry["index"], entry.begin, entry.end) for entry in rows[0]] == [(0, 0, 3), (1, 4, 5)]
-    assert rows[1] == []
+    assert [(entry.token_index, entry.token, entry.begin, entry.end) for entry in rows[0]] == [
+        (0, "a b", 0, 3),
+        (1, "c", 4, 5),
+    ]
+    [none] = rows[1]
+    assert (none.status, none.pooling) == ("empty", "first")
+    assert {value for name, value in none.asDict().items() if name not in ("status", "pooling")} == {None}
+
+
+def test_a_note_without_vectors_keeps_its_row(spark: SparkSession) -> None:
+    case = make_case([0, 0, 1], [3], [(0, 2), (1, 3)], cls=False)
+    frame = VectorPooler().transform(embedded(spark, case, EMPTY)).selectExpr("note_id", "inline(vectors)")
+    rows = [(row.note_id, row.vector is None, row.n_pieces, row.n_windows, row.status) for row in frame.collect()]
+    assert sorted(rows) == [(0, False, 3, 2, "ok"), (1, True, 0, 0, "empty")]
+
+
+def test_words_need_the_text(spark: SparkSession) -> None:
+    frame = embedded(spark, EMPTY).withColumnRenamed("text", "words")
+    with pytest.raises(InputError, match="there is no column text"):
+        VectorPooler(level="token").transform(frame)
+    assert VectorPooler(level="token").setTextCol("words").transform(frame).count() == 1
+    assert VectorPooler().transform(frame).count() == 1
 
 
 def test_the_stage_names_missing_columns(spark: SparkSession) -> None:
-    with pytest.raises(InputError, match="VectorPooler: there is no column embeddings, pieces; the columns are id"):
+    with pytest.raises(
+        InputError,
+        match="VectorPooler: there is no column embeddings, pieces, n_pieces, n_windows, status; the columns are id",
+    ):
         VectorPooler().transform(spark.range(1))
 
 
@@ -340,12 +371,14 @@ def test_the_stage_overwrites_no_column(spark: SparkSession) -> None:
 
 
 def test_the_stage_is_saved_and_loaded(spark: SparkSession, tmp_path: Path) -> None:
-    pooler = VectorPooler(level="token").setPooling("first").setOutputCol("words")
+    pooler = VectorPooler(level="token", model="a_model", modelDigest="0123").setPooling("first").setOutputCol("words")
     pooler.save(str(tmp_path / "pooler"))
     loaded = VectorPooler.load(str(tmp_path / "pooler"))
     frame = embedded(spark, make_case([0, 0, 1], [3], [(0, 2), (1, 3)], cls=False))
     assert loaded.uid == pooler.uid
     assert loaded.transform(frame).collect() == pooler.transform(frame).collect()
+    made_by = {tuple(word[name] for name in MADE_BY) for word in loaded.transform(frame).collect()[0].words}
+    assert made_by == {("a_model", None, None, "0123")}
 
 
 def test_the_stage_refuses_large_arrow_batches(spark_of_large_batches: SparkSession) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparkclin.errors import InputError, OptionError, SetupError
+from sparkclin.hashing import sha256_of_file
 from sparkclin.models.bundle import Bundle
-from sparkclin.models.pretrained import load
+from sparkclin.models.pretrained import load, use_models
 from sparkclin.models.repository import ModelRepository
 from sparkclin.runs.report import NoteCounts, count_columns
 from sparkclin.schema import LEVELS
@@ -25,7 +28,7 @@ from sparkclin.stages.vector_pooler import VectorPooler
 from sparkclin.tasks.embed import EmbedOptions, embed, output_schema
 from sparkclin.text.pieces import NO_WORD, Floats, PieceEncoder, Pieces
 from sparkclin.text.windows import Window, cut, own
-from testkit.echo import build_echo_bundle
+from testkit.echo import SAMPLE_TEXTS, build_echo_bundle
 from testkit.tokenizers import train_tokenizer
 
 NOTES: dict[str, str | None] = {
@@ -107,6 +110,8 @@ def test_documents(notes: DataFrame, echo: Bundle) -> None:
         assert row.vector == mean_of(piece_vectors(echo, pieces))
         assert (row.n_pieces, row.n_windows) == (len(pieces), len(windows_of(len(pieces))))
         assert (row.status, row.model, row.pooling) == ("ok", "clinical_longformer", "mean")
+        assert (row.engine, row.precision) == ("tensorflow", "fp32")
+        assert row.model_digest == sha256_of_file(echo.path / "sparkclin.json")[:16]
     assert rows["long"][0].n_windows > 3
     assert_no_vector(rows, ["vector"])
 
@@ -189,6 +194,141 @@ def test_a_sentence_that_no_piece_begins_in_says_so(spark: SparkSession, tmp_pat
         (1, "no_pieces", True),
         (2, "no_pieces", True),
     ]
+
+
+def rows_of_stages(notes: DataFrame, echo: Bundle, level: str, pooling: str) -> DataFrame:
+    """What embed() gives, by stages."""
+    from sparknlp.annotator import SentenceDetector
+    from sparknlp.base import DocumentAssembler
+
+    by_cls = pooling == "cls"
+    tokenizer = NoteTokenizer(
+        tokenizer=echo.tokenizer_json(),
+        maxPieces=MAX_PIECES + by_cls,
+        stride=STRIDE,
+        cls=by_cls,
+        clsId=echo.manifest.cls_id,
+        sentenceCol="found",
+    )
+    annotator = load(echo).setInputCols(["document", "token"]).setOutputCol("embeddings")
+    stages = [
+        DocumentAssembler().setInputCol("text").setOutputCol("assembled"),
+        SentenceDetector().setInputCols(["assembled"]).setOutputCol("found"),
+        tokenizer,
+        annotator,
+        VectorPooler.of(annotator, level=level, pooling=pooling).setCls(by_cls),
+    ]
+    return PipelineModel(stages).transform(notes).selectExpr("note_id", "inline(vectors)")
+
+
+@pytest.mark.parametrize(
+    ("level", "pooling"),
+    [("document", "mean_max"), ("document", "cls"), ("window", "max"), ("sentence", "mean"), ("token", "first")],
+)
+def test_stages_give_the_same_columns_and_rows(
+    spark: SparkSession, notes: DataFrame, echo: Bundle, level: str, pooling: str
+) -> None:
+    use_models(spark, echo.path.parent)
+    ours = rows_of_stages(notes, echo, level, pooling)
+    theirs = embed(notes, bundle=echo, options=options(level, pooling=pooling))
+    assert ours.schema == theirs.schema
+    assert ours.schema["vector"].metadata == theirs.schema["vector"].metadata
+    found, expected = collected(ours), collected(theirs)
+    for name in NOTES:
+        assert len(found[name]) == len(expected[name]) > 0
+        for row, other in zip(found[name], expected[name], strict=True):
+            values, others = row.asDict(), other.asDict()
+            vector, other_vector = values.pop("vector"), others.pop("vector")
+            assert values == others
+            assert vector == (None if other_vector is None else pytest.approx(other_vector, rel=1e-6))
+
+
+@pytest.mark.parametrize(
+    ("level", "pooling"),
+    [("document", "mean"), ("document", "mean_max"), ("window", "cls"), ("sentence", "max"), ("token", "first")],
+)
+def test_vectors_of_norm_1(notes: DataFrame, echo: Bundle, level: str, pooling: str) -> None:
+    asked = options(level, pooling=pooling)
+    plain = collected(embed(notes, bundle=echo, options=asked))
+    found = collected(embed(notes, bundle=echo, options=replace(asked, normalize=True)))
+    for name in NOTES:
+        for unit, row in zip(found[name], plain[name], strict=True):
+            if row.vector is None:
+                assert unit.vector is None
+                continue
+            assert abs(np.linalg.norm(np.array(unit.vector, np.float64)) - 1) < 1e-6
+            assert unit.vector == pytest.approx((np.array(row.vector) / np.linalg.norm(row.vector)).tolist(), rel=1e-5)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_vectors_of_half_precision(notes: DataFrame, echo: Bundle, level: str) -> None:
+    asked = options(level)
+    frame = embed(notes, bundle=echo, options=replace(asked, vector_dtype="float16"))
+    assert frame.schema["vector"].dataType == T.BinaryType()
+    plain, found = (collected(rows) for rows in (embed(notes, bundle=echo, options=asked), frame))
+    for name in NOTES:
+        for half, row in zip(found[name], plain[name], strict=True):
+            if row.vector is None:
+                assert half.vector is None
+            else:
+                expected = np.array(row.vector, np.float32).astype(np.float16).tolist()
+                assert np.frombuffer(half.vector, "<f2").tolist() == expected
+        without = [{**row.asDict(), "vector": None} for row in found[name]]
+        assert without == [{**row.asDict(), "vector": None} for row in plain[name]]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, {"dtype": "float32", "width": 2, "normalized": False}),
+        ({"pooling": "mean_max", "normalize": True}, {"dtype": "float32", "width": 4, "normalized": True}),
+        ({"vector_dtype": "float16"}, {"dtype": "float16", "width": 2, "normalized": False}),
+    ],
+)
+def test_the_column_says_how_to_read_it(
+    notes: DataFrame, echo: Bundle, tmp_path: Path, changed: dict[str, Any], said: dict[str, Any]
+) -> None:
+    """In the schema, and in files."""
+    frame = embed(notes, bundle=echo, options=replace(options("document"), **changed))
+    assert frame.schema["vector"].metadata == {"sparkclin": said}
+    frame.write.parquet(str(tmp_path / "out"))
+    written = notes.sparkSession.read.parquet(str(tmp_path / "out"))
+    assert written.schema["vector"].metadata == {"sparkclin": said}
+
+
+def test_numbers_that_half_precision_has_not_end_the_run(spark: SparkSession, tmp_path: Path) -> None:
+    """The echo's numbers are ids; here one is beyond 65,504."""
+    large = build_echo_bundle(spark, tmp_path, tokenizer_json=tokenizer_of_large_ids(), name="large")
+    notes = spark.createDataFrame([("a", "fever"), ("b", "")], "note_id string, text string")
+    asked = EmbedOptions(vector_dtype="float16")
+    [first, _] = embed(notes, bundle=large, options=replace(asked, vector_dtype="float32")).orderBy("note_id").collect()
+    assert first.vector[0] > 65_520
+    with pytest.raises(
+        PythonException, match="OptionError: numbers beyond 65,504, the largest of float16, are in 1 of 1"
+    ) as raised:
+        embed(notes.coalesce(1), bundle=large, options=asked).collect()
+    assert "fever" not in str(raised.value)
+    rows = embed(notes, bundle=large, options=replace(asked, normalize=True)).orderBy("note_id").collect()
+    assert [len(row.vector or b"") for row in rows] == [4, 0]
+
+
+def tokenizer_of_large_ids() -> str:
+    """With so many ids that most are beyond 65,504 as the echo says them."""
+    raw = json.loads(train_tokenizer(SAMPLE_TEXTS))
+    vocabulary = raw["model"]["vocab"]
+    for number in range(70_000):
+        vocabulary[f"unused{number}"] = len(vocabulary)
+    return json.dumps(raw)
+
+
+@pytest.mark.parametrize(
+    ("changed", "numbers"),
+    [({}, 3 * 2), ({"pooling": "mean_max"}, 3 * 4), ({"vector_dtype": "float16"}, 1.5 * 2)],
+)
+def test_the_space_that_is_needed_follows_from_the_vectors(
+    echo: Bundle, changed: dict[str, Any], numbers: float
+) -> None:
+    assert EmbedOptions(**changed).least_bytes(echo.manifest) == numbers
 
 
 def test_windows_that_the_model_cuts_are_noticed(notes: DataFrame, echo: Bundle) -> None:

@@ -151,6 +151,8 @@ def test_the_pipeline_writes_them_with_a_report(bundle: Bundle, tmp_path: Path, 
     assert asked.items() <= report["settings"].items()
     assert spark.read.parquet(str(output)).select("note_id").distinct().count() == len(NOTES)
     assert report["rows"] == spark.read.parquet(str(output)).count()
+    made_by = spark.read.parquet(str(output)).select(*bundle.made_by).distinct().collect()
+    assert [row.asDict() for row in made_by] == [bundle.made_by]
 
 
 def test_the_pipeline_writes_note_nlp_for_omop(bundle: Bundle, tmp_path: Path, spark: SparkSession) -> None:
@@ -175,6 +177,7 @@ def test_the_pipeline_writes_note_nlp_for_omop(bundle: Bundle, tmp_path: Path, s
     assert report["derived"] == {"note_nlp": {"rows": len(found), "too_long": 0}}
     assert {"output_schema": "omop", "first_note_nlp_id": 1001}.items() <= report["settings"].items()
     assert {row.nlp_system.rpartition(" ")[2] for row in written} == {report["model"]["manifest_sha256"][:16]}
+    assert {row.model_digest for row in spans.collect()} == {report["model"]["manifest_sha256"][:16]}
     assert {row.nlp_date.isoformat() for row in written} == {report["started"][:10]}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from pipelines.embed_notes import main
 from sparkclin.errors import ModelError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository
-from sparkclin.tasks.embed import INDEX_COLUMNS
+from sparkclin.stages.vector_rows import INDEX_COLUMNS
 from testkit.checkpoints import NOTES, random_checkpoint
 from tests.sparkclin.processes import run_python
 
@@ -73,7 +74,28 @@ def test_rows_and_vectors_are_those_of_the_other_engine(
         for values in (ours, theirs):
             values["vector"] = np.array(values["vector"] or [], np.float32)
         np.testing.assert_allclose(ours.pop("vector"), theirs.pop("vector"), atol=1e-4, rtol=0)
+        assert (ours.pop("engine"), theirs.pop("engine")) == ("openvino", "onnx")
+        assert ours.pop("model_digest") != theirs.pop("model_digest")
         assert ours == theirs
+
+
+@pytest.mark.parametrize("level", ["document", "token"])
+def test_norm_and_half_precision_are_those_of_the_other_engine(notes: DataFrame, models: Path, level: str) -> None:
+    repository, options = ModelRepository(models), sparkclin.EmbedOptions(level=level, max_pieces=MAX_PIECES, stride=9)
+    asked = replace(options, normalize=True, vector_dtype="float16")
+    order = ["note_id", *filter(None, [INDEX_COLUMNS.get(level)])]
+    found, expected = (
+        sparkclin.embed(notes, bundle=repository.find(NAME, engine=engine, precision="fp32"), options=asked)
+        .orderBy(*order)
+        .collect()
+        for engine in ("openvino", "onnx")
+    )
+    for row, other in zip(found, expected, strict=True):
+        assert (row.vector is None) == (other.vector is None) == (row.status != "ok")
+        if row.vector is not None:
+            ours, theirs = (np.frombuffer(value, "<f2").astype(np.float64) for value in (row.vector, other.vector))
+            np.testing.assert_allclose(ours, theirs, atol=1e-3, rtol=0)
+            assert abs(np.linalg.norm(ours) - 1) < 1e-3
 
 
 def test_the_fastest_of_the_exact_versions_is_the_default(models: Path) -> None:

@@ -31,6 +31,7 @@ term_exists string, term_temporal string, term_modifiers string
 """
 LONG = "".join(chr(0x1F300 + n % 200) if n % 3 == 0 else chr(97 + n % 26) for n in range(600))
 TEXTS = {1: "no fever, on 🩺 aspirin", 2: LONG, 3: "well", 2**40: "aspirin", -5: "fever", 4: None}
+MADE_BY = ("tiny", "onnx", "fp32", "0123456789abcdef")
 PLACES = [(1, 3, 8), (1, 15, 22), (2, 0, 10), (2, 300, 311), (2, 590, 600), (2**40, 0, 7), (-5, 0, 5)]
 
 Place = tuple[int, int, int]
@@ -43,10 +44,10 @@ def entities_of(spark: SparkSession, places: Sequence[Place]) -> DataFrame:
     for note_id, text in TEXTS.items():
         spans = [(begin, end) for key, begin, end in places if key == note_id]
         for index, (begin, end) in enumerate(spans):
-            rows.append((note_id, index, begin, end, (text or "")[begin:end], "SIGN", 0.96875, "ok", "tiny"))
+            rows.append((note_id, index, begin, end, (text or "")[begin:end], "SIGN", 0.96875, "ok", *MADE_BY))
         if not spans:
             status = "null" if text is None else "no_entities"
-            rows.append((note_id, None, None, None, None, None, None, status, "tiny"))
+            rows.append((note_id, None, None, None, None, None, None, status, *MADE_BY))
     return spark.createDataFrame(rows, output_schema(T.LongType()))
 
 

@@ -122,7 +122,9 @@ def notes_file(folder: Path, notes: Sequence[dict[str, Any]]) -> Path:
 def run(main: Any, bundle: Bundle, folder: Path, notes: Sequence[dict[str, Any]], *options: str) -> pd.DataFrame:
     given = ["--input", str(notes_file(folder, notes)), "--input-format", "jsonl", "--output", str(folder / "out")]
     assert main([*given, "--models", bundle.location.rpartition("/")[0], *options]) == 0
-    return pd.read_parquet(folder / "out")
+    found = pd.read_parquet(folder / "out")
+    assert found[list(bundle.made_by)].drop_duplicates().to_dict("records") == [bundle.made_by]
+    return found
 
 
 def test_the_manifests_say_what_the_models_are(classifying: Bundle, reading: Bundle, family: str) -> None:

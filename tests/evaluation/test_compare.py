@@ -1,0 +1,54 @@
+"""Two outputs of the same notes, apart by what is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evaluation.compare import distance, main
+
+HALF = np.array([1, 0], "<f2").tobytes()
+
+
+def written(path: Path, **columns: list[object]) -> Path:
+    pd.DataFrame(columns).to_parquet(path)
+    return path
+
+
+def test_floats_and_bytes_are_compared_by_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ours = written(tmp_path / "a.parquet", note_id=["a", "b", "c"], vector=[[1.0, 0.5], None, [3.0, 4.0]])
+    theirs = written(
+        tmp_path / "b.parquet", note_id=["c", "a", "b"], vector=[np.array([3, 4], "<f2").tobytes(), HALF, None]
+    )
+    assert main([str(ours), str(theirs)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["vectors"], found["max_abs_difference"]) == (2, 0.5)
+    assert found["least_cosine"] == pytest.approx(1 / np.hypot(1, 0.5))
+    assert found["kilobytes"] == [round(path.stat().st_size / 1000, 1) for path in (ours, theirs)]
+
+
+def test_segments_are_told_apart(tmp_path: Path) -> None:
+    ours = written(tmp_path / "a.parquet", note_id=["a", "a"], token_index=[0, 1], vector=[[1.0], [2.0]])
+    theirs = written(tmp_path / "b.parquet", note_id=["a", "a"], token_index=[1, 0], vector=[[2.0], [1.0]])
+    assert distance(ours, theirs).max_abs_difference == 0
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"note_id": ["a", "x"], "vector": [HALF, HALF]}, "2 rows and 2 rows, which are not of the same notes"),
+        ({"note_id": ["a", "b"], "vector": [HALF, None]}, "which are not of the same notes"),
+        ({"note_id": ["a", "b"], "vector": [[1.0], [1.0]]}, "vectors of 2 and 1 numbers"),
+        ({"note_id": ["a", "b"]}, "has no column vector"),
+    ],
+)
+def test_what_cannot_be_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], columns: dict[str, list[object]], message: str
+) -> None:
+    ours = written(tmp_path / "a.parquet", note_id=["a", "b"], vector=[HALF, HALF])
+    assert main([str(ours), str(written(tmp_path / "b.parquet", **columns))]) == 1
+    assert message in capsys.readouterr().err
