@@ -18,7 +18,8 @@ MEANINGS: Mapping[str, str] = {
     "status": "`ok`, or why there is no result: see [statuses](statuses.md)",
     "model": "the name of the model",
     "pooling": "how one vector was made of several",
-    "vector": "as many numbers as the model is wide; twice as many with pooling `mean_max`; with `--vector-dtype float16` it is `binary`, [2 bytes per number](../how-to/level_and_pooling.md#half-the-size); null without a result",
+    "vector": "as many numbers as the model is wide; twice as many with pooling `mean_max`; null without a result; "
+    "with `--vector-dtype float16` it is `binary`, [2 bytes per number](../how-to/level_and_pooling.md#half-the-size)",
     "n_pieces": "pieces of the note",
     "n_windows": "windows that the note was read in",
     "window": "the window's number in its note, from 0",
@@ -33,7 +34,8 @@ MEANINGS: Mapping[str, str] = {
     "rank": "0 for the best answer",
     "engine": "what the model ran in",
     "precision": "the precision of the model: `fp32` is exact, `bf16` and `int8` are not",
-    "model_digest": "the first 16 digits of what `sha256sum sparkclin.json` prints in the model's folder; two exports under one name have different ones",
+    "model_digest": "the first 16 digits of what `sha256sum sparkclin.json` prints in the model's folder; two exports "
+    "under one name have different ones",
 }
 """By the name of a column."""
 

@@ -49,6 +49,7 @@ HELP = {
     "is whole; report this if it is.",
     "pip install 'sparkclin[export]'": "From a checkout: `pip install -c constraints.txt -e '.[export]'`.",
     "--first-note-nlp-id is for": "Add `--output-schema omop`, or leave it out.",
+    "numbers cannot be compared": "Compare outputs of the same model at the same level, with the same pooling.",
     "; its columns are": "Name the right ones with the options that end in `-column`.",
     "cannot be read as JSON:": "Mend that line.",
     "as many dev questions": "Give a `--dev` file with more questions of these vocabularies, or fewer `--shots`.",

@@ -122,6 +122,8 @@ EMBED = (
     "spark-submit pipelines/embed_notes.py --input notes.parquet --output vectors --models models "
     "--model clinical_longformer"
 )
+OF_THE_DEMO = "spark-submit pipelines/embed_notes.py --input sparkclin/demo/notes.jsonl --output"
+SINGLE, HALF = f"{OF_THE_DEMO} f32", f"{OF_THE_DEMO} f16 --vector-dtype float16"
 EXPORT_BF16 = f"{EXPORT} --engine openvino --precision bf16"
 EMBED_BF16 = f"{EMBED.replace(' vectors ', ' fast_vectors ')} --engine openvino --precision bf16"
 TRAIN_TOKENIZER = "python -m training.tokenizer notes.jsonl --output tokenizer"
@@ -298,6 +300,10 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "python -m training.predict_qa questions.jsonl answer_checkpoint --output answers.parquet": ANSWERING,
     "python -m evaluation.qa score answers.parquet test.json": ANSWERING,
     "spark-submit --properties-file": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
+    SINGLE: Smoke(),
+    HALF: Smoke(),
+    "python -m evaluation.compare f32 f16": Smoke(after=(SINGLE, HALF)),
+    "python -m docsite.sizes": RunBy("tests/docsite/test_sizes.py::test_every_level_is_measured"),
     "make sbom": RunBy("tests/hostile/test_supply_chain.py::test_the_bill_of_materials_is_valid_and_whole"),
     "make audit": RunBy("tests/hostile/test_supply_chain.py::test_an_audit_understands_its_options"),
     "make lock": RunBy("tests/hostile/test_supply_chain.py::test_the_lock_files_have_what_pyproject_asks_for"),
