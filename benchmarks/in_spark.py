@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks.job import Job, Running
 from benchmarks.tasks import Task
+from sparkclin.schema import QUESTION
 from sparkclin.spark.session import spark_session
 from sparkclin.spark.settings import ENVIRONMENT
-from sparkclin.tasks.answers import QUESTION
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

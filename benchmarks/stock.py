@@ -19,9 +19,9 @@ from benchmarks.job import Job, Running, Store
 from benchmarks.process import run_logged
 from benchmarks.tasks import EMBED, Task
 from export.assets import as_pair, ordinary_pieces
+from sparkclin.schema import QUESTION
 from sparkclin.spark.session import spark_session
 from sparkclin.spark.storage import as_url
-from sparkclin.tasks.answers import QUESTION
 from testkit.material import CHECKOUT, SHARED
 
 if TYPE_CHECKING:

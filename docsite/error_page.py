@@ -32,7 +32,7 @@ _BY_PLACE = {
 
 ADVICE = re.compile(
     r"[.)…] [A-Z`]|expected|[:;,] (?:or )?"
-    r"(?:add|call|check|choose|copy|give|install|leave|load|make|move|name|put|raise|run|say|set|start)\b"
+    r"(?:add|call|check|choose|copy|give|install|leave|load|look|make|move|name|put|raise|remove|repair|run|say|set|start)\b"
 )
 """How a sentence goes on that says what to do."""
 

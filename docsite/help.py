@@ -27,6 +27,8 @@ HELP = {
     "partitions were asked for": "Give `--partitions 1` or more, or leave it out.",
     "had none before: it is being changed": "Somebody writes the file while it is read. Wait until it is whole, and "
     "run again.",
+    "is none that Spark knows": "Give one of these forms.",
+    "is no size of memory": "Give a number and a unit: `m` or `g`.",
     "no folder for temporary files can be made": "The folder must exist, be yours to write to, and have room.",
     "questionCol goes with neither": "A question takes the part of the window where these would be. Make two "
     "tokenizers.",

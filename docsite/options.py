@@ -8,15 +8,13 @@ from importlib import import_module
 from unittest.mock import patch
 
 from docsite.markdown import cell, escaped, table
+from export.command import COMMAND as EXPORT
+from sparkclin import cli
 
 COMMANDS = {
-    "sparkclin": ("sparkclin.cli",),
-    "spark-submit pipelines/embed_notes.py": ("pipelines.embed_notes",),
-    "spark-submit pipelines/ner_notes.py": ("pipelines.ner_notes",),
-    "spark-submit pipelines/classify_notes.py": ("pipelines.classify_notes",),
-    "spark-submit pipelines/answer_notes.py": ("pipelines.answer_notes",),
-    "python -m export": ("export.__main__",),
-    "python -m export verify": ("export.__main__", "verify"),
+    **{f"sparkclin {name}": (command.module,) for name, command in cli.COMMANDS.items()},
+    "sparkclin export": (EXPORT.module,),
+    "sparkclin export verify": (EXPORT.module, "verify"),
     "python -m evaluation": ("evaluation.__main__",),
     "python -m evaluation.compare": ("evaluation.compare",),
     "python -m evaluation.ner": ("evaluation.ner",),

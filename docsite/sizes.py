@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.dataset as ds
 
 from docsite.markdown import table
-from pipelines import embed_notes
+from sparkclin.commands import embed
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
 from sparkclin.schema import LEVELS
@@ -64,7 +64,7 @@ def sizes_table(folder: Path) -> str:
 
 def measured(output: Path, *, level: str, dtype: str) -> Size:
     options = ["--input", NOTES, "--output", output, "--level", level, "--vector-dtype", dtype, "--partitions", 1]
-    if embed_notes.main([str(option) for option in options]):
+    if embed.main([str(option) for option in options]):
         raise SystemExit(1)
     files = list(output.glob("*.parquet"))
     return Size(rows=ds.dataset(files).count_rows(), size_bytes=sum(file.stat().st_size for file in files))

@@ -1,4 +1,5 @@
-"""`python -m export CHECKPOINT --name NAME --models DIR` and `python -m export verify NAME --models DIR`."""
+"""`sparkclin export CHECKPOINT --name NAME --models DIR` and `sparkclin export verify NAME --models DIR`; also as
+`python -m export`."""
 
 from __future__ import annotations
 
@@ -17,11 +18,11 @@ from sparkclin.errors import exit_status
 NEEDED = {name: name for name in ("torch", "transformers", "safetensors")}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m export") -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     verifying = given[:1] == ["verify"]
-    options = verify_parser().parse_args(given[1:]) if verifying else convert_parser().parse_args(given)
+    options = verify_parser(prog).parse_args(given[1:]) if verifying else convert_parser(prog).parse_args(given)
     return exit_status(lambda: act(options, verifying=verifying))
 
 
@@ -84,11 +85,11 @@ def run_verify(options: argparse.Namespace) -> None:
     print(report.to_text())
 
 
-def convert_parser() -> argparse.ArgumentParser:
+def convert_parser(prog: str = "python -m export") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m export",
+        prog=prog,
         description="Export a checkpoint into a Spark NLP model, verify it, and register it.",
-        epilog="`python -m export verify NAME` compares a registered model with its checkpoint again.",
+        epilog=f"`{prog} verify NAME` compares a registered model with its checkpoint again.",
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint's folder, or a hub id")
     parser.add_argument("--revision", help="of a hub id: a branch, tag or commit; default: its default branch")
@@ -121,9 +122,9 @@ def convert_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def verify_parser() -> argparse.ArgumentParser:
+def verify_parser(prog: str = "python -m export") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m export verify", description="Compare a registered model with the checkpoint it was made from."
+        prog=f"{prog} verify", description="Compare a registered model with the checkpoint it was made from."
     )
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--models", type=Path, required=True, metavar="DIR", help="the repository it is registered in")

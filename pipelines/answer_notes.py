@@ -1,73 +1,8 @@
-"""Ask a corpus of clinical notes: `spark-submit pipelines/answer_notes.py --input PATH --output PATH --question TEXT`.
+"""`spark-submit pipelines/answer_notes.py`: `sparkclin answer` in the session of spark-submit."""
 
-Writes one row per answer, the best first, and a run report beside them. See the README.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
-from collections.abc import Sequence
 
-from sparkclin.runs.command import add_run_arguments, add_window_arguments, reading_of, request_of, run_command
-from sparkclin.runs.run import RunRequest, Task
-from sparkclin.schema import ANSWER, PAIR
-from sparkclin.tasks.answers import INDEX, QUESTION, QuestionOptions, answer
-from sparkclin.text.answers import AnswerOptions
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
-    return run_command(parser(), arguments, task=lambda asked: answering(options_of(asked)), request=notes_of)
-
-
-def answering(options: QuestionOptions) -> Task:
-    """answer() as a task of a run."""
-    return Task(
-        name=ANSWER,
-        rows=lambda notes, bundle, observe: answer(notes, bundle=bundle, options=options, observe=observe),
-        settings=options.settings,
-        index=INDEX,
-        model_task=ANSWER,
-    )
-
-
-def notes_of(asked: argparse.Namespace) -> RunRequest:
-    """Raises OptionError for a question for all beside a column of questions."""
-    column = asked.question_column or (QUESTION if asked.question is None else None)
-    return request_of(asked, pair_column=column, pair_text=asked.question)
-
-
-def options_of(asked: argparse.Namespace) -> QuestionOptions:
-    """Raises OptionError for what cannot be."""
-    answers = AnswerOptions(
-        answers=asked.answers, max_answer_pieces=asked.max_answer_pieces, may_be_missing=asked.no_answer
-    )
-    return QuestionOptions(question=PAIR, answers=answers, **reading_of(asked))
-
-
-def parser() -> argparse.ArgumentParser:
-    build = argparse.ArgumentParser(prog="answer_notes.py", description="Ask a corpus of clinical notes.")
-    add_run_arguments(build)
-    add = build.add_argument
-    add("--question", metavar="TEXT", help="one question for all notes; default: each note's own")
-    add("--question-column", metavar="NAME", help=f"where each note's question is; default: {QUESTION}")
-    add("--answers", type=int, default=AnswerOptions.answers, metavar="N", help="how many per note; default: 1")
-    add(
-        "--max-answer-pieces",
-        type=int,
-        default=AnswerOptions.max_answer_pieces,
-        metavar="N",
-        help=f"the longest answer; default: {AnswerOptions.max_answer_pieces}",
-    )
-    add(
-        "--no-answer",
-        action="store_true",
-        help="the model was trained on questions without an answer: that there is none is an answer too",
-    )
-    add_window_arguments(build)
-    return build
-
+from sparkclin.commands.answer import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(prog="spark-submit pipelines/answer_notes.py"))

@@ -1,78 +1,8 @@
-"""Label a corpus of clinical notes: `spark-submit pipelines/classify_notes.py --input PATH --output PATH`.
+"""`spark-submit pipelines/classify_notes.py`: `sparkclin classify` in the session of spark-submit."""
 
-Writes one row per note and label, with its probability, and a run report beside them. See the README.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
-from collections.abc import Sequence
 
-from sparkclin.runs.command import add_run_arguments, add_window_arguments, reading_of, request_of, run_command
-from sparkclin.runs.run import RunRequest, Task
-from sparkclin.schema import CLASSIFY, PAIR
-from sparkclin.tasks.labels import INDEX, ClassifyOptions, classify
-from sparkclin.text.labels import LABEL_AGGREGATIONS
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
-    return run_command(parser(), arguments, task=lambda asked: classifying(options_of(asked)), request=notes_of)
-
-
-def classifying(options: ClassifyOptions) -> Task:
-    """classify() as a task of a run."""
-    return Task(
-        name=CLASSIFY,
-        rows=lambda notes, bundle, observe: classify(notes, bundle=bundle, options=options, observe=observe),
-        settings=options.settings,
-        index=INDEX,
-        model_task=CLASSIFY,
-    )
-
-
-def notes_of(asked: argparse.Namespace) -> RunRequest:
-    return request_of(asked, pair_column=asked.pair_column)
-
-
-def options_of(asked: argparse.Namespace) -> ClassifyOptions:
-    """Raises OptionError for what cannot be."""
-    return ClassifyOptions(
-        pair=PAIR if asked.pair_column else None,
-        pair_first=asked.pair_first,
-        aggregation=asked.aggregation,
-        threshold=asked.threshold,
-        **reading_of(asked),
-    )
-
-
-def parser() -> argparse.ArgumentParser:
-    build = argparse.ArgumentParser(prog="classify_notes.py", description="Label a corpus of clinical notes.")
-    add_run_arguments(build)
-    add = build.add_argument
-    add("--pair-column", metavar="NAME", help="a text that each note is read with, such as a statement to be checked")
-    add(
-        "--pair-first",
-        action="store_true",
-        help="the model was trained with that text before the note; default: behind",
-    )
-    add(
-        "--aggregation",
-        choices=LABEL_AGGREGATIONS,
-        default=ClassifyOptions.aggregation,
-        help="how the probabilities of a long note's windows become one; default: mean",
-    )
-    add(
-        "--threshold",
-        type=float,
-        default=ClassifyOptions.threshold,
-        metavar="P",
-        help="probability from which a label is predicted, where labels do not exclude each other; default: 0.5",
-    )
-    add_window_arguments(build)
-    return build
-
+from sparkclin.commands.classify import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(prog="spark-submit pipelines/classify_notes.py"))

@@ -1,73 +1,8 @@
-"""Embed a corpus of clinical notes: `spark-submit pipelines/embed_notes.py --input PATH --output PATH`.
+"""`spark-submit pipelines/embed_notes.py`: `sparkclin embed` in the session of spark-submit."""
 
-Writes one row per note, window, sentence or token with its vector, and a run report beside them. See the README.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
-from collections.abc import Sequence
 
-from sparkclin.runs.command import add_run_arguments, add_window_arguments, reading_of, run_command
-from sparkclin.runs.run import Task
-from sparkclin.schema import EMBED, LEVELS
-from sparkclin.stages.vector_rows import INDEX_COLUMNS
-from sparkclin.tasks.embed import EmbedOptions, embed
-from sparkclin.text.segments import POOLINGS
-from sparkclin.text.vectors import FLOAT32, VECTOR_DTYPES
-from sparkclin.text.windows import CONTEXTS
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
-    return run_command(parser(), arguments, task=lambda asked: embedding(options_of(asked)))
-
-
-def embedding(options: EmbedOptions) -> Task:
-    """embed() as a task of a run."""
-    return Task(
-        name=EMBED,
-        rows=lambda notes, bundle, observe: embed(notes, bundle=bundle, options=options, observe=observe),
-        settings=options.settings,
-        index=INDEX_COLUMNS.get(options.level),
-        model_task=EMBED,
-        needs_spark_nlp=options.needs_spark_nlp,
-        least_bytes=options.least_bytes,
-    )
-
-
-def options_of(asked: argparse.Namespace) -> EmbedOptions:
-    """Raises OptionError for what does not go together."""
-    return EmbedOptions(
-        level=asked.level,
-        pooling=asked.pooling,
-        context=asked.context,
-        normalize=asked.normalize,
-        vector_dtype=asked.vector_dtype,
-        **reading_of(asked),
-    )
-
-
-def parser() -> argparse.ArgumentParser:
-    build = argparse.ArgumentParser(prog="embed_notes.py", description="Embed a corpus of clinical notes.")
-    add_run_arguments(build)
-    add = build.add_argument
-    add("--level", choices=LEVELS, default="document", help="one vector per …; default: document")
-    add("--pooling", choices=POOLINGS, default="mean", help="`first` is for tokens, cls, max, mean_max for the others")
-    add(
-        "--context", choices=CONTEXTS, default="note", help="what a sentence's vectors know of; default: its whole note"
-    )
-    add("--normalize", action="store_true", help="divide each vector by its norm")
-    add(
-        "--vector-dtype",
-        choices=VECTOR_DTYPES,
-        default=FLOAT32,
-        help=f"float16: half the size, as bytes; default: {FLOAT32}",
-    )
-    add_window_arguments(build)
-    return build
-
+from sparkclin.commands.embed import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(prog="spark-submit pipelines/embed_notes.py"))

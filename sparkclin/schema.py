@@ -11,7 +11,7 @@ EMBED, ENTITIES, CLASSIFY, ANSWER = "embed", "entities", "classify", "answer"
 """Tasks: vectors, of a model without a head for another task; a label per piece; labels per note, or per pair of a note
 and another text; the part of a note that answers a question."""
 
-NOTE_ID, TEXT, PAIR = "note_id", "text", "pair"
+NOTE_ID, TEXT, PAIR, QUESTION = "note_id", "text", "pair", "question"
 PIECES, N_PIECES, N_WINDOWS, STATUS = "pieces", "n_pieces", "n_windows", "status"
 EMBEDDINGS, VECTORS = "embeddings", "vectors"
 

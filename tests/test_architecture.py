@@ -46,6 +46,7 @@ LAYERS = (
     ("stages",),
     ("tasks",),
     ("runs",),
+    ("commands",),
     ("cli", "__main__"),
 )
 """Of sparkclin/, the lowest first: a module imports from its own layer and from those before it."""

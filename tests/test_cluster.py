@@ -15,11 +15,12 @@ import pandas as pd
 import pytest
 
 from export.convert import ExportOptions, convert
-from pipelines import embed_notes
+from sparkclin.commands import embed as embed_notes
 from sparkclin.spark.jars import environment_jars, jar_paths
 from sparkclin.spark.settings import installed_defaults_conf, spark_env
 from testkit.checkpoints import NOTES, random_checkpoint
 from testkit.cluster import ClusterError, StandaloneCluster, standalone_cluster
+from testkit.demo import SCRIPT
 
 pytestmark = pytest.mark.cluster
 
@@ -98,7 +99,7 @@ def test_an_engine_in_the_workers_needs_no_jars(cluster: StandaloneCluster, tmp_
     arguments = ["--input", str(tmp_path / "notes.parquet"), "--models", str(models), "--partitions", "4"]
     local, spread = tmp_path / "local", tmp_path / "spread"
     assert embed_notes.main([*arguments, "--output", str(local)]) == 0
-    replace(cluster, jars=()).submit(Path(embed_notes.__file__), *arguments, "--output", str(spread))
+    replace(cluster, jars=()).submit(SCRIPT, *arguments, "--output", str(spread))
     report = json.loads((spread / "_report.json").read_text(encoding="utf-8"))
     assert report["counts"]["notes"] == len(NOTES)
     assert report["settings"]["engine"] == "openvino"

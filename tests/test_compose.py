@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from evaluation.notes import packaged_notes
-from pipelines import embed_notes
+from sparkclin.commands import embed as embed_notes
 from testkit.cluster import MASTER, standalone_cluster, worker_command
 from testkit.s3 import S3Server, s3_server
 

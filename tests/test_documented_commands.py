@@ -21,7 +21,7 @@ import pyspark
 import pytest
 
 from evaluation.notes import packaged_notes
-from pipelines import embed_notes
+from sparkclin.commands import embed
 from sparkclin.spark.settings import EXCLUDES, PACKAGES, SETTINGS
 from tests.installation import clean_environment
 
@@ -118,11 +118,8 @@ OF_CLUSTERS = {
 AIR_GAPPED = RunBy("tests/test_wheel.py::test_a_machine_without_a_registry_is_set_up")
 
 EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models"
-EMBED = (
-    "spark-submit pipelines/embed_notes.py --input notes.parquet --output vectors --models models "
-    "--model clinical_longformer"
-)
-OF_THE_DEMO = "spark-submit pipelines/embed_notes.py --input sparkclin/demo/notes.jsonl --output"
+EMBED = "sparkclin embed --input notes.parquet --output vectors --models models --model clinical_longformer"
+OF_THE_DEMO = "sparkclin embed --input sparkclin/demo/notes.jsonl --output"
 SINGLE, HALF = f"{OF_THE_DEMO} f32", f"{OF_THE_DEMO} f16 --vector-dtype float16"
 EXPORT_BF16 = f"{EXPORT} --engine openvino --precision bf16"
 EMBED_BF16 = f"{EMBED.replace(' vectors ', ' fast_vectors ')} --engine openvino --precision bf16"
@@ -138,7 +135,7 @@ OF_RESULTS = {
         "tests/sparkclin/tasks/test_entities.py::test_the_manifest_says_task_and_labels"
     ),
     "python -m evaluation.ner notes $D/NCBI-disease/test.tsv --output notes.jsonl": SCORING,
-    "spark-submit pipelines/ner_notes.py --input notes.jsonl --input-format jsonl --output entities --models models "
+    "sparkclin ner --input notes.jsonl --input-format jsonl --output entities --models models "
     "--model demo_ner --aggregation first": RunBy(
         "tests/test_ner_pipeline.py::test_the_page_and_the_most_frequent_are_of_the_rows_that_were_written"
     ),
@@ -157,7 +154,7 @@ OF_RESULTS = {
     "python -m export label_checkpoint --name pubmedqa --models models --engine onnx": CLASSIFYING,
     "python -m evaluation.classify notes $D/pubmedqa/dev.jsonl --text-column context --pair-column question "
     "--id-column id --output notes.jsonl": LABELLING,
-    "spark-submit pipelines/classify_notes.py --input notes.jsonl --input-format jsonl --output labels --models models "
+    "sparkclin classify --input notes.jsonl --input-format jsonl --output labels --models models "
     "--model pubmedqa --pair-column pair": CLASSIFYING,
     "python -m evaluation.classify score labels $D/pubmedqa/dev.jsonl --id-column id": LABELLING,
     "python -m training.predict_classify notes.jsonl label_checkpoint --output theirs.parquet": LABELLING,
@@ -171,7 +168,7 @@ OF_THE_PAPER = {
     "python -m export ner_checkpoint --name i2b2 --models models --engine onnx": RunBy(
         "tests/sparkclin/tasks/test_entities.py::test_the_manifest_says_task_and_labels"
     ),
-    "spark-submit pipelines/ner_notes.py --input test_notes.jsonl --input-format jsonl --output entities --models "
+    "sparkclin ner --input test_notes.jsonl --input-format jsonl --output entities --models "
     "models --model i2b2 --aggregation first": RunBy(
         "tests/test_ner_pipeline.py::test_the_page_and_the_most_frequent_are_of_the_rows_that_were_written"
     ),
@@ -179,7 +176,7 @@ OF_THE_PAPER = {
     "--output answer_checkpoint --work answer-run": ANSWERING,
     "python -m export answer_checkpoint --name emrqa --models models --engine onnx": ASKING,
     "python -m evaluation.qa notes medication-test.json --output questions.jsonl": ANSWERING,
-    "spark-submit pipelines/answer_notes.py --input questions.jsonl --input-format jsonl --output answers --models "
+    "sparkclin answer --input questions.jsonl --input-format jsonl --output answers --models "
     "models --model emrqa": ASKING,
     "python -m evaluation.qa score answers medication-test.json": ANSWERING,
     "python -m training.classify --train mli_train_v1.jsonl --dev mli_dev_v1.jsonl --text-column sentence1 "
@@ -188,7 +185,7 @@ OF_THE_PAPER = {
     "python -m export label_checkpoint --name mednli --models models --engine onnx": CLASSIFYING,
     "python -m evaluation.classify notes mli_test_v1.jsonl --text-column sentence1 --pair-column sentence2 "
     "--label-column gold_label --output test_pairs.jsonl": LABELLING,
-    "spark-submit pipelines/classify_notes.py --input test_pairs.jsonl --input-format jsonl --output labels --models "
+    "sparkclin classify --input test_pairs.jsonl --input-format jsonl --output labels --models "
     "models --model mednli --pair-column pair": CLASSIFYING,
     "python -m evaluation.classify score labels mli_test_v1.jsonl --label-column gold_label": LABELLING,
     "python -m training.classify --train train.csv --dev dev.csv --multi-label --max-pieces 1022 --init CHECKPOINT "
@@ -255,6 +252,10 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "python -m pip install --no-index --find-links carry/packages sparkclin": AIR_GAPPED,
     "sparkclin setup --jars carry/jars": AIR_GAPPED,
     "python -m pip install sparkclin-0.1.0-py3-none-any.whl": WHEEL,
+    "sparkclin embed --input notes.csv --output vectors": WHEEL,
+    "sparkclin ner --input notes.csv --output entities --aggregation first": RunBy(
+        "tests/test_ner_pipeline.py::test_without_a_page_no_note_text_is_printed"
+    ),
     "sparkclin spark-defaults > sparkclin.conf": RunBy(
         "tests/sparkclin/test_cli.py::test_spark_defaults_prints_the_table"
     ),
@@ -263,15 +264,15 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
         "tests/hostile/test_models.py::test_the_model_that_is_trusted_runs_and_its_output_says_which_it_was"
     ),
     "python -m evaluation notes.jsonl vectors": Smoke(after=(EMBED,)),
-    "spark-submit pipelines/ner_notes.py --input notes.parquet --output entities --models models --model a_ner_model "
+    "sparkclin ner --input notes.parquet --output entities --models models --model a_ner_model "
     "--aggregation first": RunBy("tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_them_with_a_report"),
-    "spark-submit pipelines/ner_notes.py --input note.parquet --output nlp --models models --model a_ner_model "
-    "--output-schema omop": RunBy("tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_note_nlp_for_omop"),
-    "spark-submit pipelines/classify_notes.py --input notes.parquet --output labels --models models --model "
-    "a_classifier": CLASSIFYING,
-    "spark-submit pipelines/classify_notes.py --input trials.parquet --output labels --models models --model "
+    "sparkclin ner --input note.parquet --output nlp --models models --model a_ner_model --output-schema omop": RunBy(
+        "tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_note_nlp_for_omop"
+    ),
+    "sparkclin classify --input notes.parquet --output labels --models models --model a_classifier": CLASSIFYING,
+    "sparkclin classify --input trials.parquet --output labels --models models --model "
     "a_classifier --pair-column statement": CLASSIFYING,
-    "spark-submit pipelines/answer_notes.py --input notes.parquet --output answers --models models --model a_reader "
+    "sparkclin answer --input notes.parquet --output answers --models models --model a_reader "
     '--question "Which drugs does the patient take?"': ASKING,
     "python -m examples.ner_dl train train.tsv --output ner_dl": NER_DL,
     "python -m examples.ner_dl train ncbi_2000.tsv --output ner_dl --epochs 8": NER_DL,
@@ -424,8 +425,8 @@ def test_a_line_for_a_cluster_is_right(command: str) -> None:
     words = shlex.split(command)
     script = next(index for index, word in enumerate(words) if word.endswith("embed_notes.py"))
     ours, theirs = words[script + 1 :], words[1:script]
-    assert embed_notes.parser().parse_args(ours).model == "clinical_longformer"
-    help_text = [Path(pyspark.__file__).parent / "bin" / "spark-submit", "--help"]
+    assert embed.parser().parse_args(ours).model == "clinical_longformer"
+    help_text = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--help"]
     known = subprocess.run(help_text, capture_output=True, text=True, check=True)
     options = theirs[::2]
     assert [option for option in options if option not in re.findall(r"--[a-z-]+", known.stdout + known.stderr)] == []

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
 
 import sparkclin
-from pipelines.embed_notes import main, options_of, parser
+from sparkclin.commands.embed import main, options_of, parser
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.runs.corpus import NoteSource, read_notes
 from sparkclin.schema import LEVELS
@@ -98,7 +98,7 @@ def several_runs(tmp_path: Path) -> Path:
     """A driver that makes the runs whose arguments it is given, as JSON, in one session."""
     script = tmp_path / "several_runs.py"
     script.write_text(
-        "import json, sys\nfrom pipelines.embed_notes import main\n"
+        "import json, sys\nfrom sparkclin.commands.embed import main\n"
         "sys.exit(max(main(arguments) for arguments in json.loads(sys.argv[1])))\n"
     )
     return script

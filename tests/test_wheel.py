@@ -67,13 +67,9 @@ def test_notes_are_embedded_outside_the_checkout(installed: Installed, tmp_path:
     notes = tmp_path / "notes.jsonl"
     notes.write_text('{"note_id": "a", "text": "No acute distress."}\n{"note_id": "b", "text": "Afebrile."}\n')
     output = tmp_path / "vectors"
-    script = installed.site_packages() / "pipelines" / "embed_notes.py"
-
     setup = installed.run("sparkclin", "setup")
     assert setup.returncode == 0, setup.stdout + setup.stderr
-    run = installed.run(
-        "spark-submit", str(script), "--input", str(notes), "--input-format", "jsonl", "--output", str(output)
-    )
+    run = installed.run("sparkclin", "embed", "--input", str(notes), "--output", str(output))
 
     assert run.returncode == 0, run.stdout + run.stderr
     vectors = pyarrow.dataset.dataset(output, format="parquet").to_table()
@@ -104,10 +100,12 @@ def shell(commands: str, *, folder: Path, **variables: str) -> str:
 
 @pytest.mark.slow
 def test_export_without_its_extra_says_what_to_install(installed: Installed) -> None:
-    assert installed.run("python", "-m", "export", "--help").returncode == 0
-    tried = installed.run("python", "-m", "export", "checkpoint", "--name", "a_model", "--models", "models")
-    assert tried.returncode == 1
-    assert "pip install 'sparkclin[export]'" in tried.stderr
+    for export in (["sparkclin", "export"], ["python", "-m", "export"]):
+        assert installed.run(*export, "--help").stdout.startswith(f"usage: {' '.join(export)} [-h] ")
+        tried = installed.run(*export, "checkpoint", "--name", "a_model", "--models", "models")
+        assert tried.returncode == 1
+        assert len(tried.stderr.splitlines()) == 1
+        assert "pip install 'sparkclin[export]'" in tried.stderr
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -83,11 +84,21 @@ def open_model(engine: InWorkers, files: ModelFiles) -> RowModel:
         module = import_module(engine.module)
         found: RowModel = module.open_model(files)
     except ImportError as error:
-        raise SetupError(
-            f"this machine's Python has no {engine.library} ({error}). Install it on every machine, with "
-            f"pip install 'sparkclin[{engine.extra}]', or choose another --engine."
-        ) from None
+        raise _without_library(engine, f" ({error})") from None
     return found
+
+
+def check_library(engine: InWorkers) -> None:
+    """Raises SetupError where the engine's library is not installed for this Python; imports nothing."""
+    if find_spec(engine.library) is None:
+        raise _without_library(engine)
+
+
+def _without_library(engine: InWorkers, said: str = "") -> SetupError:
+    return SetupError(
+        f"this machine's Python has no {engine.library}{said}. Install it on every machine, with "
+        f"pip install 'sparkclin[{engine.extra}]', or choose another --engine."
+    )
 
 
 _open: dict[ModelFiles, RowModel] = {}

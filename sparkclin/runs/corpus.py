@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,11 +14,12 @@ from sparkclin.runs.sources.files import HIDDEN_FILES, InputFiles, find_files
 from sparkclin.runs.sources.formats import format_of
 from sparkclin.runs.sources.jsonl import read_jsonl
 from sparkclin.runs.sources.notes import SourceNotes
-from sparkclin.runs.sources.places import locate
+from sparkclin.runs.sources.places import Place, locate, locate_on_disk, named
 from sparkclin.runs.sources.reading import reading
 from sparkclin.runs.sources.tables import is_delta, read_delta, read_parquet
 from sparkclin.runs.sources.text import UTF_8, read_text
 from sparkclin.schema import NOTE_ID, PAIR, TEXT
+from sparkclin.spark.storage import local_path
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -157,8 +159,28 @@ def read_corpus(spark: SparkSession, source: NoteSource) -> Corpus:
     )
 
 
-def _load(spark: SparkSession, source: NoteSource) -> tuple[NoteSource, SourceNotes, tuple[str, ...]]:
-    place = locate(spark, source.path)
+def look_at_disk(source: NoteSource) -> NoteSource:
+    """What can be said without Spark of an input on this machine's disk: the source with its format, which stays open
+    for a glob.
+
+    Raises InputError, as read_corpus() does, for a place without notes, files that would be passed over, names that say
+    no one format, and files that may not be read.
+    """
+    place = locate_on_disk(source.path)
+    if place is None:
+        return source
+    source, files = _files_of(None, source, place)
+    closed = [] if files is None else [file for file in files.read if not os.access(local_path(file.path), os.R_OK)]
+    if closed:
+        raise InputError(
+            f"{len(closed)} files of {source.path} may not be read ({named([file.name for file in closed])}): look at "
+            "their permissions."
+        )
+    return source
+
+
+def _files_of(spark: SparkSession | None, source: NoteSource, place: Place) -> tuple[NoteSource, InputFiles | None]:
+    """The source with its format, and the files to read; None for Delta Lake, whose log says which they are."""
     if is_delta(place):
         if source.format not in (None, DELTA):
             raise InputError(
@@ -167,9 +189,16 @@ def _load(spark: SparkSession, source: NoteSource) -> tuple[NoteSource, SourceNo
             )
         source = replace(source, format=DELTA)
     if source.format == DELTA:
-        return source, read_delta(spark, source, place.found[0].path), ()
+        return source, None
     files = find_files(spark, place, recursive=source.recursive, hidden_files=source.hidden_files)
-    source = replace(source, format=source.format or format_of(files))
+    return replace(source, format=source.format or format_of(files)), files
+
+
+def _load(spark: SparkSession, source: NoteSource) -> tuple[NoteSource, SourceNotes, tuple[str, ...]]:
+    place = locate(spark, source.path)
+    source, files = _files_of(spark, source, place)
+    if files is None:
+        return source, read_delta(spark, source, place.found[0].path), ()
     return source, _READERS[source.format or ""](spark, source, files), files.not_read
 
 

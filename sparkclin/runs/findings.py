@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.card import table
 from sparkclin.runs.corpus import read_notes
-from sparkclin.runs.run import RunRequest
 from sparkclin.runs.sink import read_rows
 from sparkclin.schema import NOTE_ID, TEXT
 from sparkclin.spark.failures import step
@@ -20,6 +19,8 @@ from sparkclin.spark.session import spark_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row
+
+    from sparkclin.runs.run import RunRequest
 
 VARIANTS_PER_LABEL = 10
 

@@ -8,10 +8,12 @@ their place from the start, beside a file that no reader of Parquet gets past, w
 from __future__ import annotations
 
 import fcntl
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -43,6 +45,13 @@ def check_place(spark: SparkSession, sink: Sink, *, source: str = "") -> None:
     Raises InputError where something is at the sink's path already, where it is in the input, `source`, or cannot be
     reached or read again; and SetupError where Delta Lake is missing.
     """
+    if sink.format == "delta":
+        check_delta(spark)
+    check_location(sink, partial(storage.as_spark_means, spark), source=source)
+
+
+def check_location(sink: Sink, locate: Callable[[str], str], *, source: str = "") -> None:
+    """The same but for Delta Lake. `locate` makes locations of paths; with storage.as_url() that needs no session."""
     if sink.path.rstrip("/").rpartition("/")[2].startswith(HIDDEN):
         raise InputError(
             f"the name of {sink.path} begins with _ or a dot: Spark passes over it. Choose another --output."
@@ -52,18 +61,25 @@ def check_place(spark: SparkSession, sink: Sink, *, source: str = "") -> None:
             f"{sink.path} has one of the characters {' '.join(sorted(WILDCARDS))}, which Spark takes for a pattern "
             "when it reads the output. Choose another --output."
         )
-    if sink.format == "delta":
-        check_delta(spark)
-    try:
-        location = storage.as_spark_means(spark, sink.path)
+    with _writing(sink.path):
+        location = locate(sink.path)
         taken = storage.exists(location)
-    except OSError as error:
-        raise InputError(f"nothing can be written to {sink.path} ({error}). Check --output.") from None
+        if not taken and not storage.is_remote(location):
+            _check_parent(storage.local_path(location).parent)
     with suppress(OSError):  # what is wrong with the input is said when it is looked for
-        if source and location.startswith(storage.as_spark_means(spark, source).rstrip("/") + "/"):
+        if source and location.startswith(locate(source).rstrip("/") + "/"):
             raise InputError(f"{sink.path} is in the input, where the next run would find it. Choose another --output.")
     if taken and not is_unfinished(location):
         raise InputError(f"{sink.path} exists already; nothing is overwritten. Choose another --output.")
+
+
+def _check_parent(folder: Path) -> None:
+    """Raises OSError where no folder can be made in `folder`, or in what of it is there."""
+    present = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not present.is_dir():
+        raise NotADirectoryError(f"{present} is no folder")
+    if not os.access(present, os.W_OK | os.X_OK):
+        raise PermissionError(f"{present} may not be written to")
 
 
 def check_space(spark: SparkSession, sink: Sink, *, least_bytes: int) -> None:

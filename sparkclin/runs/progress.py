@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
 
+from sparkclin.spark.session import under_spark_submit
+
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
@@ -47,20 +49,24 @@ def shown(context: SparkContext, work: Work) -> Iterator[None]:
     context.setJobGroup(work.group, f"sparkclin: {work.n_notes} notes")
     finished = threading.Event()
     with terminal_or_stderr() as stream:
+        began_s, last = time.monotonic(), ""
         thread = threading.Thread(target=_show, args=(context, work, stream, finished), daemon=True)
         thread.start()
         try:
             yield
+            last = line(work.name, work.n_notes, work.n_notes, elapsed_s=time.monotonic() - began_s)
         finally:
             finished.set()
             thread.join()
+            if stream.isatty():
+                print(f"\r{last}", file=stream, flush=True)
             context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # Spark's way to take it back
 
 
 @contextmanager
 def terminal_or_stderr() -> Iterator[TextIO]:
     """Where progress goes. spark-submit runs a Python program with a pipe for its output; the terminal is its own."""
-    terminal = _open_terminal(Path(f"/proc/{os.getppid()}/fd/2"))
+    terminal = _open_terminal(Path(f"/proc/{os.getppid()}/fd/2")) if under_spark_submit() else None
     if terminal is None:
         yield sys.stderr
         return
@@ -88,8 +94,6 @@ def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading
             last_line_s = now_s
             text = line(work.name, work.notes_done(context), work.n_notes, elapsed_s=now_s - started_s)
             print(f"\r{text}" if live else text, end="" if live else "\n", file=stream, flush=True)
-    if live:
-        print(file=stream)
 
 
 def line(name: str, done: int, total: int, *, elapsed_s: float) -> str:

@@ -97,11 +97,17 @@ class NotRead:
 
 
 class Stopwatch:
-    """How long the steps of a run take that follow each other: name -> seconds."""
+    """How long the steps of a run take that follow each other: name -> seconds. The first began at `since_s`, by
+    time.monotonic()."""
 
-    def __init__(self) -> None:
-        self._since = time.monotonic()
+    def __init__(self, *, since_s: float) -> None:
+        self._began, self._since = since_s, since_s
         self.seconds: dict[str, float] = {}
+
+    @property
+    def wall_s(self) -> float:
+        """Since the first step began."""
+        return round(time.monotonic() - self._began, 3)
 
     def lap(self, name: str) -> float:
         """A step ends, and the next one begins; its seconds."""
@@ -113,8 +119,10 @@ class Stopwatch:
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """A finished run. Times are UTC, ISO 8601; `seconds` are those of its steps: the model is found and compared, Spark
-    starts, the input is looked through and counted, the work (`elapsed_s`), and what was written is counted. Notes were
+    """A finished run. Times are UTC, ISO 8601. `wall_s` are the seconds since the command began. `seconds` are those of
+    its steps: Python starts, and with spark-submit Java before it; the model is found and compared, Spark starts,
+    the input is looked through and counted, what is left of loading the model in the driver, the work (`elapsed_s`:
+    notes are read, results written), and what was written is counted. Notes were
     counted three times: `in_input` by the reader of the files, `counts` in the tasks, and `written` in the files of the
     output, which have `rows` rows. `not_read` are files of the input. `derived` has the counts of a table that was made
     of the rows, by its name. `ran` is of a model that runs in Python workers: how many tasks it ran in, by the
@@ -124,6 +132,7 @@ class RunReport:
     started: str
     finished: str
     elapsed_s: float
+    wall_s: float
     seconds: dict[str, float]
     in_input: int
     counts: NoteCounts
@@ -175,7 +184,8 @@ class RunReport:
                 f"- rows written: {self.rows:,}",
                 *(f"- {name}: {_listed(numbers)}" for name, numbers in self.derived.items()),
                 *(f"- computed in {what}: {number:,} tasks" for what, number in self.ran.items()),
-                f"- time: {self.elapsed_s:,.1f} s, {self.notes_per_s:,.2f} notes/s, {self.pieces_per_s:,.0f} pieces/s",
+                f"- time: {self.wall_s:,.1f} s for the whole command; {self.elapsed_s:,.1f} s of it for the notes: "
+                f"{self.notes_per_s:,.2f} notes/s, {self.pieces_per_s:,.0f} pieces/s",
                 *([f"- {self.advice}"] if self.advice else []),
                 *(f"- note {name} took {share:.0%} of the work" for name, share in counts.runaways().items()),
             ]
@@ -197,4 +207,16 @@ def _table(rows: Mapping[str, Any]) -> str:
 
 
 def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
+    return plain_value(value).replace("|", "\\|")
+
+
+def plain_value(value: object) -> str:
+    """A setting or a figure for people: `4,094`, `yes`, `O, B-Disease`."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case list() | tuple():
+            return ", ".join(map(plain_value, value))
+    return str(value)

@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from sparkclin.errors import ModelError, OptionError, masked
+from sparkclin.inference.model import check_library
 from sparkclin.models.advice import advice
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.hosts import load_ahead
 from sparkclin.models.pretrained import active_repository, engine_of
 from sparkclin.models.repository import ModelRepository
 from sparkclin.models.trust import check_trusted
-from sparkclin.runs.corpus import NoteSource, count_corpus, default_partitions, read_corpus
+from sparkclin.runs.console import Console
+from sparkclin.runs.corpus import NoteSource, count_corpus, default_partitions, look_at_disk, read_corpus
 from sparkclin.runs.derived import DerivedTable, write_derived
-from sparkclin.runs.place import check_place, check_space, whole_or_nothing
+from sparkclin.runs.place import check_location, check_place, check_space, whole_or_nothing
 from sparkclin.runs.progress import Work, shown
-from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, count_columns
+from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, count_columns, plain_value
 from sparkclin.runs.sink import Sink, check_written, write_rows
 from sparkclin.schema import METADATA, NOTE_ID
 from sparkclin.spark import storage
+from sparkclin.spark.beforehand import Beforehand, look_ahead
 from sparkclin.spark.failures import quiet, step
-from sparkclin.spark.session import spark_session
+from sparkclin.spark.options import SessionOptions
+from sparkclin.spark.session import running_session, spark_session
 from sparkclin.spark.tally import tally
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     Observe = Callable[[DataFrame], DataFrame]
+
+OWN_PROGRESS = {"spark.ui.showConsoleProgress": "false"}
+"""For a session that a run starts: Spark shows none beside the run's."""
+
+MOST_IN_A_LINE = 6
+"""Values of a setting."""
 
 VERSIONS = ("sparkclin", "pyspark", "spark-nlp", "tokenizers")
 
@@ -108,12 +117,14 @@ def _only_name(repository: ModelRepository, task: str | None) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """What is asked of a run. `partitions` None goes by the number of notes; OptionError for less than one."""
+    """What is asked of a run. `partitions` None goes by the number of notes; OptionError for less than one. `session`
+    is for a session that the run starts."""
 
     source: NoteSource
     sink: Sink
     model: ModelChoice = field(default_factory=ModelChoice)
     partitions: int | None = None
+    session: SessionOptions = field(default_factory=SessionOptions)
 
     def __post_init__(self) -> None:
         if self.partitions is not None and self.partitions < 1:
@@ -122,41 +133,51 @@ class RunRequest:
 
 def run(task: Task, request: RunRequest) -> RunReport:
     """Reads the notes, does the task, writes the rows and the report beside them, and checks what was written: then the
-    output is there.
+    output is there. What it does is said on stderr.
 
-    What is wrong with the model, the settings, the output's place or the notes' ids is found before the work begins.
-    Raises SparkclinError, for all that Spark and Java raise too; nothing is left of the output then.
+    What is wrong with the model, the settings, the output's place or the notes' ids is found before the work begins,
+    and what is on this machine's disk before Spark starts. Raises SparkclinError, for all that Spark and Java raise
+    too; nothing is left of the output then.
     """
     from pyspark.sql import Observation
 
-    watch = Stopwatch()
-    spark, bundle = start(task, request.model, watch)
+    console = Console.of_command()
+    watch = Stopwatch(since_s=console.began_s)
+    watch.lap("start")
+    ahead = look_ahead(request.session)
+    source = check_places(request, ahead)
+    spark, chosen = start(task, replace(request, source=source), ahead, console, watch)
+    bundle, table = chosen.bundle, chosen.table
     quiet(spark)
-    settings = task.settings(bundle.manifest)
-    table = task.derived(bundle) if task.derived else None
     check_place(spark, request.sink, source=request.source.path)
     tables = (table.rows_name, table.name) if table else ()
     load_ahead(spark, bundle)  # while the input is looked through, which leaves cores and Spark NLP idle
+    in_workers = engine_of(bundle).in_workers is not None
+    console.say("the input is looked through" + ("" if in_workers else ", and the model is loaded"))
     with step("in the run"), whole_or_nothing(spark, request.sink, tables=tables) as place:
         corpus = read_corpus(spark, request.source)
         notes, n_notes = corpus.notes, count_corpus(corpus)
         check_space(spark, request.sink, least_bytes=n_notes * task.least_bytes(bundle.manifest))
         n_tasks = request.partitions or default_partitions(n_notes, parallelism=spark.sparkContext.defaultParallelism)
-        print(f"{task.name}: {n_notes:,} notes with {bundle.manifest.name} in {n_tasks:,} tasks", file=sys.stderr)
 
         watch.lap("input")
+        console.say(f"{task.name}: {n_notes:,} notes with {bundle.manifest.name} in {n_tasks:,} tasks")
         started, tasks_before = _now(), Counter(tally(spark).value)
         counts = Observation("notes")
         rows = task.rows(notes.repartition(n_tasks), bundle, lambda frame: frame.observe(counts, *count_columns()))
+        watch.lap("loading")
+        console.say("each Python worker loads the model, and reads its notes" if in_workers else "the notes are read")
         work = Work(name=task.name, group=f"{task.name} {masked(request.sink.path)}", n_notes=n_notes, n_tasks=n_tasks)
         sink = place.within(table.rows_name) if table else place
         with shown(spark.sparkContext, work):
             write_rows(with_model(rows, bundle), sink)
         elapsed_s = watch.lap("work")
+        console.say("what was written is counted")
         written = check_written(spark, sink, n_notes=n_notes, index=task.index)
         watch.lap("check")
         derived = {}
         if table:
+            console.say(f"{table.name} is made")
             derived[table.name] = write_derived(spark, table, place, notes=notes, started=started)
             watch.lap(table.name)
 
@@ -164,6 +185,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
             started=started,
             finished=_now(),
             elapsed_s=elapsed_s,
+            wall_s=watch.wall_s,
             seconds=watch.seconds,
             in_input=corpus.records,
             counts=NoteCounts.from_metrics(counts.get),
@@ -173,7 +195,12 @@ def run(task: Task, request: RunRequest) -> RunReport:
             ran=dict(tally(spark).value - tasks_before),
             derived=derived,
             advice=advice(engine=bundle.manifest.engine, precision=bundle.manifest.precision),
-            settings={**_settings(request, corpus.source, bundle), "partitions": n_tasks, **settings},
+            settings={
+                **_settings(request, corpus.source, bundle),
+                "master": masked(str(spark.sparkContext.master)),
+                "partitions": n_tasks,
+                **chosen.settings,
+            },
             model=_model(bundle),
             versions=_versions(spark),
         )
@@ -181,27 +208,96 @@ def run(task: Task, request: RunRequest) -> RunReport:
     return report
 
 
+def check_places(request: RunRequest, ahead: Beforehand) -> NoteSource:
+    """What can be said before Spark starts of an input and an output on this machine's disk: the source with the format
+    that is found, or as it is. Raises InputError."""
+    source, sink = request.source, request.sink
+    here = ahead.is_local(source.path)
+    if ahead.is_local(sink.path):
+        check_location(sink, storage.as_url, source=source.path if here else "")
+    return look_at_disk(source) if here else source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The model of a run, as it was exported, and what follows from it: the task's settings, and the table that is made
+    of the rows, if any."""
+
+    bundle: Bundle
+    settings: Mapping[str, Any]
+    table: DerivedTable | None
+
+
+def choose(task: Task, model: ModelChoice, ahead: Beforehand) -> Chosen:
+    """Raises ModelError and OptionError for a model that is not there, not as it was exported or not for the task, and
+    for settings that it does not allow, and SetupError where its engine is certainly missing. Hashing its files, which
+    may take seconds, comes last."""
+    bundle = model.find(task=task.model_task)
+    if task.model_task is not None:
+        bundle.manifest.check_task(task.model_task)
+    engine = engine_of(bundle)
+    if ahead.runs_here and engine.in_workers:
+        check_library(engine.in_workers)
+    chosen = Chosen(
+        bundle=bundle,
+        settings=task.settings(bundle.manifest),
+        table=task.derived(bundle) if task.derived else None,
+    )
+    bundle.check()
+    return chosen
+
+
 @step("while starting")
-def start(task: Task, model: ModelChoice, watch: Stopwatch) -> tuple[SparkSession, Bundle]:
-    """A session, and the model, as it was exported; the session without Spark NLP's jars where neither needs them, and
-    the model is on the local disk, where it can be looked at first."""
-    name = f"sparkclin {task.name}"
+def start(
+    task: Task, request: RunRequest, ahead: Beforehand, console: Console, watch: Stopwatch
+) -> tuple[SparkSession, Chosen]:
+    """A session, and the model; the session without Spark NLP's jars where neither needs them, and the model is on the
+    local disk, where it can be looked at first."""
 
     def session(*, spark_nlp: bool = True) -> SparkSession:
-        started = spark_session(app_name=name, spark_nlp=spark_nlp)
+        asked, quieter = request.session, {}
+        if running_session() is None:
+            console.say("Spark starts")
+            quieter = OWN_PROGRESS
+        started = spark_session(
+            app_name=f"sparkclin {task.name}",
+            master=asked.master,
+            driver_memory=asked.driver_memory,
+            settings=quieter | dict(asked.settings),
+            spark_nlp=spark_nlp,
+        )
         watch.lap("Spark")
         return started
 
-    def exported() -> Bundle:
-        bundle = model.find(task=task.model_task)
-        bundle.check()
+    def chosen() -> Chosen:
+        found = choose(task, request.model, ahead)
         watch.lap("model")
-        return bundle
+        console.say(*_plan(task, request, found))
+        return found
 
-    if storage.is_remote(model.where().root):
-        return session(), exported()
-    bundle = exported()
-    return session(spark_nlp=engine_of(bundle).spark_nlp is not None or task.needs_spark_nlp), bundle
+    if storage.is_remote(request.model.where().root):
+        return session(), chosen()
+    found = chosen()
+    return session(spark_nlp=engine_of(found.bundle).spark_nlp is not None or task.needs_spark_nlp), found
+
+
+def _plan(task: Task, request: RunRequest, chosen: Chosen) -> list[str]:
+    """What the run will do, as far as it is known before the input is read."""
+    manifest, repository = chosen.bundle.manifest, chosen.bundle.location.rpartition("/")[0]
+    source, sink = request.source, request.sink
+    settings = [f"{name.replace('_', ' ')} {_in_a_line(value)}" for name, value in chosen.settings.items()]
+    return [
+        f"{task.name}: {masked(source.path)} ({source.format or 'its format is found by the names of the files'})",
+        f"output: {masked(sink.path)} ({sink.format})",
+        f"model: {manifest.name}, {manifest.engine} {manifest.precision}, of {masked(repository)}",
+        *([f"settings: {', '.join(settings)}"] if settings else []),
+    ]
+
+
+def _in_a_line(value: object) -> str:
+    """A setting's value; of many, such as a model's labels, their number."""
+    many = isinstance(value, list) and len(value) > MOST_IN_A_LINE
+    return plain_value(len(value) if many else value)  # type: ignore[arg-type]
 
 
 def _settings(request: RunRequest, source: NoteSource, bundle: Bundle) -> dict[str, Any]:

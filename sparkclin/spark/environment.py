@@ -17,32 +17,9 @@ from sparkclin.errors import SetupError
 from sparkclin.hashing import sha256_of_text
 from sparkclin.spark.jars import environment_jars
 from sparkclin.spark.java import JAVA_REMEDY
+from sparkclin.spark.logs import LOGGING
 from sparkclin.spark.settings import installed_defaults_conf, spark_env
 from sparkclin.spark.storage import write_text
-
-LOGGING = """
-# spark-submit logs a thousand lines of its own progress for a job of three rows. What goes wrong is enough.
-rootLogger.level = warn
-rootLogger.appenderRef.console.ref = console
-appender.console.type = Console
-appender.console.name = console
-appender.console.target = SYSTEM_ERR
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
-
-# Warnings that ask for nothing: no native Hadoop library, the machine's address, a taken port of the Spark UI.
-logger.native.name = org.apache.hadoop.util.NativeCodeLoader
-logger.native.level = error
-logger.utils.name = org.apache.spark.util.Utils
-logger.utils.level = error
-
-# A cluster manager may have local folders of its own; and the key of encrypted files goes to executors as safely as the
-# network is (docs/how-to/clusters.md).
-logger.conf.name = org.apache.spark.SparkConf
-logger.conf.level = error
-logger.env.name = org.apache.spark.SparkEnv
-logger.env.level = error
-"""
 
 _SIGNATURE = "# Written by `sparkclin setup`; SHA-256 of what follows: "
 

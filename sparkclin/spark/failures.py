@@ -55,8 +55,13 @@ def shows_all() -> bool:
 
 
 def quiet(spark: SparkSession) -> None:
-    """Leave nothing in the driver's log: Spark logs an exception that ends a task, with what it says."""
+    """Leave nothing in the driver's log: Spark logs an exception that ends a task, with what it says. Nor does anything
+    that its JVM prints show, such as Spark NLP's word on the kind of processor."""
     spark.sparkContext.setLogLevel("ERROR" if _unsafe_debug.get() else "OFF")
+    if not _unsafe_debug.get():
+        java: Any = spark._jvm.java  # type: ignore[union-attr]
+        nowhere = spark._jvm.org.apache.commons.io.output.NullOutputStream()  # type: ignore[union-attr]
+        java.lang.System.setOut(java.io.PrintStream(nowhere))
 
 
 @contextmanager

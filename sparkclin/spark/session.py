@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sparkclin.errors import SetupError
 from sparkclin.spark.jars import check_jars, environment_jars, jar_paths, set_up_jars
 from sparkclin.spark.java import installed_java, version_problems
+from sparkclin.spark.logs import log_settings
 from sparkclin.spark.scratch import scratch_settings
 from sparkclin.spark.settings import (
     BATCH_SETTING,
@@ -129,7 +130,7 @@ def scala_object(jvm: Any, name: str) -> Any:
 def _start(asked: Mapping[str, str], app_name: str, *, spark_nlp: bool) -> SparkSession:
     from pyspark.sql import SparkSession
 
-    present = _settings_present()
+    present = settings_present()
     if "spark.pyspark.python" not in {**present, **asked}:
         # Else Spark runs the `python3` it finds on PATH, which is another one where the environment is not activated.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -140,7 +141,9 @@ def _start(asked: Mapping[str, str], app_name: str, *, spark_nlp: bool) -> Spark
         _extend_class_path(jars[0].parent)
     builder = SparkSession.builder.appName(app_name)
     found = settings_for(asked=asked, present=present, jars=jars, spark_nlp=spark_nlp)
-    found |= scratch_settings({**present, **found}, starts_java=not _under_spark_submit())
+    if not under_spark_submit():
+        found |= log_settings({**present, **found})
+    found |= scratch_settings({**present, **found}, starts_java=not under_spark_submit())
     for key, value in found.items():
         builder = builder.config(key, value)
     started = builder.getOrCreate()
@@ -174,17 +177,18 @@ def _holds_python(jar: Path) -> bool:
         return any(name.endswith((".py", ".pyc")) for name in archive.namelist())
 
 
-def _settings_present() -> dict[str, str]:
+def settings_present() -> dict[str, str]:
     """The settings that Spark has or will find by itself."""
     from pyspark import SparkConf, SparkContext
 
-    if _under_spark_submit():  # its options and spark-defaults.conf are in the JVM
+    if under_spark_submit():  # its options and spark-defaults.conf are in the JVM
         SparkContext._ensure_initialized()
         return dict(SparkConf().getAll())
     return settings_of_file()
 
 
-def _under_spark_submit() -> bool:
+def under_spark_submit() -> bool:
+    """Whether spark-submit has started this process: its JVM runs already."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
@@ -192,7 +196,7 @@ def _local_jars(settings: Mapping[str, str]) -> list[Path]:
     """The jars of the environment where they are, or will be, on the driver's class path; empty where Spark has to get
     Spark NLP in another way."""
     folder = environment_jars()
-    if _under_spark_submit():
+    if under_spark_submit():
         on_class_path = f"{folder}/*" in os.environ.get(DIST_CLASS_PATH, "").split(os.pathsep)
         if not on_class_path or brings_spark_nlp(settings):
             return []
@@ -216,7 +220,7 @@ def _check_python_side() -> None:
     import pyspark
 
     problems = _spark_problems(pyspark.__version__)
-    if not _under_spark_submit():  # else the JVM runs already
+    if not under_spark_submit():  # else the JVM runs already
         problems += installed_java().problems()
     if problems:
         raise SetupError("\n".join(problems))

@@ -196,8 +196,13 @@ def _listed(settings: Mapping[str, str], key: str) -> list[str]:
 
 def settings_of_file() -> dict[str, str]:
     """What the spark-defaults.conf says that a Spark started from here would read."""
-    file = Path(os.environ.get("SPARK_CONF_DIR", spark_home() / "conf")) / "spark-defaults.conf"
+    file = spark_conf_folder() / "spark-defaults.conf"
     return parse_defaults_conf(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def spark_conf_folder() -> Path:
+    """Where a Spark that is started from here looks for its configuration."""
+    return Path(os.environ.get("SPARK_CONF_DIR") or spark_home() / "conf")
 
 
 def spark_home() -> Path:

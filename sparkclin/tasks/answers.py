@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import types as T
 
 from sparkclin.models.bundle import Bundle, Manifest
-from sparkclin.schema import ANSWER, NOTE_ID, STATUS, STATUS_NO_ANSWER, TEXT, VECTORS, check_note_columns
+from sparkclin.schema import ANSWER, NOTE_ID, QUESTION, STATUS, STATUS_NO_ANSWER, TEXT, VECTORS, check_note_columns
 from sparkclin.spark.failures import in_udf, step
 from sparkclin.stages.columns import MADE_BY, made_by_columns
 from sparkclin.tasks.reading import ReadingOptions
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 INDEX = "rank"
-QUESTION = "question"
 
 OUTPUT = (
     T.StructField(INDEX, T.IntegerType()),
@@ -58,9 +57,10 @@ class QuestionOptions(ReadingOptions):
     answers: AnswerOptions = field(default_factory=AnswerOptions)
 
     def windows(self, manifest: Manifest) -> WindowOptions:
-        """How a model's notes are cut; raises ModelError for a model of another task, and OptionError where it cannot
-        read such windows."""
+        """How a model's notes are cut; raises ModelError for a model of another task or without rows of two texts, and
+        OptionError where it cannot read such windows."""
         manifest.check_task(ANSWER)
+        manifest.pairing(first=True)
         return super().windows(manifest)
 
     def settings(self, manifest: Manifest) -> Mapping[str, Any]:

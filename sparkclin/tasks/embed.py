@@ -86,7 +86,9 @@ class EmbedOptions(ReadingOptions):
         return replace(super().windows(manifest), context=self.context)
 
     def settings(self, manifest: Manifest) -> Mapping[str, Any]:
-        """For a run's report, with what the model decides filled in."""
+        """For a run's report, with what the model decides filled in. Raises ModelError for a pooling of which the model
+        has no outputs."""
+        manifest.segment_outputs.check(OUTPUTS_OF_POOLING[self.pooling])
         names = ("level", "pooling", "context", "normalize", "vector_dtype")
         own = {name: getattr(self, name) for name in names}
         return {**own, **super().settings(manifest)}

@@ -70,13 +70,15 @@ class ClassifyOptions(ReadingOptions):
         return LabelOptions(problem_type=manifest.problem_type or SINGLE_LABEL, aggregation=self.aggregation)
 
     def settings(self, manifest: Manifest) -> Mapping[str, Any]:
-        """For a run's report, with what the model decides filled in."""
+        """For a run's report, with what the model decides filled in. Raises ModelError as classify() does."""
         labels = self.labels(manifest)
+        if self.pair is not None:
+            manifest.pairing(first=self.pair_first)
         return {
-            "pair_first": self.pair_first if self.pair else None,
+            **({"pair_first": self.pair_first} if self.pair is not None else {}),
             "aggregation": labels.aggregation,
             "problem_type": labels.problem_type,
-            "threshold": self.threshold if labels.problem_type == MULTI_LABEL else None,
+            **({"threshold": self.threshold} if labels.problem_type == MULTI_LABEL else {}),
             "labels": list(manifest.labels),
             **super().settings(manifest),
         }

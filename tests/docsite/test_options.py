@@ -20,9 +20,9 @@ def test_every_command_that_is_installed_is_on_the_page() -> None:
         for path in (ROOT / package).rglob("*.py")
         if re.search(r"^def main\(", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     }
-    assert modules == {module for module, *_ in COMMANDS.values()} - {"sparkclin.__main__"}
-    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-    assert set(scripts) <= set(COMMANDS)
+    assert modules == {module for module, *_ in COMMANDS.values()} | {"sparkclin.cli"}
+    entry_points = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    assert {f"sparkclin {name}" for name in entry_points["sparkclin.commands"]} <= set(COMMANDS)
 
 
 def test_every_option_of_a_command_is_in_its_table() -> None:

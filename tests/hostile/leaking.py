@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from pipelines import embed_notes, ner_notes
+from sparkclin.commands import embed as embed_notes
+from sparkclin.commands import ner as ner_notes
 from sparkclin.tasks import segment_outputs
 
 if TYPE_CHECKING:

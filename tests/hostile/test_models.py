@@ -20,8 +20,8 @@ from pyspark.sql import SparkSession
 from sparknlp.annotator import LongformerEmbeddings
 
 import sparkclin
-from pipelines.embed_notes import main
 from sparkclin import cli
+from sparkclin.commands.embed import main
 from sparkclin.errors import ModelError, OptionError
 from sparkclin.inference.model import ModelFiles
 from sparkclin.models.bundle import MANIFEST_FILE, TOKENIZER_FILE, Bundle, Manifest

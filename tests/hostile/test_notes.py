@@ -9,7 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import answer_notes, classify_notes, embed_notes, ner_notes
+from sparkclin.commands import answer as answer_notes
+from sparkclin.commands import classify as classify_notes
+from sparkclin.commands import embed as embed_notes
+from sparkclin.commands import ner as ner_notes
 
 pytestmark = pytest.mark.usefixtures("spark")
 

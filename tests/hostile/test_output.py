@@ -20,14 +20,14 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
-from pipelines import embed_notes
-from pipelines.embed_notes import main
+from sparkclin.commands.embed import main
 from sparkclin.errors import IncompleteError, InputError
 from sparkclin.runs import place
 from sparkclin.runs.place import GUARD_FILE, check_place, check_space, whole_or_nothing
 from sparkclin.runs.sink import Sink, read_rows, write_rows
 from sparkclin.spark import storage
 from testkit.cluster import ClusterError, StandaloneCluster
+from testkit.demo import SCRIPT
 
 pytestmark = pytest.mark.usefixtures("spark")
 
@@ -288,7 +288,7 @@ def test_an_executor_killed_at_any_moment_costs_no_note(
     output, moments = tmp_path / "out", random.Random(21)
     for _ in range(KILLS // 3):
         with ThreadPoolExecutor(1) as pool:
-            run = pool.submit(cluster.submit, Path(embed_notes.__file__), *command(notes, str(output)))
+            run = pool.submit(cluster.submit, SCRIPT, *command(notes, str(output)))
             with suppress(TimeoutError):
                 run.result(timeout=moments.uniform(5, 15))
             for process in executors_of(cluster)[:1]:

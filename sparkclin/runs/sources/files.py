@@ -57,8 +57,9 @@ class InputFiles:
         return tuple(file for file in self.read if file.size)
 
 
-def find_files(spark: SparkSession, place: Place, *, recursive: bool, hidden_files: str) -> InputFiles:
+def find_files(spark: SparkSession | None, place: Place, *, recursive: bool, hidden_files: str) -> InputFiles:
     """All files of an input. `hidden_files` says what is done with those that Spark does not read: `refuse` or `skip`.
+    Without a session, names are not looked at.
 
     Raises InputError for such files, for names that Java cannot read, and where there is no file at all.
     """
@@ -67,7 +68,8 @@ def find_files(spark: SparkSession, place: Place, *, recursive: bool, hidden_fil
         files = [_input_file(entry, base, root) for root in place.found for entry in _files(root)]
     except OSError as error:
         raise InputError(f"{path} cannot be looked into ({error}). Check that all of it may be read.") from None
-    _check_names(spark, path, files)
+    if spark is not None:
+        _check_names(spark, path, files)
     hidden = [file for file in files if is_hidden(file.below)]
     unknown = [file.name for file in hidden if not _is_bookkeeping(file.below)]
     if unknown and hidden_files == "refuse":

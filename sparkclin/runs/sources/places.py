@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,17 +47,49 @@ def locate(spark: SparkSession, path: str) -> Place:
     A path that exists is itself, whatever characters it has. Raises InputError where nothing is there, or it cannot be
     looked at.
     """
-    try:
+    with _reaching(path):
         location = storage.as_url(path) if _is_local(spark, path) else storage.as_spark_means(spark, path)
-        if storage.exists(location):
-            entry = storage.entry_at(location)
-            return Place(shown=path, path=escaped(entry.path), found=(entry,))
+        if itself := _itself(path, location):
+            return itself
         found = storage.matching(spark, location) if _GLOB.search(location) else []
+    if not found:
+        raise _nothing_there(path)
+    return Place(shown=path, path=location, found=tuple(found))
+
+
+def locate_on_disk(path: str) -> Place | None:
+    """As locate() for a path on this machine's disk, without Spark; None for a glob, which is Hadoop's to read.
+
+    Raises InputError for a glob too where the folder is not there that it begins with.
+    """
+    with _reaching(path):
+        location = storage.as_url(path)
+        if itself := _itself(path, location):
+            return itself
+        parts = _GLOB.split(location, maxsplit=1)
+        if len(parts) == 1 or not storage.exists(parts[0].rpartition("/")[0] + "/"):
+            raise _nothing_there(path)
+    return None
+
+
+def _itself(path: str, location: str) -> Place | None:
+    """The file or folder at a location; None where there is none."""
+    if not storage.exists(location):
+        return None
+    entry = storage.entry_at(location)
+    return Place(shown=path, path=escaped(entry.path), found=(entry,))
+
+
+@contextmanager
+def _reaching(path: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InputError(f"{path} cannot be reached ({error}). {_remedy(str(error))}") from None
-    if not found:
-        raise InputError(f"nothing is there: {path}. Check --input.")
-    return Place(shown=path, path=location, found=tuple(found))
+
+
+def _nothing_there(path: str) -> InputError:
+    return InputError(f"nothing is there: {path}. Check --input.")
 
 
 def escaped(path: str) -> str:

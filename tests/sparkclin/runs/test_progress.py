@@ -22,9 +22,12 @@ def test_a_line_says_how_far_the_rate_and_what_is_left() -> None:
     assert progress.line("embed", 24, 60, elapsed_s=12.0) == "embed  40%  24/60 [00:12<00:18,  2.00note/s]"
 
 
+UNDER_SPARK_SUBMIT = {**os.environ, "PYSPARK_GATEWAY_PORT": "1"}
+
+
 def test_the_terminal_behind_spark_submit_is_found() -> None:
     ours, theirs = pty.openpty()
-    subprocess.run([sys.executable, "-c", PARENT], stderr=theirs, check=True)
+    subprocess.run([sys.executable, "-c", PARENT], stderr=theirs, env=UNDER_SPARK_SUBMIT, check=True)
     os.close(theirs)
     assert os.read(ours, 100).strip() == b"live"
 
@@ -33,8 +36,21 @@ def test_without_a_terminal_lines_go_to_stderr_and_its_file_is_not_touched(tmp_p
     log = tmp_path / "log"
     log.write_text("before\n")
     with log.open("a") as stream:
-        subprocess.run([sys.executable, "-c", PARENT.replace("stderr=-1", "stderr=2")], stderr=stream, check=True)
+        parent = [sys.executable, "-c", PARENT.replace("stderr=-1", "stderr=2")]
+        subprocess.run(parent, stderr=stream, env=UNDER_SPARK_SUBMIT, check=True)
     assert log.read_text() == "before\nplain\n"
+
+
+def test_a_command_that_spark_submit_did_not_start_writes_where_its_stderr_goes(tmp_path: Path) -> None:
+    """Whatever its parent, such as a shell, has for its own."""
+    ours, theirs = pty.openpty()
+    for stderr, shown in ((f"open({str(tmp_path / 'log')!r}, 'w')", "plain"), ("2", "live")):
+        parent = PARENT.replace("stderr=-1", f"stderr={stderr}")
+        subprocess.run([sys.executable, "-c", parent], stderr=theirs, check=True)
+        if shown == "live":
+            os.close(theirs)
+            assert os.read(ours, 100).strip() == b"live"
+    assert (tmp_path / "log").read_text() == "plain\n"
 
 
 def test_notes_are_counted_by_the_tasks_that_ended(spark: SparkSession) -> None:

@@ -15,7 +15,8 @@ REPORT = RunReport(
     started="2026-11-24T10:00:00+00:00",
     finished="2026-11-24T10:00:20+00:00",
     elapsed_s=20.0,
-    seconds={"model": 0.1, "Spark": 3.0, "input": 1.2, "work": 20.0, "check": 0.5},
+    wall_s=31.4,
+    seconds={"start": 0.4, "model": 0.1, "Spark": 3.0, "input": 1.2, "loading": 6.2, "work": 20.0, "check": 0.5},
     in_input=50,
     counts=NoteCounts(
         notes=50,
@@ -26,7 +27,7 @@ REPORT = RunReport(
     ),
     written=50,
     rows=71,
-    settings={"input": "notes | all", "partitions": 1_200, "precision": None},
+    settings={"input": "notes | all", "partitions": 1_200, "recursive": True, "labels": ["O", "B-Sign"]},
     model={"name": "tiny"},
     versions={"spark": "3.5"},
 )
@@ -37,7 +38,7 @@ def test_the_summary_accounts_for_every_note() -> None:
         "- notes: 50 in the input, 50 read, 50 written (without results: 3 empty, 1 null)",
         "- pieces: 40,000 in 60 windows, none cut",
         "- rows written: 71",
-        "- time: 20.0 s, 2.50 notes/s, 2,000 pieces/s",
+        "- time: 31.4 s for the whole command; 20.0 s of it for the notes: 2.50 notes/s, 2,000 pieces/s",
     ]
     whole = replace(REPORT.counts, statuses={"ok": 50, "empty": 0, "null": 0})
     assert "(without results: none)" in replace(REPORT, counts=whole).summary()
@@ -60,6 +61,7 @@ def test_the_json_has_all_figures() -> None:
     found = json.loads(REPORT.to_json())
     assert found["throughput"] == {"notes_per_s": 2.5, "pieces_per_s": 2000.0}
     assert found["rows"] == 71
+    assert found["wall_s"] == 31.4
     assert found["counts"] == {
         "notes": 50,
         "pieces": 40_000,
@@ -78,7 +80,8 @@ def test_the_json_has_all_figures() -> None:
 def test_the_text_is_a_summary_and_tables() -> None:
     found = REPORT.to_markdown()
     assert found.startswith(f"# Run report\n\n{REPORT.summary()}\n\n## Settings\n\n| | |\n|---|---:|\n")
-    for row in (r"| input | notes \| all |", "| partitions | 1,200 |", "| empty | 3 |", "| 1-128 | 47 |"):
+    rows = (r"| input | notes \| all |", "| partitions | 1,200 |", "| recursive | yes |", "| labels | O, B-Sign |")
+    for row in (*rows, "| empty | 3 |", "| 1-128 | 47 |"):
         assert row in found.splitlines()
 
 

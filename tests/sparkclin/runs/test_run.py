@@ -19,10 +19,10 @@ from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sparkclin.commands.running import add_run_arguments, request_of, run_command
 from sparkclin.errors import IncompleteError, InputError, ModelError, OptionError, StepError
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.repository import ModelRepository
-from sparkclin.runs.command import add_run_arguments, request_of, run_command
 from sparkclin.runs.corpus import NoteSource
 from sparkclin.runs.derived import DerivedTable
 from sparkclin.runs.run import ModelChoice, RunRequest, Task, run
@@ -99,18 +99,29 @@ def test_a_second_pipeline_is_a_parser_and_one_call(
     assert {row.note_id: row.n_pieces for row in rows} == {"a": 5, "b": 7, "c": 0, "d": None}
     said = capsys.readouterr()
     assert "letters: 4 notes with tiny in 3 tasks" in said.err
-    assert said.out.startswith(
-        f"\n{output}\n- notes: 4 in the input, 4 read, 4 written (without results: 1 empty, 1 null)\n"
-    )
+    assert said.out == ""
+    plan, summary = said.err.split(f"\n\n{output}\n")
+    assert summary.startswith("- notes: 4 in the input, 4 read, 4 written (without results: 1 empty, 1 null)\n")
+    assert [line[8:] for line in plan.splitlines()] == [
+        f"letters: {request_.source.path} (jsonl)",
+        f"output: {output} (parquet)",
+        f"model: tiny, tensorflow fp32, of {request_.model.repository}",
+        "settings: spaces no, width 7",
+        "the input is looked through, and the model is loaded",
+        "letters: 4 notes with tiny in 3 tasks",
+        "the notes are read",
+        "what was written is counted",
+    ]
 
     report = json.loads((output / "_report.json").read_text())
     assert report["rows"] == 4
     assert report["counts"]["pieces"] == 12
     statuses = {status: number for status, number in report["counts"]["statuses"].items() if number}
     assert statuses == {"ok": 2, "empty": 1, "null": 1}
-    assert list(report["seconds"]) == ["model", "Spark", "input", "work", "check"]
+    assert list(report["seconds"]) == ["start", "model", "Spark", "input", "loading", "work", "check"]
+    assert report["wall_s"] == pytest.approx(sum(report["seconds"].values()), abs=0.5)
     assert report["seconds"]["work"] == report["elapsed_s"] > 0
-    assert said.out.split("\n", 2)[2].strip() in (output / "_report.md").read_text()
+    assert summary.strip() in (output / "_report.md").read_text()
 
 
 def test_what_comes_afterwards_is_printed_below_the_summary(
@@ -125,9 +136,9 @@ def test_what_comes_afterwards_is_printed_below_the_summary(
         return run_command(parser(), command(request_), task=lambda _: letters(spaces=True), afterwards=afterwards)
 
     assert again() == 0
-    summary, said = capsys.readouterr().out.rstrip("\n").rsplit("\n\n", 1)
-    assert said == "False True"
-    assert summary.splitlines()[-1].startswith("- --engine openvino would be faster")
+    said = capsys.readouterr()
+    assert said.out == "\nFalse True\n"
+    assert said.err.splitlines()[-1].startswith("- --engine openvino would be faster")
     assert again() == 1
     assert capsys.readouterr().out == ""
 
@@ -142,7 +153,7 @@ def test_an_error_of_what_comes_afterwards_is_said_in_a_line(
     assert run_command(parser(), command(request_), task=lambda _: task, afterwards=afterwards) == 1
     said = capsys.readouterr()
     assert said.err.endswith("\nerror: the folder is full\n")
-    assert "- notes: 4 in the input, 4 read, 4 written" in said.out
+    assert "- notes: 4 in the input, 4 read, 4 written" in said.err
 
 
 def test_the_report_has_what_was_used_and_not_what_was_asked(request_: RunRequest) -> None:
@@ -158,6 +169,7 @@ def test_the_report_has_what_was_used_and_not_what_was_asked(request_: RunReques
         "model": "tiny",
         "engine": "tensorflow",
         "precision": "fp32",
+        "master": "local[2]",
         "partitions": 4,
         "spaces": True,
         "width": 7,

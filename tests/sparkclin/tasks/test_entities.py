@@ -16,7 +16,7 @@ from export.convert import ExportOptions, convert
 from export.errors import CheckpointError
 from export.trained import TrainedModel
 from export.verify.heads import reference_logits
-from pipelines.ner_notes import main
+from sparkclin.commands.ner import main
 from sparkclin.errors import InputError, ModelError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.pretrained import DEMO_MODELS

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 import sparkclin
 from export.convert import ExportOptions, convert
-from pipelines.embed_notes import main
+from sparkclin.commands.embed import main
 from sparkclin.errors import ModelError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from pipelines.ner_notes import main, notes_of, parser, task_of
+from sparkclin.commands.ner import main, notes_of, parser, task_of
 from sparkclin.errors import IncompleteError, ModelError, OptionError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository

@@ -1,10 +1,11 @@
-"""A pipeline's command line: the options that all runs have, and `run_command()`, which makes a command of a task.
+"""A run's command line: the options that all runs have, and `run_command()`, which makes a command of a task.
 
-    def main(arguments=None):
-        return run_command(parser(), arguments, task=my_task)
+    def main(arguments=None, *, prog="sparkclin mine"):
+        return run_command(parser(prog), arguments, task=my_task)
 
 `parser()` has what add_run_arguments() adds, and the task's own options; `my_task` makes a Task of the parsed options.
-`pipelines/embed_notes.py` is an example.
+`sparkclin/commands/embed.py` is an example. What needs pyspark is imported when a command runs: a usage text and a
+wrong option do not wait for it.
 """
 
 from __future__ import annotations
@@ -12,16 +13,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from sparkclin.engines import ENGINES, PRECISIONS
-from sparkclin.errors import SparkclinError, masked
+from sparkclin.errors import OptionError, SparkclinError, masked
 from sparkclin.runs.corpus import INPUT_FORMATS, NoteSource
-from sparkclin.runs.run import ModelChoice, RunRequest, Task, run
 from sparkclin.runs.sink import OUTPUT_FORMATS, Sink
 from sparkclin.runs.sources.files import HIDDEN_FILES
 from sparkclin.runs.sources.text import UTF_8
 from sparkclin.schema import NOTE_ID, TEXT
 from sparkclin.spark.failures import plain, unsafe_debug
+from sparkclin.spark.options import SessionOptions
+from sparkclin.spark.session import under_spark_submit
+
+if TYPE_CHECKING:
+    from sparkclin.runs.run import RunRequest, Task
 
 
 def run_command(
@@ -35,19 +41,21 @@ def run_command(
     """Runs a task as the options say; returns the exit status: 0, or 1 for what went wrong, said in a line.
 
     `request` makes a RunRequest of the options where request_of() alone would not do. `afterwards` does what is left
-    when all is written; what it returns is printed below the summary. Wrong usage ends the program with status 2, as
-    with every parser.
+    when all is written; what it returns goes to stdout, where nothing else does. Wrong usage ends the program with
+    status 2, as with every parser.
     """
     asked = parser.parse_args(arguments)
     if asked.unsafe_debug:
         print("--unsafe-debug: errors and logs are shown as they are, note text in them too", file=sys.stderr)
     try:
         with unsafe_debug(shown=asked.unsafe_debug):
+            from sparkclin.runs.run import run
+
             requested = (request or request_of)(asked)
             report = run(task(asked), requested)
-            print(f"\n{masked(asked.output)}\n{report.summary()}")
+            print(f"\n{masked(asked.output)}\n{report.summary()}", file=sys.stderr)
             if more := afterwards(asked, requested) if afterwards else "":
-                print(f"\n{more}")
+                print(f"\n{more}", flush=True)
     except SparkclinError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -71,6 +79,8 @@ def request_of(
 
     `text_column` is where the texts are unless the options say it, the others are as in NoteSource.
     """
+    from sparkclin.runs.run import ModelChoice, RunRequest
+
     return RunRequest(
         source=NoteSource(
             path=asked.input,
@@ -94,16 +104,40 @@ def request_of(
             trust=tuple(asked.trust),
         ),
         partitions=asked.partitions,
+        session=session_of(asked),
     )
 
 
+def session_of(asked: argparse.Namespace) -> SessionOptions:
+    """What the options of add_session_arguments() ask for; raises OptionError for what cannot be, and for any where
+    spark-submit has started Spark already."""
+    if under_spark_submit() and (asked.master or asked.conf or asked.driver_memory):
+        raise OptionError(
+            "--master, --conf and --driver-memory are spark-submit's own: give them before the program, not behind it."
+        )
+    return SessionOptions(master=asked.master, driver_memory=asked.driver_memory, settings=dict(asked.conf))
+
+
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of every run: the notes, the model, the output."""
+    """The options of every run: the notes, the model, the output, the session."""
+    parser.usage = "%(prog)s --input PATH --output PATH [OPTION …]"
     add = parser.add_argument
     add(
         "--input", required=True, metavar="PATH", help="the notes: a file or folder on any file system that Spark reads"
     )
     add("--output", required=True, metavar="PATH", help="where the rows go; must not exist")
+    _add_model_arguments(parser.add_argument_group("the model"))
+    _add_note_arguments(parser.add_argument_group("how the notes are read"))
+    written = parser.add_argument_group("how the rows are written").add_argument
+    written("--output-format", choices=OUTPUT_FORMATS, default="parquet", help="default: parquet")
+    written(
+        "--partitions", type=positive, metavar="N", help="tasks, and files written; default: by the number of notes"
+    )
+    add_session_arguments(parser)
+
+
+def _add_model_arguments(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add("--model", metavar="NAME", help="default: the repository's only model for the task")
     add("--models", metavar="DIR", help="the model repository; default: $SPARKCLIN_MODELS, else the demo models")
     add("--engine", choices=ENGINES, help="default: the fastest that the model has")
@@ -115,6 +149,10 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHA256",
         help="run only the model whose manifest has this SHA-256, or one that a file names; may be repeated",
     )
+
+
+def _add_note_arguments(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add("--input-format", choices=INPUT_FORMATS, help="text: a file is a note; default: by the names of the files")
     add("--recursive", action="store_true", help="also read the files in folders below the input")
     add(
@@ -126,10 +164,28 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--encoding", default=UTF_8, metavar="NAME", help=f"of csv and text; default: {UTF_8}")
     add("--delimiter", metavar="CHARACTER", help="of csv; default: a comma, or a tab in files named .tsv")
-    add("--output-format", choices=OUTPUT_FORMATS, default="parquet", help="default: parquet")
     add("--id-column", default=NOTE_ID, metavar="NAME", help=f"default: {NOTE_ID}")
     add("--text-column", metavar="NAME", help=f"default: {TEXT}")
-    add("--partitions", type=positive, metavar="N", help="tasks, and files written; default: by the number of notes")
+
+
+def add_session_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a session that the command starts."""
+    group = parser.add_argument_group("Spark", "With spark-submit these go before the program.")
+    add = group.add_argument
+    add("--master", metavar="URL", help="where tasks run: local[4], spark://HOST:PORT, yarn…; default: local[*]")
+    add(
+        "--driver-memory",
+        metavar="SIZE",
+        help="of Java, such as 16g; with a local master the model runs there; default: 8g",
+    )
+    add(
+        "--conf",
+        action="append",
+        type=setting,
+        default=[],
+        metavar="KEY=VALUE",
+        help="a Spark setting; may be repeated",
+    )
     add("--unsafe-debug", action="store_true", help="show errors and logs as they are, which may show note text")
 
 
@@ -143,6 +199,14 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
+
+
+def setting(text: str) -> tuple[str, str]:
+    """A Spark setting's key and value; raises ArgumentTypeError for what is no `KEY=VALUE`."""
+    key, equals, value = text.partition("=")
+    if not (key.strip() and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is no KEY=VALUE")
+    return key.strip(), value
 
 
 def not_negative(text: str) -> int:

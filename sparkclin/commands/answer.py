@@ -1,0 +1,82 @@
+"""Ask a corpus of clinical notes: `sparkclin answer --input PATH --output PATH --question TEXT`.
+
+Writes one row per answer, the best first, and a run report beside them. See the README.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sparkclin.commands.running import (
+    add_run_arguments,
+    add_window_arguments,
+    reading_of,
+    request_of,
+    run_command,
+)
+from sparkclin.schema import ANSWER, PAIR, QUESTION
+from sparkclin.text.answers import AnswerOptions
+
+if TYPE_CHECKING:
+    from sparkclin.runs.run import RunRequest, Task
+    from sparkclin.tasks.answers import QuestionOptions
+
+
+def main(arguments: Sequence[str] | None = None, *, prog: str = "sparkclin answer") -> int:
+    """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
+    return run_command(parser(prog), arguments, task=lambda asked: answering(options_of(asked)), request=notes_of)
+
+
+def answering(options: QuestionOptions) -> Task:
+    """answer() as a task of a run."""
+    from sparkclin.runs.run import Task
+    from sparkclin.tasks.answers import INDEX, answer
+
+    return Task(
+        name=ANSWER,
+        rows=lambda notes, bundle, observe: answer(notes, bundle=bundle, options=options, observe=observe),
+        settings=options.settings,
+        index=INDEX,
+        model_task=ANSWER,
+    )
+
+
+def notes_of(asked: argparse.Namespace) -> RunRequest:
+    """Raises OptionError for a question for all beside a column of questions."""
+    column = asked.question_column or (QUESTION if asked.question is None else None)
+    return request_of(asked, pair_column=column, pair_text=asked.question)
+
+
+def options_of(asked: argparse.Namespace) -> QuestionOptions:
+    """Raises OptionError for what cannot be."""
+    from sparkclin.tasks.answers import QuestionOptions
+
+    answers = AnswerOptions(
+        answers=asked.answers, max_answer_pieces=asked.max_answer_pieces, may_be_missing=asked.no_answer
+    )
+    return QuestionOptions(question=PAIR, answers=answers, **reading_of(asked))
+
+
+def parser(prog: str = "sparkclin answer") -> argparse.ArgumentParser:
+    build = argparse.ArgumentParser(prog=prog, description="Ask a corpus of clinical notes.")
+    add_run_arguments(build)
+    add = build.add_argument
+    add("--question", metavar="TEXT", help="one question for all notes; default: each note's own")
+    add("--question-column", metavar="NAME", help=f"where each note's question is; default: {QUESTION}")
+    add("--answers", type=int, default=AnswerOptions.answers, metavar="N", help="how many per note; default: 1")
+    add(
+        "--max-answer-pieces",
+        type=int,
+        default=AnswerOptions.max_answer_pieces,
+        metavar="N",
+        help=f"the longest answer; default: {AnswerOptions.max_answer_pieces}",
+    )
+    add(
+        "--no-answer",
+        action="store_true",
+        help="the model was trained on questions without an answer: that there is none is an answer too",
+    )
+    add_window_arguments(build)
+    return build
