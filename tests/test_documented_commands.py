@@ -256,6 +256,9 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "sparkclin ner --input notes.csv --output entities --aggregation first": RunBy(
         "tests/test_ner_pipeline.py::test_without_a_page_no_note_text_is_printed"
     ),
+    "sparkclin export": RunBy(
+        "tests/sparkclin/commands/test_command.py::test_export_is_a_command_that_its_package_adds"
+    ),
     "sparkclin spark-defaults > sparkclin.conf": RunBy(
         "tests/sparkclin/test_cli.py::test_spark_defaults_prints_the_table"
     ),
