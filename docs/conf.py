@@ -34,6 +34,7 @@ nitpicky = True
 myst_heading_anchors = 4
 myst_enable_extensions = ["deflist"]
 suppress_warnings = ["myst.header"]  # a generated part may begin at any level
+highlight_language = "none"  # a block without a name is a command
 smartquotes = False  # `--input` has two hyphens
 
 # Docstrings say code in single backticks.
@@ -45,6 +46,8 @@ autodoc_default_options = {"undoc-members": False}
 nitpick_ignore_regex = [("py:.*", ".*")]  # types of other packages have no page here
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_extra_path = ["_root"]  # so that build/docs/index.html leads to the first page
 html_title = "sparkclin"
 html_theme_options = {"navigation_with_keys": True, "footer_icons": []}

@@ -90,7 +90,7 @@ def names_of(action: argparse.Action) -> str:
     """`` `-o`, `--output PATH` ``"""
     value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
     if action.choices is not None and not action.metavar:
-        value = " …"
+        value = ""  # they are listed beside it
     if not action.option_strings:
         return f"`{action.metavar or action.dest.upper()}`"
     *others, last = action.option_strings

@@ -49,7 +49,7 @@ def test_a_parser_is_found_before_it_parses() -> None:
 def test_a_table_says_what_may_be_given() -> None:
     parser = argparse.ArgumentParser(description="a toy")
     kind = parser.add_argument("-k", "--kind", choices=("a", "b"), required=True, help="which_one")
-    assert names_of(kind) == "`-k`, `--kind …`"
+    assert names_of(kind) == "`-k`, `--kind`"
     assert meaning_of(kind) == "which\\_one; one of `a`, `b` (required)"
     hidden = parser.add_argument("--hidden", help=argparse.SUPPRESS)
     assert hidden.dest not in section("toy", parser)
