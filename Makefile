@@ -8,9 +8,11 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMPS := .venv/stamps
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-DEV_EXTRAS := export,train,openvino,delta,bench,test,lint,docs
+DEV_EXTRAS := export,train,openvino,map,delta,bench,test,stores,lint,docs
 
-DEMO_INPUT := --input sparkclin/demo/notes.jsonl --input-format jsonl
+DEMO_NOTES := sparkclin/demo/notes.jsonl
+DEMO_INPUT := --input $(DEMO_NOTES) --input-format jsonl
+DEMO_NOTE := 1051
 DEMO_OUTPUT := out/demo
 
 PIP_INSTALL_LOCKED := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation
@@ -18,7 +20,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --g
   --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
   --annotation-style line --constraint constraints.txt
 
-.PHONY: demo test lint docs bench wheel sbom audit constraints lock pins clean
+.PHONY: demo test lint docs bench notebooks wheel sbom audit constraints lock pins clean
 
 # Only what running needs: no torch, no TensorFlow for Python. The page shows the text of the sample notes.
 demo: $(STAMPS)/setup
@@ -26,6 +28,11 @@ demo: $(STAMPS)/setup
 	$(BIN)/spark-submit pipelines/embed_notes.py $(DEMO_INPUT) --output $(DEMO_OUTPUT)/vectors
 	$(BIN)/spark-submit pipelines/ner_notes.py $(DEMO_INPUT) --output $(DEMO_OUTPUT)/entities \
 	  --aggregation first --page $(DEMO_OUTPUT)/entities.html
+	@echo
+	$(BIN)/sparkclin map $(DEMO_OUTPUT)/vectors --notes $(DEMO_NOTES) --color specialties --hover title \
+	  --output $(DEMO_OUTPUT)/map.html
+	@echo
+	$(BIN)/sparkclin nearest $(DEMO_OUTPUT)/vectors --note $(DEMO_NOTE) -k 5 --notes $(DEMO_NOTES) --show title
 
 # make test ARGS="-k windows" runs some of the tests. In two processes, because much of a test is waiting for the start
 # of another one; each holds a Spark session of up to 6 GB. ARGS="-n 0" is for a debugger.
@@ -43,9 +50,13 @@ docs: $(STAMPS)/dev
 	$(BIN)/python -m sphinx -b html -q -W --keep-going -c docs -d build/docs.doctrees . build/docs
 	@echo "build/docs/index.html"
 
-# Some 70 minutes on an otherwise idle machine, beside making the models; make bench ARGS="--quick" takes 11.
+# Some 50 minutes on an otherwise idle machine, beside making the models; make bench ARGS="--quick" takes 7.
 bench: $(STAMPS)/dev $(STAMPS)/setup
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# Runs the notebooks of docs/notebooks, and keeps what they show in their files.
+notebooks: $(STAMPS)/dev $(STAMPS)/setup
+	$(BIN)/python -m testkit.notebooks docs/notebooks/*.ipynb
 
 wheel: $(STAMPS)/dev
 	$(BIN)/python -m build
@@ -76,6 +87,7 @@ lock: $(STAMPS)/dev
 	$(PIP_COMPILE) --only-build-deps --build-deps-for wheel --output-file requirements/build.txt pyproject.toml
 	$(PIP_COMPILE) --output-file requirements/runtime.txt pyproject.toml
 	$(PIP_COMPILE) --extra openvino --output-file requirements/openvino.txt pyproject.toml
+	$(PIP_COMPILE) --extra map --output-file requirements/map.txt pyproject.toml
 
 # The hashes of the jars that sparkclin/spark/settings.py asks for; read the difference before you commit it.
 pins: $(STAMPS)/dev

@@ -26,17 +26,20 @@ NOMINAL_GFLOPS = 189
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """`prepare` makes what it needs, once; `start` loads it in the measuring process.
+    """`prepare` makes what it needs, once; `start` loads it in the measuring process. `variant` is the version of
+    our model that it needs, None for none.
 
     `nominal` are its pieces per second by workload, roughly, whatever the task; they only decide how many rows a
-    measurement gets.
+    measurement gets. `start_s` is roughly how long a process takes to start and load; it is for the plan only.
     """
 
     name: str
     prepare: Callable[[Store], object]
     start: Callable[[Job], Running]
     nominal: Mapping[str, float]
+    start_s: float
     tasks: tuple[Task, ...] = field(default=TASKS, repr=False)
+    variant: Variant | None = None
 
 
 def nominal(sentences: float, notes: float, long: float) -> dict[str, float]:
@@ -47,23 +50,46 @@ def needs_nothing(store: Store) -> None:
     """The checkpoint is all it reads."""
 
 
+RAW_START_S = 4
+TRANSFORMERS_START_S = 15
+STOCK_START_S = 62
+SPARK_NLP_START_S = 18
+"""With the model's first run, for which engines prepare themselves."""
+
+WORKERS_START_S = 10
+"""Of Spark without Spark NLP and Python workers that open a model."""
+
+
 def raw(name: str, variant: Variant, rates: Mapping[str, float]) -> Contender:
     module = raw_rows if ENGINES[variant.engine].in_workers else raw_onnx
     prepare, start = partial(ours.prepare, variant=variant), partial(module.start, variant=variant)
-    return Contender(name=name, prepare=prepare, start=start, nominal=rates, tasks=(EMBED,))
+    return Contender(
+        name=name, prepare=prepare, start=start, nominal=rates, start_s=RAW_START_S, tasks=(EMBED,), variant=variant
+    )
 
 
 def sparkclin(name: str, variant: Variant, rates: Mapping[str, float], *, tasks: tuple[Task, ...] = TASKS) -> Contender:
     prepare, start = partial(ours.prepare, variant=variant), partial(ours.start, variant=variant)
-    return Contender(name=name, prepare=prepare, start=start, nominal=rates, tasks=tasks)
+    start_s = WORKERS_START_S if ENGINES[variant.engine].in_workers else SPARK_NLP_START_S
+    return Contender(
+        name=name, prepare=prepare, start=start, nominal=rates, start_s=start_s, tasks=tasks, variant=variant
+    )
 
 
 def transformers(name: str, dtype: str, rates: Mapping[str, float], *, tasks: tuple[Task, ...] = TASKS) -> Contender:
     start = partial(transformers_udf.start, dtype=dtype)
-    return Contender(name=name, prepare=needs_nothing, start=start, nominal=rates, tasks=tasks)
+    return Contender(
+        name=name, prepare=needs_nothing, start=start, nominal=rates, start_s=TRANSFORMERS_START_S, tasks=tasks
+    )
 
 
-STOCK = Contender(name="stock", prepare=stock.prepare, start=stock.start, nominal=nominal(16, 330, 400))
+STOCK = Contender(
+    name="stock",
+    prepare=stock.prepare,
+    start=stock.start,
+    nominal=nominal(16, 330, 400),
+    start_s=STOCK_START_S,
+)
 RAW_FP32 = raw("onnxruntime fp32", ONNX_FP32, nominal(1000, 800, 700))
 
 CONTENDERS = (

@@ -41,16 +41,16 @@ def open_session(job: Job, *, spark_nlp: bool = True) -> SparkSession:
 
 
 def running(
-    spark: SparkSession, process: Callable[[DataFrame], DataFrame], *, done: str, settings: Mapping[str, str]
+    spark: SparkSession, process: Callable[[DataFrame, str], DataFrame], *, done: str, settings: Mapping[str, str]
 ) -> Running:
-    """A contender that is a function from a DataFrame of rows to one with what is found in them.
+    """A contender that is a function from a DataFrame of rows, and what they are of, to one with what is found in them.
 
     `done` is a condition in SQL that one row of what is found meets for each row that was read.
     """
     conf = {key: spark.conf.get(key) or "" for key in SHOWN}
     environment = {variable.key: variable.value for variable in ENVIRONMENT}
     return Running(
-        read=lambda folder: count_done(process(read_rows(spark, folder)), done=done),
+        read=lambda folder, workload: count_done(process(read_rows(spark, folder), workload), done=done),
         settings={**conf, **environment, **settings},
     )
 

@@ -129,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         material = material_of(options)
         store = open_store(options, material)
+        ours.prepare_together(store, variants)
         bundles = {variant: ours.prepare(store, variant) for variant in variants}
     except SparkclinError as error:
         print(f"error: {error}", file=sys.stderr)

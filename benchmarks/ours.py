@@ -6,13 +6,14 @@ import hashlib
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.errors import RunError
 from benchmarks.in_spark import open_session, running, with_question
-from benchmarks.job import MODEL_NAME, Job, Running, Store
+from benchmarks.job import Job, Running, Store
 from benchmarks.process import run_logged
 from benchmarks.tasks import ANSWER, CLASSIFY, EMBED, ENTITIES
 from sparkclin.models.bundle import Bundle
@@ -79,13 +80,25 @@ def prepare(store: Store, variant: Variant) -> Bundle:
     """Export the variant if that was not done before. Raises RunError where the export fails."""
     if found := find_bundle(store, variant):
         return found
-    options = ("--engine", variant.engine, "--precision", variant.precision)
-    target = ("--name", MODEL_NAME, "--models", str(store.models), "--force")
-    run_logged(
-        [sys.executable, "-m", "export", str(store.checkpoint), *target, *options],
-        log=store.logs / f"export-{variant.engine}-{variant.precision}.log",
-    )
+    export(store, [variant])
     return exported(store, variant)
+
+
+def prepare_together(store: Store, variants: Sequence[Variant]) -> None:
+    """Export in one process what was not exported before: it reads the checkpoint once, and starts Spark once. What
+    comes of this not, prepare() tries by itself, and says why it fails."""
+    missing = [variant for variant in variants if find_bundle(store, variant) is None]
+    if len(missing) > 1:
+        with suppress(RunError):
+            export(store, missing)
+
+
+def export(store: Store, variants: Sequence[Variant]) -> None:
+    names = [f"{variant.engine}:{variant.precision}" for variant in variants]
+    run_logged(
+        [sys.executable, "-m", "benchmarks.models", str(store.checkpoint), str(store.models), *names],
+        log=store.logs / f"export-{'-'.join(names).replace(':', '-')}.log",
+    )
 
 
 def exported(store: Store, variant: Variant) -> Bundle:
@@ -128,7 +141,7 @@ def start(job: Job, variant: Variant) -> Running:
     bundle, task = exported(job.store, variant), job.store.task
     function = FUNCTIONS[task.name]
 
-    def process(rows: DataFrame) -> DataFrame:
+    def process(rows: DataFrame, _workload: str) -> DataFrame:
         return function.run(with_question(rows, task), bundle=bundle, options=function.options)
 
     return running(

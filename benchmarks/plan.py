@@ -10,13 +10,14 @@ from pathlib import Path
 from benchmarks import attention, ours
 from benchmarks.attention import ATTENTION, Pattern
 from benchmarks.contenders import NOMINAL_GFLOPS, ONNX_FP32, RAW_FP32, Contender
-from benchmarks.job import Job, Store
+from benchmarks.job import Job, Reading, Store
 from benchmarks.trials import Trial
 from benchmarks.workloads import LONG, NOTES, CountedText, count_pieces, make_rows, sample, texts_of, write_rows
 from sparkclin.text.windows import cut
 from testkit.material import Material
 
 TASKS_PER_CORE = 2
+SCALING_NAME = "scaling"
 CORES, WORKERS, CORPUS, WINDOWS = "cores", "workers", "corpus", "windows"
 SCALING = (CORES, WORKERS, CORPUS, WINDOWS)
 
@@ -25,6 +26,9 @@ N_SEPARATORS = 2
 
 CORPUS_TIMES = (1, 4, 16)
 WINDOW_COUNTS = (1, 2, 4, 8)
+
+CLUSTER_START_S = 15
+"""Roughly, of a standalone cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +42,12 @@ class Effort:
 
     def rows(self, contender: Contender, workload: str, *, mean_pieces: float, seconds: float) -> int:
         """How many rows keep the contender busy for about `seconds`: as many for every core, and at least one."""
-        per_s = contender.nominal[workload] * self.gflops / NOMINAL_GFLOPS
+        per_s = self.pieces_per_s(contender, workload)
         return max(1, round(per_s * seconds / mean_pieces / len(self.cpus))) * len(self.cpus)
+
+    def pieces_per_s(self, contender: Contender, workload: str) -> float:
+        """Roughly, on all processors."""
+        return contender.nominal[workload] * self.gflops / NOMINAL_GFLOPS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +63,7 @@ class Planner:
         """Every contender on every workload, for the model's task."""
         return [
             self._trial(
+                part=self.store.task.name,
                 series=self.store.task.of(workload),
                 case=contender.name,
                 contender=contender,
@@ -141,6 +150,7 @@ class Planner:
         contender: Contender,
         workload: str,
         rows: Sequence[CountedText],
+        part: str = SCALING_NAME,
         cpus: tuple[int, ...] = (),
         workers: int = 0,
     ) -> Trial:
@@ -148,17 +158,23 @@ class Planner:
         cpus, shape = cpus or self.effort.cpus, self.store.shape
         folder = self._folder(series, case)
         warm_up = self._sample(contender, workload, seconds=self.effort.warm_up_seconds)
-        parts = TASKS_PER_CORE * (workers or len(cpus))
+        n_busy = workers or len(cpus)
+        parts, n_pieces = TASKS_PER_CORE * n_busy, sum(row.n_pieces for row in rows)
+        n_read = n_pieces + sum(row.n_pieces for row in warm_up)
+        per_s = self.effort.pieces_per_s(contender, workload) * n_busy / len(self.effort.cpus)
         write_rows(rows, folder / "measured", parts=parts)
         write_rows(warm_up, folder / "warm-up", parts=parts)
         return Trial(
+            part=part,
             series=series,
             case=case,
             job=self._job(contender, workload, folder=folder, cpus=cpus),
             n_rows=len(rows),
-            n_pieces=sum(row.n_pieces for row in rows),
+            n_pieces=n_pieces,
             n_windows=sum(len(cut(row.n_pieces, self.max_pieces, shape.stride)) for row in rows),
             workers=workers,
+            start_s=contender.start_s + (CLUSTER_START_S if workers else 0),
+            expected_s=n_read / per_s,
         )
 
     def _folder(self, series: str, case: str) -> Path:
@@ -170,10 +186,8 @@ class Planner:
         rows, warm_up = folder / "measured", folder / "warm-up"
         return Job(
             contender=contender.name,
-            workload=workload,
             store=self.store,
-            rows=rows,
-            warm_up=warm_up,
+            readings=(Reading(workload=workload, rows=rows, warm_up=warm_up),),
             cpus=cpus,
             master="",
         )
@@ -192,6 +206,7 @@ class Planner:
             attention.write_rows(rows, folder / name)
         n_rows = counts["measured"]
         return Trial(
+            part=ATTENTION,
             series=ATTENTION,
             case=case,
             job=self._job(RAW_FP32, ATTENTION, folder=folder, cpus=effort.cpus),
@@ -199,6 +214,8 @@ class Planner:
             n_pieces=n_rows * length,
             n_windows=n_rows,
             n_flops=n_rows * shape.flops(length, n_global=pattern.n_global),
+            start_s=RAW_FP32.start_s,
+            expected_s=sum(counts.values()) * length / effort.pieces_per_s(RAW_FP32, LONG),
         )
 
 

@@ -38,10 +38,10 @@ def start(job: Job, variant: Variant) -> Running:
     file = model_file(bundle, job.store.folder / f"onnx-{variant.precision}")
     run = raw_onnx(file)
     tokenizer = Tokenizer.from_str(bundle.tokenizer_json())
-    ids = {folder: read_ids(folder, tokenizer) for folder in (job.warm_up, job.rows)}
+    ids = {folder: read_ids(folder, tokenizer) for folder in job.folders}
     threads = len(job.cpus)
     return Running(
-        read=lambda folder: run_batches(run, ids[folder], threads=threads),
+        read=lambda folder, _workload: run_batches(run, ids[folder], threads=threads),
         settings={"runs at once": str(threads), "threads per run": "1"},
     )
 

@@ -27,9 +27,9 @@ def start(job: Job, variant: Variant) -> Running:
     bundle = ours.exported(job.store, variant)
     models = [open_bundle(bundle) for _ in job.cpus]
     tokenizer = Tokenizer.from_str(bundle.tokenizer_json())
-    ids = {folder: read_ids(folder, tokenizer) for folder in (job.warm_up, job.rows)}
+    ids = {folder: read_ids(folder, tokenizer) for folder in job.folders}
     return Running(
-        read=lambda folder: run_batches(models, ids[folder], limits=bundle.manifest.row_limits),
+        read=lambda folder, _workload: run_batches(models, ids[folder], limits=bundle.manifest.row_limits),
         settings={"runs at once": str(len(models)), "threads per run": "1"},
     )
 

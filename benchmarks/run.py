@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,20 +16,19 @@ from benchmarks.contenders import CONTENDERS, OURS, RAW_FP32, Contender, find_co
 from benchmarks.errors import MissingError, RunError
 from benchmarks.job import Store
 from benchmarks.machine import cpus, describe_machine, measure_matrix_rate
-from benchmarks.plan import SCALING, Effort, Planner
+from benchmarks.plan import SCALING, SCALING_NAME, Effort, Planner
 from benchmarks.plot import write_plots
 from benchmarks.results import Results, WorkloadFacts
 from benchmarks.shape import BASE, TINY, Shape, as_bigbird, make_checkpoint
 from benchmarks.tasks import EMBED, TASKS, Task
-from benchmarks.trials import Measurement, Trial, in_rounds, measure
-from benchmarks.workloads import NOTES, WORKLOADS
+from benchmarks.trials import Measurement, Sitting, in_rounds, measure, sittings
+from benchmarks.workloads import WORKLOADS
 from evaluation.notes import packaged_notes
 from sparkclin.errors import OptionError
 from sparkclin.spark.settings import SPARK_NLP_VERSION
 from testkit.material import CHECKOUT, SHARED, Material, read_material
 from testkit.tokenizers import train_unigram
 
-SCALING_NAME = "scaling"
 PARTS = (*(task.name for task in TASKS), SCALING_NAME, *SCALING, ATTENTION)
 """What `only` may name beside contenders."""
 
@@ -46,6 +45,9 @@ QUICK = (
 """The contenders of --quick."""
 
 LIBRARIES = ("sparkclin", "pyspark", "spark-nlp", "torch", "transformers", "tokenizers", "numpy", "onnxruntime")
+MATRIX_SECONDS = 11
+"""That a matrix rate takes, by those of each product: three libraries multiply three."""
+
 WARM_UP_SHARE = 0.25
 """Of the seconds of a measured run."""
 
@@ -55,7 +57,7 @@ class RunOptions:
     """What to run. `only` holds names of PARTS and of contenders; everything where it is empty. Contenders are compared
     in the tasks that are named, all of them where none is; and all contenders in a task where none of them is named.
 
-    `seconds` is how long a measured run should take, by the contenders' nominal rates. `rounds` are those of vectors;
+    `seconds` is how long a reading should take, by the contenders' nominal rates. `rounds` are those of vectors;
     all else has half as many.
     """
 
@@ -89,8 +91,8 @@ class RunOptions:
     def _named_tasks(self) -> tuple[Task, ...]:
         return tuple(task for task in TASKS if task.name in self.only)
 
-    def rounds_of(self, series: str) -> int:
-        return self.rounds if series in EMBED.workloads else -(-self.rounds // 2)
+    def rounds_of(self, part: str) -> int:
+        return self.rounds if part == EMBED.name else -(-self.rounds // 2)
 
     def workloads_of(self, task: Task) -> list[str]:
         """Those of the task that are asked for."""
@@ -118,12 +120,11 @@ def quick_options(*, out: Path, work: Path) -> RunOptions:
 
 
 def smoke_options(*, out: Path, work: Path, only: tuple[str, ...] = ()) -> RunOptions:
-    """Does it run? A tiny model, a row per core, one workload; by default contenders that are quick to prepare."""
+    """Does it run? A tiny model, a row per core; by default contenders that are quick to prepare."""
     return RunOptions(
         out=out,
         work=work,
         only=only or (EMBED.name, "transformers fp32", "onnxruntime fp32", "sparkclin onnx fp32"),
-        workloads=(NOTES,),
         rounds=1,
         seconds=1e-3,
         matrix_seconds=0.05,
@@ -145,7 +146,7 @@ def options_beside(given: argparse.Namespace) -> RunOptions:
 
 
 def run(options: RunOptions) -> Results:
-    """Measure what the options ask for. results.json is written after every measurement, the pictures at the end."""
+    """Measure what the options ask for. results.json is written after every process, the pictures at the end."""
     material = material_of(options)
     missing: dict[str, str] = {}
     contenders = ready_contenders(options, material, missing)
@@ -191,11 +192,9 @@ def run(options: RunOptions) -> Results:
         measurements=[],
         missing=missing,
     )
-    print(
-        f"{len(trials)} cases, {options.rounds} rounds; {options.seconds:g} s per measurement and as much to start",
-        flush=True,
-    )
-    results = measure_all(results, trials, options)
+    planned = sittings(trials)
+    print(to_plan(planned, rounds=options.rounds_of, rates_s=options.matrix_seconds * MATRIX_SECONDS), flush=True)
+    results = measure_all(results, planned, options)
     last_rate = measure_matrix_rate("end", seconds=options.matrix_seconds)
     results = replace(results, finished=now(), matrix_rates=[*results.matrix_rates, last_rate])
     results.write(options.out)
@@ -205,11 +204,15 @@ def run(options: RunOptions) -> Results:
 
 def ready_contenders(options: RunOptions, material: Material, missing: dict[str, str]) -> dict[Task, list[Contender]]:
     """By task, those that could be prepared."""
-    return {
-        task: [c for c in options.contenders if task in c.tasks and is_ready(c, store, missing)]
-        for task in options.tasks
-        for store in [open_store(options, material, task=task)]
-    }
+    ready = {}
+    for task in options.tasks:
+        store = open_store(options, material, task=task)
+        its = [contender for contender in options.contenders if task in contender.tasks]
+        variants = dict.fromkeys(contender.variant for contender in its if contender.variant)
+        print(f"preparing models for {task.name}", flush=True)
+        ours.prepare_together(store, list(variants))
+        ready[task] = [contender for contender in its if is_ready(contender, store, missing)]
+    return ready
 
 
 def ready_patterns(options: RunOptions, material: Material, missing: dict[str, str]) -> list[Pattern]:
@@ -227,19 +230,32 @@ def material_of(options: RunOptions) -> Material:
     return read_material(Path() if options.smoke else SHARED)
 
 
-def measure_all(results: Results, trials: Sequence[Trial], options: RunOptions) -> Results:
-    """The results with a further measurement per trial and round, and a matrix rate per series and round."""
+def measure_all(results: Results, planned: Sequence[Sitting], options: RunOptions) -> Results:
+    """The results with a further measurement per trial and round, and a matrix rate per part and round."""
     last = None
-    for number, trial in in_rounds(trials, rounds=options.rounds_of):
-        if (trial.series, number) != last:
-            last = (trial.series, number)
-            rate = measure_matrix_rate(f"{trial.series}, round {number}", seconds=options.matrix_seconds)
+    for turn in in_rounds(planned, rounds=options.rounds_of):
+        part, number = turn.sitting.part, turn.number
+        if (part, number) != last:
+            last = (part, number)
+            rate = measure_matrix_rate(f"{part}, round {number}", seconds=options.matrix_seconds)
             results = replace(results, matrix_rates=[*results.matrix_rates, rate])
-        measurement = measure(trial, number=number)
-        print(progress(measurement, of_rounds=options.rounds_of(trial.series)), flush=True)
-        results = replace(results, measurements=[*results.measurements, measurement])
-        results.write(options.out)
+        for measurement in measure(turn.sitting, number=number):
+            print(progress(measurement, of_rounds=options.rounds_of(part)), flush=True)
+            results = replace(results, measurements=[*results.measurements, measurement])
+            results.write(options.out)
     return results
+
+
+def to_plan(planned: Sequence[Sitting], *, rounds: Callable[[str], int], rates_s: float) -> str:
+    """What will be measured, and the minutes that it should take, by part; `rates_s` is what a matrix rate takes."""
+    lines, total_s = [], 2 * rates_s
+    for part in dict.fromkeys(sitting.part for sitting in planned):
+        its, times = [sitting for sitting in planned if sitting.part == part], rounds(part)
+        cases = sum(len(sitting.trials) for sitting in its)
+        part_s = times * (rates_s + sum(sitting.expected_s for sitting in its))
+        total_s += part_s
+        lines.append(f"  {part}: {cases} cases in {len(its)} processes, {times} of each, {part_s / 60:.1f} minutes")
+    return "\n".join([f"some {total_s / 60:.0f} minutes", *lines])
 
 
 def progress(measurement: Measurement, *, of_rounds: int) -> str:

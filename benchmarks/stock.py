@@ -128,7 +128,7 @@ def start(job: Job) -> Running:
     empty = with_question(spark.createDataFrame([("",)], "text string"), task)
     pipeline = Pipeline(stages=[*before, model]).fit(empty)
 
-    def annotated(rows: DataFrame) -> DataFrame:
+    def annotated(rows: DataFrame, _workload: str) -> DataFrame:
         found: DataFrame = pipeline.transform(with_question(rows, task))
         return found
 

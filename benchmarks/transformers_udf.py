@@ -4,7 +4,7 @@ what benchmarks/transformers_tasks.py has."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,11 @@ def start(job: Job, dtype: str) -> Running:
     if job.store.task == EMBED:
         return start_embedding(job, dtype)
     task, shape = job.store.task.name, job.store.shape
-    process = partial(transformers_tasks.process, checkpoint=job.store.checkpoint, task=task, shape=shape)
+    find = partial(transformers_tasks.process, checkpoint=job.store.checkpoint, task=task, shape=shape)
+
+    def process(rows: DataFrame, _workload: str) -> DataFrame:
+        return find(rows)
+
     settings = {"batch": "1", "torch threads": str(THREADS_PER_TASK), "stride": str(shape.stride)}
     return running(open_session(job), process, done="result IS NOT NULL", settings=settings)
 
@@ -41,22 +45,24 @@ def start_embedding(job: Job, dtype: str) -> Running:
     from pyspark.ml.functions import predict_batch_udf
     from pyspark.sql.types import ArrayType, FloatType
 
-    batch = BATCH.get(job.workload, 1)
     checkpoint = job.store.checkpoint
-    # One UDF for warm-up and measurement: a Python worker keeps the model of a UDF.
-    mean_vector = predict_batch_udf(
-        lambda: load(checkpoint, dtype), return_type=ArrayType(FloatType()), batch_size=batch
-    )
+    mean_vectors = {
+        batch: predict_batch_udf(lambda: load(checkpoint, dtype), return_type=ArrayType(FloatType()), batch_size=batch)
+        for batch in (1, *BATCH.values())
+    }
 
-    def vectors(rows: DataFrame) -> DataFrame:
-        return rows.withColumn("vector", mean_vector("text"))
+    def vectors(rows: DataFrame, workload: str) -> DataFrame:
+        return rows.withColumn("vector", mean_vectors[BATCH.get(workload, 1)]("text"))
 
-    settings = {"batch": str(batch), "torch threads": str(THREADS_PER_TASK), "dtype": dtype}
+    batches = ", ".join(f"{batch} of {workload}" for workload, batch in BATCH.items())
+    settings = {"batch": f"{batches}, else 1", "torch threads": str(THREADS_PER_TASK), "dtype": dtype}
     return running(open_session(job), vectors, done="size(vector) > 0", settings=settings)
 
 
+@cache
 def load(checkpoint: Path, dtype: str) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
-    """The function that a Python worker calls: texts (batch,) -> vectors (batch, width)."""
+    """The function that a Python worker calls: texts (batch,) -> vectors (batch, width). A worker has it once, for all
+    sizes of batches."""
     import torch
     from transformers import AutoTokenizer, LongformerModel
 

@@ -1,18 +1,17 @@
-"""What is measured together: trials, a few rounds of each, a fresh process per measurement."""
+"""What is measured together: trials, a few rounds of each, a process per contender and round."""
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.errors import RunError
-from benchmarks.job import Job, Timing
-from benchmarks.process import run_logged, watching_memory
+from benchmarks.job import Done, Job, Timing
+from benchmarks.process import PeakMemory, run_logged, watching_memory
 from testkit.cluster import ClusterError, standalone_cluster
 
 WORKER_MEMORY = "6g"
@@ -21,13 +20,17 @@ LIMIT_S = 1800
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One case of a series, such as a contender on a workload, or a number of cores.
+    """One case of a series, such as a contender on a workload, or a number of cores. `job` has one reading.
+
+    `part` is what contenders take turns in, such as a task with all of its workloads. `start_s` is roughly how long the
+    process takes to start and load, `expected_s` how long it takes to warm up and to read.
 
     `n_windows` is how many forward passes' worth of text there is, `n_flops` what the matrix products of all rows need,
     0 where it was not counted. With `workers` the job runs on a standalone cluster of as many workers, one of the job's
     processors each; without, in local mode.
     """
 
+    part: str
     series: str
     case: str
     job: Job
@@ -36,13 +39,16 @@ class Trial:
     n_windows: int
     n_flops: float = 0
     workers: int = 0
+    start_s: float = 0
+    expected_s: float = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One measured run. `error` says in a line why there is no `timing`.
+    """One measured reading. `error` says in a line why there is no `timing`.
 
-    Memory includes loading; `executor_memory_bytes` is that of one executor with its Python workers, 0 in local mode.
+    Memory is the most while the process loaded and while this was read; `executor_memory_bytes` is that of one
+    executor with its Python workers, 0 in local mode.
     """
 
     series: str
@@ -83,14 +89,64 @@ class Measurement:
         return self.n_windows / self.elapsed_s
 
 
-def measure(trial: Trial, *, number: int) -> Measurement:
-    """Measure once, in a new process; a failure is a measurement that says so, and the others go on."""
-    timing, error = None, ""
-    with watching_memory() as memory:
+@dataclass(frozen=True, kw_only=True)
+class Sitting:
+    """Trials that one process measures, one after the other: they differ in what is read."""
+
+    part: str
+    trials: tuple[Trial, ...]
+
+    @property
+    def expected_s(self) -> float:
+        """With its start."""
+        return self.trials[0].start_s + sum(trial.expected_s for trial in self.trials)
+
+
+def measure(sitting: Sitting, *, number: int) -> Iterator[Measurement]:
+    """Measure each trial once. A failure is a measurement that says so; what is left then gets a new process."""
+    left = sitting.trials
+    while left:
+        measured = measure_in_process(left, number=number)
+        yield from measured
+        left = left[len(measured) :]
+
+
+def measure_in_process(trials: Sequence[Trial], *, number: int) -> list[Measurement]:
+    """All of them, or those until one failed, that one included."""
+    error = ""
+    with tempfile.TemporaryDirectory() as results, watching_memory() as memory:
         try:
-            timing = run(trial, number=number)
+            run(trials, Path(results), number=number)
         except (RunError, ClusterError) as failure:
             error = str(failure).splitlines()[0]
+        done = [
+            Done.from_json(file.read_text(encoding="utf-8"))
+            for index in range(len(trials))
+            if (file := Path(results, f"{index}.json")).is_file()
+        ]
+    measured = [
+        measurement(trial, number=number, memory=memory_of(each, done[0], memory), timing=each.timing)
+        for trial, each in zip(trials, done, strict=False)
+    ]
+    if len(done) < len(trials):
+        error = error or "the process ended before it was measured"
+        failed = trials[len(done)]
+        measured.append(measurement(failed, number=number, memory=memory, error=error))
+    return measured
+
+
+def memory_of(done: Done, first: Done, memory: PeakMemory) -> PeakMemory:
+    """While the process started and loaded, and while this was read: not while it read what came before or after."""
+    return memory.until(done.ended_s).without(first.began_s, done.began_s)
+
+
+def measurement(
+    trial: Trial, *, number: int, memory: PeakMemory, timing: Timing | None = None, error: str = ""
+) -> Measurement:
+    """One that says what is wrong where a row was left without a result."""
+    if timing is not None and timing.rows != trial.n_rows:
+        error = f"{timing.rows} of {trial.n_rows} rows got a result"
+        timing = None
     return Measurement(
         series=trial.series,
         case=trial.case,
@@ -107,18 +163,16 @@ def measure(trial: Trial, *, number: int) -> Measurement:
     )
 
 
-def run(trial: Trial, *, number: int) -> Timing:
-    """Raises RunError where the process fails, or a row is left without a result."""
-    name = f"{trial.series}-{trial.case}-{number}".replace(" ", "-")
-    with tempfile.TemporaryDirectory() as folder, master_of(trial, Path(folder)) as master:
-        job_file, timing_file = Path(folder, "job.json"), Path(folder, "timing.json")
-        job_file.write_text(replace(trial.job, master=master).to_json(), encoding="utf-8")
-        command = [sys.executable, "-m", "benchmarks.worker", str(job_file), str(timing_file)]
-        run_logged(command, log=trial.job.store.logs / f"{name}.log", limit_s=LIMIT_S)
-        timing = Timing(**json.loads(timing_file.read_text(encoding="utf-8")))
-    if timing.rows != trial.n_rows:
-        raise RunError(f"{timing.rows} of {trial.n_rows} rows got a result")
-    return timing
+def run(trials: Sequence[Trial], results: Path, *, number: int) -> None:
+    """The process. Raises RunError where it fails."""
+    first = trials[0]
+    name = f"{first.series}-{first.case}-{number}".replace(" ", "-")
+    readings = tuple(reading for trial in trials for reading in trial.job.readings)
+    with tempfile.TemporaryDirectory() as folder, master_of(first, Path(folder)) as master:
+        job_file = Path(folder, "job.json")
+        job_file.write_text(replace(first.job, readings=readings, master=master).to_json(), encoding="utf-8")
+        command = [sys.executable, "-m", "benchmarks.worker", str(job_file), str(results)]
+        run_logged(command, log=first.job.store.logs / f"{name}.log", limit_s=LIMIT_S, results=results)
 
 
 @contextmanager
@@ -131,11 +185,30 @@ def master_of(trial: Trial, folder: Path) -> Iterator[str]:
         yield cluster.url
 
 
-def in_rounds(trials: Sequence[Trial], *, rounds: Callable[[str], int]) -> Iterator[tuple[int, Trial]]:
-    """Series after series. In a series every case runs once, then every case again, so that drift affects all alike.
+@dataclass(frozen=True)
+class Turn:
+    """A sitting, and the number of its round."""
 
-    `rounds` says how often, by the name of a series. Rounds count from 1.
+    number: int
+    sitting: Sitting
+
+
+def sittings(trials: Sequence[Trial]) -> list[Sitting]:
+    """The trials in the order in which their processes first occur: one for each part, contender, model, processors and
+    workers."""
+    found: dict[Hashable, list[Trial]] = {}
+    for trial in trials:
+        job = trial.job
+        found.setdefault((trial.part, job.contender, job.store.folder, job.cpus, trial.workers), []).append(trial)
+    return [Sitting(part=its[0].part, trials=tuple(its)) for its in found.values()]
+
+
+def in_rounds(all_of: Sequence[Sitting], *, rounds: Callable[[str], int]) -> Iterator[Turn]:
+    """Part after part. In a part every contender has its turn, then every one again, so that drift affects all alike.
+
+    `rounds` says how often, by the name of a part. Rounds count from 1.
     """
-    for series in dict.fromkeys(trial.series for trial in trials):
-        cases = [trial for trial in trials if trial.series == series]
-        yield from ((number, trial) for number in range(1, rounds(series) + 1) for trial in cases)
+    for part in dict.fromkeys(sitting.part for sitting in all_of):
+        its = [sitting for sitting in all_of if sitting.part == part]
+        for number in range(1, rounds(part) + 1):
+            yield from (Turn(number, sitting) for sitting in its)

@@ -17,7 +17,7 @@ author = "the sparkclin authors"
 copyright = "the sparkclin authors, Apache-2.0"  # Sphinx's name
 root_doc = "docs/index"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "docsite.extension"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx_copybutton", "docsite.extension"]
 include_patterns = [
     "docs/**",
     "CHANGELOG.md",
@@ -32,6 +32,7 @@ exclude_patterns = [".*", "**/.*", "build", "dist", "out", "**/__pycache__", "te
 # Every link to a page and to a heading in it is resolved, or the build fails (-W).
 nitpicky = True
 myst_heading_anchors = 4
+nb_execution_mode = "off"  # `make notebooks` runs them; here their outputs are shown
 myst_enable_extensions = ["deflist"]
 suppress_warnings = ["myst.header"]  # a generated part may begin at any level
 highlight_language = "none"  # a block without a name is a command

@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("sparkclin", "export", "pipelines", "evaluation")
 BASE = "SparkclinError"
 GAP = "…"
+VALUES = {"printable_names"}
+"""Functions that say what there is, within a sentence."""
 
 LEAST_CONSTANT = 15
 """Characters of a sentence in a row that are always the same, so that it can be searched for."""
@@ -49,9 +51,10 @@ def longest_constant(template: str) -> str:
 
 def searchable(sentence: str, found: Sequence[Message]) -> bool:
     """Whether a part of it, of at least LEAST_CONSTANT characters, is found in this error alone: in no sentence but
-    those that stand in for it, and those that are word for word the same."""
+    those that stand in for it, and those that are the same but for what differs."""
     mine = {text for message in found if sentence in message.all for text in message.all}
-    others = [text for message in found for text in message.all if text not in mine]
+    same = re.compile(".*".join(map(re.escape, sentence.split(GAP))), flags=re.DOTALL)
+    others = [text for message in found for text in message.all if text not in mine and not same.fullmatch(text)]
     return any(
         len(part) >= LEAST_CONSTANT and not any(part in other for other in others) for part in constants_of(sentence)
     )
@@ -215,7 +218,7 @@ class Reader:
     def _function(self, name: str) -> tuple[Reader, ast.FunctionDef] | None:
         home = self.modules.get(self.module.imports.get(name, ""), self.module)
         function = home.functions.get(name)
-        if function is None or function in self._open:
+        if function is None or function in self._open or name in VALUES:
             return None
         return Reader(home, self.modules, [*self._open, function]), function
 

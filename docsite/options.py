@@ -20,6 +20,7 @@ COMMANDS = {
     "python -m evaluation.ner": ("evaluation.ner",),
     "python -m evaluation.classify": ("evaluation.classify",),
     "python -m evaluation.qa": ("evaluation.qa",),
+    "python -m evaluation.pooling": ("evaluation.pooling",),
     "python -m evaluation.medconceptsqa": ("evaluation.medconceptsqa",),
 }
 """Each command: the module whose main() it calls, and what that is called with for another parser."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from sparkclin.errors import InputError, exit_status
 from sparkclin.schema import NOTE_ID
@@ -28,7 +29,7 @@ from sparkclin.text.vectors import as_floats
 @dataclass(frozen=True, kw_only=True)
 class Distance:
     """Of `vectors` pairs: the largest difference of two numbers, and the least cosine (of a pair without a zero
-    vector); `kilobytes` are the files of each output."""
+    vector); `kilobytes` is what the column `vector` takes in the files of each output."""
 
     vectors: int
     max_abs_difference: float
@@ -78,8 +79,15 @@ def _vectors(folder: Path) -> pd.Series[Any]:
 
 
 def _kilobytes(folder: Path) -> float:
-    files = folder.rglob("*.parquet") if folder.is_dir() else [folder]
-    return round(sum(file.stat().st_size for file in files) / 1000, 1)
+    fragments = ds.dataset(folder, format="parquet", exclude_invalid_files=True).get_fragments()
+    groups = [group for fragment in fragments for group in _row_groups(fragment.metadata)]
+    columns = [group.column(index) for group in groups for index in range(group.num_columns)]
+    sizes = (column.total_compressed_size for column in columns if column.path_in_schema.split(".")[0] == VECTOR)
+    return round(float(sum(sizes)) / 1000, 1)
+
+
+def _row_groups(file: pq.FileMetaData) -> list[pq.RowGroupMetaData]:
+    return [file.row_group(index) for index in range(file.num_row_groups)]
 
 
 if __name__ == "__main__":

@@ -223,7 +223,7 @@ def embedded(texts: Sequence[str], *, spark: SparkSession, bundle: Bundle) -> Ve
 
     rows = [(str(index), text) for index, text in enumerate(texts)]
     notes = spark.createDataFrame(rows, "note_id string, text string")
-    table = sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions()).select("note_id", "vector")
+    table = sparkclin.embed(notes, model=bundle).select("note_id", "vector")
     return {
         texts[int(note_id)]: np.asarray(vector, dtype=np.float64)
         for note_id, vector in table.toPandas().itertuples(index=False, name=None)

@@ -42,17 +42,35 @@ def specialty_accuracy(vectors: pd.DataFrame, specialties: Mapping[str, Sequence
     check_vectors(vectors, specialties)
     labels = label_matrix([specialties[str(note_id)] for note_id in vectors["note_id"]])
     similarity = cosine_similarity(np.stack([np.asarray(vector, dtype=np.float64) for vector in vectors["vector"]]))
-    np.fill_diagonal(similarity, -np.inf)
-    neighbours = np.argsort(-similarity, axis=1, kind="stable")[:, :5]
-    shared = shares_label(labels)
-    rows = np.arange(len(labels))
+    hits = specialty_hits(similarity, labels)
     return SpecialtyAccuracy(
         notes=len(labels),
         specialties=labels.shape[1],
-        nearest=float(shared[rows, neighbours[:, 0]].mean()),
-        five_nearest=float(labels[rows, vote(labels, neighbours)].mean()),
-        chance=chance(shared),
+        nearest=float(hits.nearest.mean()),
+        five_nearest=float(hits.five_nearest.mean()),
+        chance=chance(shares_label(labels)),
         most_frequent=float(labels.mean(axis=0).max()),
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SpecialtyHits:
+    """For each note, (notes,), whether it is one of the share that SpecialtyAccuracy gives under the same name."""
+
+    nearest: Flags
+    five_nearest: Flags
+
+
+def specialty_hits(similarity: Matrix, labels: Flags) -> SpecialtyHits:
+    """`similarity` (notes, notes): how near the note of a column is to that of a row; its diagonal is not looked at.
+    `labels` (notes, specialties). There are at least six notes."""
+    others = similarity.copy()
+    np.fill_diagonal(others, -np.inf)
+    neighbours = np.argsort(-others, axis=1, kind="stable")[:, :5]
+    rows = np.arange(len(labels))
+    return SpecialtyHits(
+        nearest=shares_label(labels)[rows, neighbours[:, 0]],
+        five_nearest=labels[rows, vote(labels, neighbours)],
     )
 
 

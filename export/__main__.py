@@ -1,5 +1,5 @@
-"""`sparkclin export CHECKPOINT --name NAME --models DIR` and `sparkclin export verify NAME --models DIR`; also as
-`python -m export`."""
+"""`sparkclin export CHECKPOINT --name NAME --models DIR [--all]` and `sparkclin export verify NAME --models DIR`; both
+also as `python -m export`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from export.engines import EXPORTERS, check_installed
 from export.graph.model_input import GLOBAL_ATTENTIONS
+from export.steps import steps_alone
 from sparkclin.engines import PRECISIONS, TENSORFLOW
 from sparkclin.errors import exit_status
+
+if TYPE_CHECKING:
+    from export.convert import ExportOptions
 
 # Whatever the engine is; what only one engine needs is in export.engines.
 NEEDED = {name: name for name in ("torch", "transformers", "safetensors")}
@@ -22,39 +26,71 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m expor
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     verifying = given[:1] == ["verify"]
-    options = verify_parser(prog).parse_args(given[1:]) if verifying else convert_parser(prog).parse_args(given)
+    options = verify_parser(prog).parse_args(given[1:]) if verifying else parse_convert(given, prog=prog)
     return exit_status(lambda: act(options, verifying=verifying))
 
 
 def act(options: argparse.Namespace, *, verifying: bool) -> None:
     check_installed(NEEDED, purpose="exporting")
-    run_verify(options) if verifying else run_convert(options)
+    if verifying:
+        run_verify(options)
+    elif options.all:
+        run_all(options)
+    else:
+        run_convert(options)
 
 
-def run_convert(options: argparse.Namespace) -> None:
-    from export.convert import ExportOptions, convert
+def run_convert(given: argparse.Namespace) -> None:
+    from export.convert import convert
     from sparkclin.models.card import schemes_table
 
-    bundle = convert(
-        ExportOptions(
-            checkpoint=options.checkpoint,
-            name=options.name,
-            models=options.models,
-            revision=options.revision,
-            engine=options.engine,
-            precision=options.precision,
-            notes=options.notes,
-            language=options.language,
-            description=options.description,
-            force=options.force,
-            global_attention=options.global_attention,
-        )
-    )
-    manifest = bundle.manifest
+    options = export_options(given, engine=given.engine, precision=given.precision, notes=given.notes)
+    with steps_alone() as steps:
+        manifest, folder = (bundle := convert(options, steps=steps)).manifest, bundle.path
     if tried := manifest.parity.get("schemes"):
         print(f"{schemes_table(tried)}\n")
     print(f"verified: {summary(manifest.parity)}")
-    print(f"registered {manifest.name} ({manifest.language}, {manifest.engine} {manifest.precision}) as {bundle.path}")
+    print(f"registered {manifest.name} ({manifest.language}, {manifest.engine} {manifest.precision}) as {folder}")
+
+
+def run_all(given: argparse.Namespace) -> None:
+    """Raises ParityError where a version was refused."""
+    from export.errors import ParityError
+    from export.versions import Became, convert_all, every_version, outcomes_table
+
+    options = [
+        export_options(
+            given,
+            engine=version.engine,
+            precision=version.precision,
+            notes=given.notes if version.precision != PRECISIONS[0] else None,
+        )
+        for version in every_version()
+    ]
+    with steps_alone() as steps:
+        outcomes = convert_all(options, steps=steps)
+    print(outcomes_table(outcomes))
+    if refused := [each.version for each in outcomes if each.became == Became.REFUSED]:
+        names = ", ".join(f"{version.engine} {version.precision}" for version in refused)
+        raise ParityError(f"refused: {names}. What was found is said above; the other versions are not touched by it.")
+
+
+def export_options(given: argparse.Namespace, *, engine: str, precision: str, notes: Path | None) -> ExportOptions:
+    from export.convert import ExportOptions
+
+    return ExportOptions(
+        checkpoint=given.checkpoint,
+        name=given.name,
+        models=given.models,
+        revision=given.revision,
+        engine=engine,
+        precision=precision,
+        notes=notes,
+        language=given.language,
+        description=given.description,
+        force=given.force,
+        global_attention=given.global_attention,
+    )
 
 
 def summary(parity: dict[str, Any]) -> str:
@@ -67,22 +103,32 @@ def summary(parity: dict[str, Any]) -> str:
     return f"{ids}, max |Δ| {max(figure['max_abs_difference'] for figure in parity['vectors']):.1e}"
 
 
-def run_verify(options: argparse.Namespace) -> None:
+def run_verify(given: argparse.Namespace) -> None:
     from export.convert import VerifyOptions, verify
 
-    report = verify(
-        VerifyOptions(
-            name=options.name,
-            models=options.models,
-            engine=options.engine,
-            precision=options.precision,
-            language=options.language,
-            checkpoint=options.checkpoint,
-            revision=options.revision,
-            notes=options.notes,
-        )
+    options = VerifyOptions(
+        name=given.name,
+        models=given.models,
+        engine=given.engine,
+        precision=given.precision,
+        language=given.language,
+        checkpoint=given.checkpoint,
+        revision=given.revision,
+        notes=given.notes,
     )
+    with steps_alone() as steps:
+        report = verify(options, steps=steps)
     print(report.to_text())
+
+
+def parse_convert(arguments: Sequence[str], *, prog: str = "python -m export") -> argparse.Namespace:
+    """With the engine and precision that are made where none is named."""
+    parser = convert_parser(prog)
+    given = parser.parse_args(arguments)
+    if given.all and (given.engine or given.precision):
+        parser.error("--all makes every engine and precision: leave out --engine and --precision")
+    given.engine, given.precision = given.engine or TENSORFLOW.name, given.precision or PRECISIONS[0]
+    return given
 
 
 def convert_parser(prog: str = "python -m export") -> argparse.ArgumentParser:
@@ -98,14 +144,18 @@ def convert_parser(prog: str = "python -m export") -> argparse.ArgumentParser:
     parser.add_argument(
         "--engine",
         choices=EXPORTERS,
-        default=TENSORFLOW.name,
         help=f"default: {TENSORFLOW.name}, which stock pretrained() finds",
     )
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
-        default=PRECISIONS[0],
         help=f"default: {PRECISIONS[0]}; bf16 and int8 are faster, not exact, and not there with every engine",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="every engine and precision whose packages are installed, in one start; those that are there already are "
+        "left alone without --force, and one that is refused does not stop the others",
     )
     add_notes(parser)
     parser.add_argument(

@@ -24,18 +24,20 @@ from export.routes.route import Route
 from export.routes.spark_nlp import SparkNlpRoute
 from export.routes.workers import WorkerRoute
 from export.scheme import DYNAMIC
+from export.steps import SILENT, Steps
 from export.stock import Told
 from export.trained import TrainedModel
 from export.verify import parity
+from export.verify.expected import Expected
 from export.verify.parity import EXACT_PRECISION, ParityReport
-from export.verify.schemes import Tried, choose_scheme, remembering
+from export.verify.schemes import Tried, choose_scheme
 from sparkclin.engines import INT8, PRECISIONS, TENSORFLOW
 from sparkclin.errors import OptionError
 from sparkclin.models.bundle import TOKENIZER_FILE, Bundle, Manifest, hash_files
 from sparkclin.models.pretrained import engine_of
-from sparkclin.models.repository import ModelRepository
+from sparkclin.models.repository import METADATA_FILE, ModelRepository
 from sparkclin.schema import CLASSIFY
-from sparkclin.spark.session import spark_session
+from sparkclin.spark.session import running_session, spark_session
 from sparkclin.spark.settings import SPARK_NLP_VERSION
 from sparkclin.text.labels import MULTI_LABEL, SINGLE_LABEL
 from sparkclin.wire.outputs import Outputs
@@ -91,7 +93,7 @@ class ExportOptions:
             raise OptionError("; ".join(problems) + ".")
 
 
-def convert(options: ExportOptions, *, spark: SparkSession | None = None) -> Bundle:
+def convert(options: ExportOptions, *, spark: SparkSession | None = None, steps: Steps = SILENT) -> Bundle:
     """Exports a checkpoint into the repository at `options.models` and returns the registered bundle.
 
     Nothing is registered, and nothing there is touched, before ids and vectors were compared with the reference's.
@@ -99,15 +101,25 @@ def convert(options: ExportOptions, *, spark: SparkSession | None = None) -> Bun
     Raises CheckpointError, ParityError, InputError for notes that cannot be read, or OptionError where the name is
     taken and `force` was not given.
     """
-    exporter = EXPORTERS[options.engine]
-    exporter.check_installed()
-    options.models.mkdir(parents=True, exist_ok=True)
-    repository = ModelRepository(options.models)
-    refuse_taken_name(repository, options)
+    EXPORTERS[options.engine].check_installed()
+    refuse_taken_name(options)
+    options.models.mkdir(parents=True, exist_ok=True)  # what cannot be written to is said before minutes of work
+    return make(options, expected_of(options, steps=steps), spark=spark, steps=steps)
+
+
+def expected_of(options: ExportOptions, *, steps: Steps) -> Expected:
+    """Reads the notes and the checkpoint."""
     notes = notes_to_compare(options.precision, options.notes)
-    trained = TrainedModel.read(
-        options.checkpoint, revision=options.revision, global_attention=options.global_attention
-    )
+    with steps.step("checkpoint read"):
+        trained = TrainedModel.read(
+            options.checkpoint, revision=options.revision, global_attention=options.global_attention
+        )
+    return Expected(trained=trained, notes=notes)
+
+
+def make(options: ExportOptions, expected: Expected, *, spark: SparkSession | None, steps: Steps) -> Bundle:
+    """One version, into a folder of models that is there: build, save, verify, register."""
+    exporter, trained = EXPORTERS[options.engine], expected.trained
     with scratch_folder(options.models) as scratch:
         candidate = Candidate(
             folder=scratch / "bundle",
@@ -116,22 +128,22 @@ def convert(options: ExportOptions, *, spark: SparkSession | None = None) -> Bun
             tokenizer_json=trained.tokenizer_json,
             outputs=Outputs(all=trained.head.outputs),
         )
-        route = route_of(candidate, exporter, name=options.name, scratch=scratch, spark=spark)
-        reference = trained.reference()
+        route = route_of(candidate, exporter, name=options.name, scratch=scratch, spark=spark, steps=steps)
         tried: list[Tried] = []
         if options.precision == INT8:
-            reference = remembering(reference)  # schemes and the verification compare the same rows
-            tried = choose_scheme(candidate, route, notes, reference=reference, scratch=scratch)
+            with steps.step("scheme of int8 found"):
+                tried = choose_scheme(candidate, route, expected, scratch=scratch, steps=steps)
             candidate = replace(candidate, scheme=tried[-1].scheme)
-            route = route_of(candidate, exporter, name=options.name, scratch=scratch, spark=spark)
+            route = route_of(candidate, exporter, name=options.name, scratch=scratch, spark=spark, steps=steps)
         route.build()
         (candidate.folder / TOKENIZER_FILE).write_text(candidate.tokenizer_json, encoding="utf-8")
-        report = parity.verify(candidate, route, notes=notes, reference=reference)
-        manifest = describe(candidate, exporter, options=options, report=report, tried=tried)
-        # Registering renames, and that takes a folder right below the repository's root.
-        ready = options.models / f".{scratch.name}.ready"
-        candidate.folder.rename(ready)
-        return repository.register(ready, manifest)
+        report = parity.verify(candidate, route, expected, steps=steps)
+        with steps.step("registered"):
+            manifest = describe(candidate, exporter, options=options, report=report, tried=tried)
+            # Registering renames, and that takes a folder right below the repository's root.
+            ready = options.models / f".{scratch.name}.ready"
+            candidate.folder.rename(ready)
+            return ModelRepository(options.models).register(ready, manifest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +164,7 @@ class VerifyOptions:
     notes: Path | None = None
 
 
-def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> ParityReport:
+def verify(options: VerifyOptions, *, spark: SparkSession | None = None, steps: Steps = SILENT) -> ParityReport:
     """Compares a registered model with its checkpoint again.
 
     Raises ParityError, CheckpointError where the checkpoint is not the one that was exported, ModelError where there is
@@ -163,7 +175,8 @@ def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> Pari
     exporter = EXPORTERS[engine_of(bundle).name]
     exporter.check_installed()
     bundle.check()
-    original = original_of(options, bundle.manifest)
+    with steps.step("checkpoint read"):
+        original = original_of(options, bundle.manifest)
     if original.sha256 != bundle.manifest.source_sha256:
         raise CheckpointError(
             f"{original.source} is not the checkpoint that {options.name} was made from: its files' hashes differ from "
@@ -180,27 +193,36 @@ def verify(options: VerifyOptions, *, spark: SparkSession | None = None) -> Pari
         scheme=replace(DYNAMIC, group_size=bundle.manifest.group_size),
     )
     with tempfile.TemporaryDirectory() as scratch:
-        route = route_of(candidate, exporter, name=options.name, scratch=Path(scratch), spark=spark)
-        return parity.verify(candidate, route, notes=notes)
+        route = route_of(candidate, exporter, name=options.name, scratch=Path(scratch), spark=spark, steps=steps)
+        return parity.verify(candidate, route, Expected(trained=trained, notes=notes), steps=steps)
 
 
 def route_of(
-    candidate: Candidate, exporter: Exporter, *, name: str, scratch: Path, spark: SparkSession | None
+    candidate: Candidate, exporter: Exporter, *, name: str, scratch: Path, spark: SparkSession | None, steps: Steps
 ) -> Route:
     """The route of a model for an engine. `scratch` is a folder for what is made on the way; a session is started where
     the route needs one and `spark` is None."""
     if isinstance(exporter, WorkerExporter):
-        return WorkerRoute(candidate=candidate, exporter=exporter)
+        return WorkerRoute(candidate=candidate, exporter=exporter, steps=steps)
     assert isinstance(exporter, SparkNlpExporter)
     trained = candidate.trained
     stock.stock_of(trained.head.task).check_labels(trained.head.labels)
     return SparkNlpRoute(
         candidate=candidate,
         exporter=exporter,
-        spark=spark or spark_session(app_name="sparkclin export"),
+        spark=spark or session(steps=steps),
         told=Told(name=name, width=trained.config.width, problem_type=problem_type(trained)),
         scratch=scratch,
+        steps=steps,
     )
+
+
+def session(*, steps: Steps) -> SparkSession:
+    """The running one, or a new one."""
+    if running_session():
+        return spark_session()
+    with steps.step("Spark started"):
+        return spark_session(app_name="sparkclin export")
 
 
 def original_of(options: VerifyOptions, manifest: Manifest) -> Checkpoint:
@@ -212,18 +234,21 @@ def original_of(options: VerifyOptions, manifest: Manifest) -> Checkpoint:
     return checkpoint.read(manifest.source)
 
 
-def refuse_taken_name(repository: ModelRepository, options: ExportOptions) -> None:
+def refuse_taken_name(options: ExportOptions) -> None:
     """A new version of a name must be asked for; it never replaces the old one's files."""
-    root = Path(repository.root)
-    wanted = (options.name, options.language, options.engine, options.precision)
-    taken = (root / "metadata.json").is_file() and any(
-        (record.name, record.language, record.engine, record.precision) == wanted for record in repository.records()
-    )
-    if taken and not options.force:
+    if is_taken(options) and not options.force:
         raise OptionError(
             f"{options.models} already has a model {options.name!r} for {options.engine} {options.precision}. Choose "
             "another --name, or make a new version with --force (the old one stays, the new one is found before it)."
         )
+
+
+def is_taken(options: ExportOptions) -> bool:
+    wanted = (options.name, options.language, options.engine, options.precision)
+    return (options.models / METADATA_FILE).is_file() and any(
+        (record.name, record.language, record.engine, record.precision) == wanted
+        for record in ModelRepository(options.models).records()
+    )
 
 
 def notes_to_compare(precision: str, file: Path | None) -> list[Note]:

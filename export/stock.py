@@ -25,6 +25,7 @@ from export.heads.head import Head
 from export.routes.route import Compare, Numbers, Pairs
 from export.scheme import DYNAMIC, Scheme
 from export.sparknlp import annotated, run_windows, save_annotator, send
+from export.steps import SILENT, Steps
 from export.verify.samples import Batch
 from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
 from sparkclin.stages.stock_answers import chosen_pieces
@@ -215,6 +216,7 @@ def save(
     max_row: int,
     told: Told,
     labels: Sequence[str] = (),
+    steps: Steps = SILENT,
 ) -> None:
     """Writes a graph with its vocabulary into the folder `graph`, and saves it in `target` as the stock annotator for
     `task`. `max_row` is the longest row in ids that the annotator sends.
@@ -222,9 +224,16 @@ def save(
     Raises CheckpointError for a tokenizer that does not fit, or a model that is too large.
     """
     stock = stock_of(task)
-    exporter.graphs().write(graph, body, precision=precision, scheme=scheme, logits=stock.logits)
-    with_codes(ordinary, style=stock.style, labels=labels).write(graph / "assets")
+    with steps.step("graph built"):
+        exporter.graphs().write(graph, body, precision=precision, scheme=scheme, logits=stock.logits)
+        with_codes(ordinary, style=stock.style, labels=labels).write(graph / "assets")
     annotator = exporter.spark_nlp.annotator(task).name
-    save_annotator(
-        spark, graph, target, annotator=annotator, max_row=max_row, configure=lambda model: stock.configure(model, told)
-    )
+    with steps.step("saved by Spark NLP"):
+        save_annotator(
+            spark,
+            graph,
+            target,
+            annotator=annotator,
+            max_row=max_row,
+            configure=lambda model: stock.configure(model, told),
+        )

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 from sparkclin.errors import IncompleteError, InputError, ModelError, OptionError, SetupError, SparkclinError
 
 if TYPE_CHECKING:
+    from sparkclin.api import answer, classify, embed, encode, find_entities
     from sparkclin.models.pretrained import active_repository, pretrained, use_models
     from sparkclin.models.repository import ModelRepository
+    from sparkclin.search import nearest
     from sparkclin.spark.session import check_session, spark_session
     from sparkclin.stages.note_tokenizer import NoteTokenizer
     from sparkclin.stages.vector_pooler import VectorPooler
-    from sparkclin.tasks.answers import QuestionOptions, answer
-    from sparkclin.tasks.embed import EmbedOptions, embed
-    from sparkclin.tasks.entities import NerOptions, find_entities
-    from sparkclin.tasks.labels import ClassifyOptions, classify
+    from sparkclin.tasks.answers import QuestionOptions
+    from sparkclin.tasks.embed import EmbedOptions
+    from sparkclin.tasks.entities import NerOptions
+    from sparkclin.tasks.labels import ClassifyOptions
+    from sparkclin.vectors import read_vectors, to_matrix
 
 __version__ = "0.1.0"
 
@@ -32,13 +35,17 @@ _HOMES = {
     "QuestionOptions": "sparkclin.tasks.answers",
     "VectorPooler": "sparkclin.stages.vector_pooler",
     "active_repository": "sparkclin.models.pretrained",
-    "answer": "sparkclin.tasks.answers",
+    "answer": "sparkclin.api",
     "check_session": "sparkclin.spark.session",
-    "classify": "sparkclin.tasks.labels",
-    "embed": "sparkclin.tasks.embed",
-    "find_entities": "sparkclin.tasks.entities",
+    "classify": "sparkclin.api",
+    "embed": "sparkclin.api",
+    "encode": "sparkclin.api",
+    "find_entities": "sparkclin.api",
+    "nearest": "sparkclin.search",
     "pretrained": "sparkclin.models.pretrained",
+    "read_vectors": "sparkclin.vectors",
     "spark_session": "sparkclin.spark.session",
+    "to_matrix": "sparkclin.vectors",
     "use_models": "sparkclin.models.pretrained",
 }
 
@@ -62,9 +69,13 @@ __all__ = [
     "check_session",
     "classify",
     "embed",
+    "encode",
     "find_entities",
+    "nearest",
     "pretrained",
+    "read_vectors",
     "spark_session",
+    "to_matrix",
     "use_models",
 ]
 

@@ -15,6 +15,8 @@ COMMANDS = {
     "ner": Command(module="sparkclin.commands.ner", help="find the entities of notes"),
     "classify": Command(module="sparkclin.commands.classify", help="label notes"),
     "answer": Command(module="sparkclin.commands.answer", help="ask notes questions"),
+    "map": Command(module="sparkclin.commands.map", help="draw a map of notes by their vectors"),
+    "nearest": Command(module="sparkclin.commands.nearest", help="print the nearest notes of a note"),
     "models": Command(module="sparkclin.commands.models", help="list, describe or check the models of a repository"),
     "setup": Command(
         module="sparkclin.commands.setup", help="fetch the jars and make this environment's spark-submit work"

@@ -61,6 +61,23 @@ def column_problems(present: Sequence[str], *, needed: Sequence[str] = (), added
     return problems
 
 
+def printable(text: str) -> str:
+    """The text, with escapes where it has a character that a terminal would obey."""
+    return text if text.isprintable() else ascii(text)
+
+
+def plain_value(value: object) -> str:
+    """A setting or a figure for people: `4,094`, `yes`, `O, B-Disease`."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case list() | tuple():
+            return ", ".join(map(plain_value, value))
+    return str(value)
+
+
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 MOST_NAMES = 20
 

@@ -77,6 +77,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 def _no_models_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test begins as a fresh process does, with no models in use, whatever tests ran before it."""
     monkeypatch.setattr(pretrained, "_in_use", None)
+    monkeypatch.setattr(pretrained, "_failed", None)
     monkeypatch.delenv(pretrained.MODELS_VARIABLE, raising=False)
 
 

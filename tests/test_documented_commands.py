@@ -115,13 +115,13 @@ OF_CLUSTERS = {
 }
 """Those of docs/how-to/clusters.md that need a cluster of a kind."""
 
+STORES = RunBy("tests/docs/test_vector_stores.py::test_a_store_finds_the_same_ten")
 AIR_GAPPED = RunBy("tests/test_wheel.py::test_a_machine_without_a_registry_is_set_up")
 
-EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models"
+EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models --all"
 EMBED = "sparkclin embed --input notes.parquet --output vectors --models models --model clinical_longformer"
 OF_THE_DEMO = "sparkclin embed --input sparkclin/demo/notes.jsonl --output"
 SINGLE, HALF = f"{OF_THE_DEMO} f32", f"{OF_THE_DEMO} f16 --vector-dtype float16"
-EXPORT_BF16 = f"{EXPORT} --engine openvino --precision bf16"
 EMBED_BF16 = f"{EMBED.replace(' vectors ', ' fast_vectors ')} --engine openvino --precision bf16"
 TRAIN_TOKENIZER = "python -m training.tokenizer notes.jsonl --output tokenizer"
 PRETRAIN = (
@@ -207,6 +207,7 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     **OF_CLUSTERS,
     "make demo": DEMO,
     "make docs": RunBy("tests/docsite/test_site.py::test_every_document_is_a_page"),
+    "make notebooks": RunBy("tests/docs/test_notebooks.py::test_it_runs_and_shows_what_the_file_shows"),
     "make lint": DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
     "make test": DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
     'make test ARGS="-k windows"': DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
@@ -230,11 +231,8 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     'make bench ARGS="--smoke"': BENCHMARK,
     "python -m benchmarks.memory": RunBy("tests/benchmarks/test_smoke.py::test_the_memory_of_workers"),
     "python -m benchmarks.profile": RunBy("tests/benchmarks/test_smoke.py::test_the_profile_of_the_same_models"),
-    EXPORT: Smoke(),
-    f"{EXPORT} --engine onnx": Smoke(),
-    f"{EXPORT} --engine onnx --precision int8": Smoke(more="--notes notes.jsonl"),
-    EXPORT_BF16: Smoke(more="--notes notes.jsonl"),
-    EMBED_BF16: Smoke(after=(EXPORT_BF16,)),
+    EXPORT: Smoke(more="--notes notes.jsonl"),
+    EMBED_BF16: Smoke(after=(EXPORT,)),
     "python -m export CHECKPOINT --name base --models models --engine openvino --precision bf16": Smoke(
         more="--notes notes.jsonl", instead={"CHECKPOINT": "yikuan8/Clinical-Longformer"}
     ),
@@ -308,6 +306,14 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     HALF: Smoke(),
     "python -m evaluation.compare f32 f16": Smoke(after=(SINGLE, HALF)),
     "python -m docsite.sizes": RunBy("tests/docsite/test_sizes.py::test_every_level_is_measured"),
+    "sparkclin map vectors --notes notes.jsonl --color specialties --hover title --output map.html": Smoke(
+        after=(EMBED,)
+    ),
+    "sparkclin nearest vectors --note 9 -k 5 --notes notes.jsonl --show title": Smoke(after=(EMBED,)),
+    "sparkclin nearest out/demo/vectors --note 9 -k 5 --notes sparkclin/demo/notes.jsonl --show title": DEMO,
+    "pip install 'sparkclin[map]'": RunBy(
+        "tests/sparkclin/maps/test_note_map.py::test_umap_keeps_groups_apart_and_gives_the_same_map_again"
+    ),
     "make sbom": RunBy("tests/hostile/test_supply_chain.py::test_the_bill_of_materials_is_valid_and_whole"),
     "make audit": RunBy("tests/hostile/test_supply_chain.py::test_an_audit_understands_its_options"),
     "make lock": RunBy("tests/hostile/test_supply_chain.py::test_the_lock_files_have_what_pyproject_asks_for"),
@@ -332,6 +338,15 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     ),
     "python -m training.compare_feeds notes.jsonl --models sparkclin/demo/models "
     "--model clinical_longformer_demo": Smoke(),
+    "python -m evaluation.pooling notes.jsonl --models sparkclin/demo/models --model clinical_longformer_demo": RunBy(
+        "tests/evaluation/test_pooling.py::test_the_command_fills_a_table_per_measure"
+    ),
+    "pip install duckdb": STORES,
+    "pip install faiss-cpu": STORES,
+    "pip install lancedb": STORES,
+    'pip install "psycopg[binary]" pgvector': RunBy(
+        "tests/docs/test_vector_stores.py::test_pgvector_finds_the_same_ten_with_its_index_and_without"
+    ),
     TRAIN_TOKENIZER: Smoke(more="--vocab-size 300 --held-out 0.4"),
     PRETRAIN: Smoke(more=TINY_TRAINING, after=(TRAIN_TOKENIZER,)),
     TRAIN_BIGBIRD_TOKENIZER: Smoke(more="--vocab-size 300 --held-out 0.4"),

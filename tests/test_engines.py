@@ -49,10 +49,9 @@ def notes(spark: SparkSession) -> DataFrame:
 
 def embedded(notes: DataFrame, level: str, pooling: str, context: str, **version: str) -> Results:
     bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL, **version)
-    options = sparkclin.EmbedOptions(
-        level=level, pooling=pooling, context=context, max_pieces=MAX_PIECES, stride=STRIDE
-    )
-    rows = sparkclin.embed(notes, bundle=bundle, options=options).collect()
+    rows = sparkclin.embed(
+        notes, model=bundle, level=level, pooling=pooling, context=context, max_pieces=MAX_PIECES, stride=STRIDE
+    ).collect()
     index = INDEX_COLUMNS.get(level)
     return {
         (row.note_id, row[index] or 0 if index else 0): None if row.vector is None else np.array(row.vector, np.float32)

@@ -73,7 +73,7 @@ def local(spark: SparkSession, notes_file: Path) -> dict[str, pd.DataFrame]:
     notes = read_notes(spark, NoteSource(path=str(notes_file), format="jsonl")).repartition(2)
     frames = {}
     for level in LEVELS:
-        embedded = sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions(level=level))
+        embedded = sparkclin.embed(notes, model=bundle, level=level)
         expected = output_schema(level, notes.schema["note_id"].dataType)
         assert [(f.name, f.dataType) for f in embedded.schema] == [(f.name, f.dataType) for f in expected]
         frames[level] = embedded.toPandas().sort_values(["note_id", *KEYS[level]]).reset_index(drop=True)
@@ -171,10 +171,7 @@ def test_the_script_gives_the_same_and_a_report(
 ) -> None:
     bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL)
     notes = read_notes(spark, NoteSource(path=str(short_notes_file), format="jsonl")).repartition(2)
-    words, documents = (
-        sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions(level=level)).toPandas()
-        for level in ("token", "document")
-    )
+    words, documents = (sparkclin.embed(notes, model=bundle, level=level).toPandas() for level in ("token", "document"))
     order = ["note_id", "token_index"]
     found = read_output(script_run.output).sort_values(order).reset_index(drop=True)
     assert_same(found, words.sort_values(order).reset_index(drop=True))
@@ -320,7 +317,6 @@ def test_every_option_is_asked_of_embed(option: str, read: Callable[[sparkclin.E
 def test_a_run_does_what_its_options_say(spark: SparkSession, short_notes_file: Path, tmp_path: Path) -> None:
     """Of sentences read alone, by a version and in windows that no default would take."""
     output = tmp_path / "out"
-    options = sparkclin.EmbedOptions(level="sentence", pooling="max", context="sentence", max_pieces=30, stride=7)
     assert main([
         "--input", str(short_notes_file), "--input-format", "jsonl", "--output", str(output), "--partitions", "1",
         "--level", "sentence", "--pooling", "max", "--context", "sentence", "--max-pieces", "30", "--stride", "7",
@@ -328,7 +324,9 @@ def test_a_run_does_what_its_options_say(spark: SparkSession, short_notes_file: 
     ]) == 0  # fmt: skip
     bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL, engine="onnx", precision="int8")
     notes = read_notes(spark, NoteSource(path=str(short_notes_file), format="jsonl")).repartition(1)
-    expected = sparkclin.embed(notes, bundle=bundle, options=options).toPandas()
+    expected = sparkclin.embed(
+        notes, model=bundle, level="sentence", pooling="max", context="sentence", max_pieces=30, stride=7
+    ).toPandas()
     order = ["note_id", "sentence"]
     assert_same(
         read_output(output).sort_values(order).reset_index(drop=True),

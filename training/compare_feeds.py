@@ -34,7 +34,8 @@ N_TASKS = 8
 
 def by_sparkclin(notes: DataFrame, bundle: Bundle) -> DataFrame:
     """(note_id, text) -> (note_id, vector) by embed()."""
-    return sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions()).select("note_id", "vector")
+    vectors: DataFrame = sparkclin.embed(notes, model=bundle)
+    return vectors.select("note_id", "vector")
 
 
 def by_stock_pipeline(notes: DataFrame, bundle: Bundle) -> DataFrame:

@@ -16,6 +16,7 @@ from export.graph.echo import echo
 from export.routes.route import SHORTEST_WINDOW, PathOutput, real
 from export.scheme import Scheme
 from export.sparknlp import load_annotator
+from export.steps import SILENT, Steps
 from export.stock import Told, stock_of
 from export.verify.samples import Batch, PackedSample
 from sparkclin.engines import FP32, Annotator
@@ -36,6 +37,7 @@ class SparkNlpRoute:
     spark: SparkSession
     told: Told
     scratch: Path
+    steps: Steps = SILENT
     returns_vectors: bool = True
     group_sizes: tuple[int, ...] = ()
 
@@ -59,6 +61,7 @@ class SparkNlpRoute:
             max_row=trained.config.max_row + stock_of(task).surplus(trained.config),
             told=self.told,
             labels=trained.head.labels,
+            steps=self.steps,
         )
 
     def trial(self, scheme: Scheme, folder: Path) -> Graph:

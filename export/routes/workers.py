@@ -13,6 +13,7 @@ from export.candidate import Candidate
 from export.engines import Ids, Vectors, WorkerExporter
 from export.routes.route import SHORTEST_WINDOW, PathOutput
 from export.scheme import Scheme
+from export.steps import SILENT, Steps
 from export.verify.samples import Batch, PackedSample
 from sparkclin.inference.model import ModelFiles, RowModel, open_model
 from sparkclin.models.bundle import hash_files
@@ -35,18 +36,20 @@ THREADS = 0
 class WorkerRoute:
     candidate: Candidate
     exporter: WorkerExporter
+    steps: Steps = SILENT
     returns_vectors: bool = False
 
     def build(self) -> None:
         trained = self.candidate.trained
-        write = self.exporter.rows()
-        write(
-            self.candidate.folder,
-            trained.row_bodies(),
-            precision=self.candidate.precision,
-            pad_id=trained.config.pad_id,
-            scheme=self.candidate.scheme,
-        )
+        with self.steps.step("graphs built"):
+            write = self.exporter.rows()
+            write(
+                self.candidate.folder,
+                trained.row_bodies(),
+                precision=self.candidate.precision,
+                pad_id=trained.config.pad_id,
+                scheme=self.candidate.scheme,
+            )
 
     @property
     def group_sizes(self) -> tuple[int, ...]:
@@ -54,7 +57,7 @@ class WorkerRoute:
         return tuple(size for size in GROUP_SIZES if size < width and width % size == 0)
 
     def trial(self, scheme: Scheme, folder: Path) -> WorkerRoute:
-        other = replace(self, candidate=replace(self.candidate, folder=folder, scheme=scheme))
+        other = replace(self, candidate=replace(self.candidate, folder=folder, scheme=scheme), steps=SILENT)
         other.build()
         return other
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from export.engines import Ids
 from export.errors import CheckpointError
+from export.families.family import Reference
 from export.trained import TrainedModel
 from export.verify.samples import Batch
 
@@ -53,11 +54,19 @@ def separators_of(trained: TrainedModel) -> tuple[int, ...]:
     return trained.ends.separators
 
 
+class ComparedLogits(NamedTuple):
+    """Of a random row of `length`: our logits of the reference's states, and transformers' logits."""
+
+    length: int
+    ours: Logits
+    theirs: Logits
+
+
 def compare_logits(
-    trained: TrainedModel, generator: np.random.Generator, *, lengths: Sequence[int]
-) -> Iterator[tuple[int, Logits, Logits]]:
-    """Of a random row of each length: the length, our logits of the reference's states, and transformers' logits."""
-    reference = trained.reference()
+    trained: TrainedModel, generator: np.random.Generator, *, lengths: Sequence[int], reference: Reference | None = None
+) -> Iterator[ComparedLogits]:
+    """At each length."""
+    reference = reference or trained.reference()
     [output] = trained.head.outputs
     for length in lengths:
         batch = Batch.random(generator, length=length, config=trained.config, separators=separators_of(trained))
@@ -66,7 +75,7 @@ def compare_logits(
         theirs = reference_logits(trained, row)
         ours = np.stack([trained.head.expected(state[None])[output.name] for state in states[: len(theirs)]])
         is_left = theirs.max(axis=1) > LEFT_OUT
-        yield length, ours[is_left], theirs[is_left]
+        yield ComparedLogits(length, ours[is_left], theirs[is_left])
 
 
 def labels_differ(ours: Logits, theirs: Logits, *, limit: float) -> int:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
-from evaluation.notes import Note
 from export.candidate import Candidate
 from export.engines import Vectors
 from export.errors import ParityError
-from export.families.family import Reference
 from export.routes.route import ORDINARY_IDS, PathOutput, Route, real
-from export.trained import TrainedModel
-from export.verify.heads import compare_logits, labels_differ, separators_of
+from export.steps import SILENT, Steps
+from export.verify.expected import SEED, Expected, lengths_of, sample_texts
+from export.verify.heads import labels_differ, separators_of
 from export.verify.quantization import QuantizationReport, cosines, measure
-from export.verify.reference import reference_ids
 from export.verify.samples import Batch
 from sparkclin.engines import PRECISIONS
-
-SEED = 20220304
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,27 +127,26 @@ class ParityReport:
         return "\n".join([ids, *(part.to_text() for part in parts if part)])
 
 
-def verify(
-    candidate: Candidate, route: Route, *, notes: Sequence[Note], reference: Reference | None = None
-) -> ParityReport:
-    """Compares an exported model with its checkpoint, or with `reference`; what is not exact on `notes` too.
+def verify(candidate: Candidate, route: Route, expected: Expected, *, steps: Steps = SILENT) -> ParityReport:
+    """Compares an exported model with what is expected of it; what is not exact on notes too.
 
     Raises ParityError, with the tables of figures, where anything is off.
     """
     source = candidate.trained.source
-    reference = reference or candidate.trained.reference()
-    texts = sample_texts()
-    identical = [theirs == ours for theirs, ours in zip(reference_ids(source, texts), route.ids(texts), strict=True)]
-    figures = list(compare_paths(candidate, route, reference=reference))
+    with steps.step("ids compared"):
+        sent = route.ids(sample_texts())
+        identical = [theirs == ours for theirs, ours in zip(expected.ids, sent, strict=True)]
+    with steps.step(f"vectors compared, rows of up to {lengths_of(candidate.trained)[-1]:,} ids"):
+        figures = list(compare_paths(candidate, route, expected, steps=steps))
     is_exact = candidate.precision == EXACT_PRECISION
     report = ParityReport(
         id_rows=len(identical),
         id_rows_identical=sum(identical),
         vectors=table_against_reference(figures, limits=EXACT if is_exact else None),
         packed=table_of_packed(figures),
-        head=table_of_head(candidate.trained) if candidate.trained.spec.auto_class else None,
+        head=table_of_head(expected, steps=steps) if candidate.trained.spec.auto_class else None,
         paths=None if is_exact or not route.returns_vectors else table_of_paths(figures),
-        quantization=None if is_exact else measure_on_notes(candidate, route, notes, reference=reference),
+        quantization=None if is_exact else measure_on_notes(candidate, route, expected, steps=steps),
     )
     if not report.passed:
         raise ParityError(
@@ -171,10 +164,12 @@ def table_of_packed(figures: Sequence[PathFigures]) -> VectorTable:
     return VectorTable(against="the head's outputs from the graph's own vectors", limits=HEAD, figures=chosen)
 
 
-def table_of_head(trained: TrainedModel) -> VectorTable:
+def table_of_head(expected: Expected, *, steps: Steps = SILENT) -> VectorTable:
     """At the same lengths. Another label than transformers' is as bad as a difference without limit."""
+    with steps.step("head compared"):
+        compared = expected.logits
     figures = []
-    for length, ours, theirs in compare_logits(trained, np.random.default_rng(SEED), lengths=lengths_of(trained)):
+    for length, ours, theirs in compared:
         wrong = labels_differ(ours, theirs, limit=2 * (EXACT.max_abs_difference or 0.0))
         difference = float("inf") if wrong else float(np.abs(ours - theirs).max())
         cosine = float(cosines(ours, theirs).min())
@@ -187,26 +182,18 @@ def table_of_paths(figures: Sequence[PathFigures]) -> VectorTable:
     return VectorTable(against="the graph's own vectors by ordinary ids", limits=ROUNDING, figures=chosen)
 
 
-def measure_on_notes(
-    candidate: Candidate, route: Route, notes: Sequence[Note], *, reference: Reference
-) -> QuantizationReport:
-    config = candidate.trained.config
-    return measure(
-        notes,
-        graph=route.open(),
-        reference=reference,
-        config=config,
-        tokenizer_json=candidate.tokenizer_json,
-        precision=candidate.precision,
-        separators=separators_of(candidate.trained),
-    )
-
-
-def sample_texts() -> list[str]:
-    """Made-up text with everything that is hard for a tokenizer, and all of it joined to several windows' length."""
-    lines = resources.files("export.verify").joinpath("sample_texts.jsonl").read_text(encoding="utf-8").split("\n")
-    texts = [json.loads(line) for line in lines if line]
-    return [*texts, "\n".join(texts) * 10]
+def measure_on_notes(candidate: Candidate, route: Route, expected: Expected, *, steps: Steps) -> QuantizationReport:
+    with steps.step(f"{len(expected.notes)} notes compared"):
+        return measure(
+            expected.notes,
+            graph=route.open(),
+            reference=expected.reference,
+            config=candidate.trained.config,
+            tokenizer_json=candidate.tokenizer_json,
+            precision=candidate.precision,
+            separators=separators_of(candidate.trained),
+            steps=steps,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,14 +206,14 @@ class PathFigures:
     against_graph: VectorFigure
 
 
-def compare_paths(candidate: Candidate, route: Route, *, reference: Reference) -> Iterator[PathFigures]:
+def compare_paths(candidate: Candidate, route: Route, expected: Expected, *, steps: Steps) -> Iterator[PathFigures]:
     """All paths at all lengths that the model can read, the longest row among them."""
     config, graph = candidate.trained.config, route.open()
     generator = np.random.default_rng(SEED)
     were_alone = False
-    for length in lengths_of(candidate.trained):
+    for length in steps.each(lengths_of(candidate.trained), "lengths of rows"):
         batch = Batch.random(generator, length=length, config=config, separators=separators_of(candidate.trained))
-        expected, own = reference(batch.ids, batch.mask), graph.states(batch.ids, batch.mask)
+        states, own = expected.reference(batch.ids, batch.mask), graph.states(batch.ids, batch.mask)
         outputs = [PathOutput(path=ORDINARY_IDS, compare=real(batch, own)), *route.outputs(batch)]
         if not were_alone and any(output.by_head for output in outputs):
             outputs += route.outputs_alone(batch)  # which outputs are chosen does not depend on the length
@@ -235,20 +222,9 @@ def compare_paths(candidate: Candidate, route: Route, *, reference: Reference) -
             yield PathFigures(
                 path=output.path,
                 by_head=output.by_head,
-                against_reference=figure(output, length, expected),
+                against_reference=figure(output, length, states),
                 against_graph=figure(output, length, own),
             )
-
-
-SHORTEST_PAIR = 16
-"""Of a batch of rows that are a question and a text: the shorter one has half the length."""
-
-
-def lengths_of(trained: TrainedModel) -> list[int]:
-    """The lengths to compare, in ids."""
-    longest = trained.config.max_row
-    shortest = SHORTEST_PAIR if trained.spec.reads_pairs else 0
-    return sorted({*(length for length in trained.family.lengths if shortest <= length <= longest), longest})
 
 
 def figure(output: PathOutput, length: int, vectors: Vectors) -> VectorFigure:

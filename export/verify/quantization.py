@@ -16,6 +16,7 @@ from export.engines import Ids
 from export.families.family import Reference
 from export.graph.encoder import EncoderConfig
 from export.routes.route import States
+from export.steps import SILENT, Steps
 from sparkclin.engines import BF16, INT8
 from sparkclin.errors import InputError
 from sparkclin.text.pieces import PieceEncoder
@@ -144,6 +145,7 @@ def measure(
     precision: str,
     separators: Sequence[int] = (),
     most_pieces: int | None = None,
+    steps: Steps = SILENT,
 ) -> QuantizationReport:
     """Runs the exported graph and the fp32 reference over notes, each cut into windows that do not overlap.
 
@@ -157,7 +159,7 @@ def measure(
     )
     sums = Sums(exported=np.zeros((len(notes), config.width)), fp32=np.zeros((len(notes), config.width)))
     of_pieces, kept = [], set()
-    for batch in compared:
+    for batch in steps.each(compared, "batches of notes"):
         found, expected = graph.states(batch.ids, batch.mask), reference(batch.ids, batch.mask)
         for row, size, ours, theirs in zip(batch.rows, batch.sizes, found, expected, strict=True):
             exported, fp32 = (vectors[1 : size - 1].astype(np.float64) for vectors in (ours, theirs))

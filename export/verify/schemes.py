@@ -20,22 +20,18 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.notes import Note
 from export.candidate import Candidate
 from export.engines import Ids, Vectors
 from export.errors import ParityError
-from export.families.family import Reference
 from export.graph.encoder import LAYER, TABLES, VALUE_PROJECTION, LayerWeights
 from export.graph.ops import Array
 from export.routes.route import Route, States
 from export.scheme import DYNAMIC, Scheme
+from export.steps import SILENT, Steps
+from export.verify.expected import SAMPLE_PIECES, Expected
 from export.verify.heads import separators_of
-from export.verify.quantization import LIMITS, QuantizationReport, measure, note_batches
-from export.verify.ranges import input_ranges
+from export.verify.quantization import LIMITS, QuantizationReport, measure
 from sparkclin.models.card import schemes_table
-
-SAMPLE_PIECES = 40_000
-"""Of the notes, that schemes are compared on. The one that is taken has to pass on all notes then."""
 
 SENSITIVITY_PIECES = 4_000
 """That each layer by itself is tried on."""
@@ -59,6 +55,12 @@ class Tried:
     def passed(self) -> bool:
         return self.report.passed
 
+    def to_text(self) -> str:
+        """In a line, as it comes."""
+        documents, pieces = self.report.documents, self.report.pieces
+        cosines = f"cosine of documents {documents.worst_cosine:.5f}, of pieces {pieces.worst_cosine:.5f} at worst"
+        return f"{self.scheme.name}: {self.pieces_per_s:,.0f} pieces/s, {cosines}{'' if self.passed else ', FAILED'}"
+
     def to_dict(self) -> dict[str, Any]:
         """For the manifest."""
         return {
@@ -73,13 +75,13 @@ class Tried:
 
 
 def choose_scheme(
-    candidate: Candidate, route: Route, notes: Sequence[Note], *, reference: Reference, scratch: Path
+    candidate: Candidate, route: Route, expected: Expected, *, scratch: Path, steps: Steps = SILENT
 ) -> list[Tried]:
-    """What was tried, in order; the last one is to be taken.
+    """What was tried, in order, each of it said in a line; the last one is to be taken.
 
     Raises ParityError, with the table, where none passes.
     """
-    trials = Trials(candidate, route, notes, reference, scratch)
+    trials = Trials(candidate, route, expected, scratch, steps)
     short = (trials.smoothed, trials.with_tables)
     tried: list[Tried] = []
     for first, stages in ((trials.static, short), (DYNAMIC, (*short, trials.finer, trials.keeping))):
@@ -87,6 +89,7 @@ def choose_scheme(
         for stage in stages:
             for scheme in stage(best):
                 tried.append(trials.measure(scheme, most_pieces=SAMPLE_PIECES))
+                steps.say(f"    {tried[-1].to_text()}")
                 if tried[-1].passed:
                     return tried
             best = max(tried[n_before:], key=lambda found: found.report.pieces.mean_cosine).scheme
@@ -104,9 +107,9 @@ class Trials:
 
     candidate: Candidate
     route: Route
-    notes: Sequence[Note]
-    reference: Reference
+    expected: Expected
     scratch: Path
+    steps: Steps
 
     @property
     def static(self) -> Scheme:
@@ -152,28 +155,22 @@ class Trials:
 
     @cached_property
     def ranges(self) -> dict[str, Array]:
-        trained = self.candidate.trained
-        batches = note_batches(
-            self.notes,
-            tokenizer_json=self.candidate.tokenizer_json,
-            config=trained.config,
-            separators=separators_of(trained),
-            most_pieces=SAMPLE_PIECES,
-        )
-        return input_ranges(trained, (batch.ids for batch in batches))
+        with self.steps.step("inputs of all layers measured on notes"):
+            return self.expected.ranges
 
     def measure(self, scheme: Scheme, *, most_pieces: int) -> Tried:
         with TemporaryDirectory(dir=self.scratch) as folder:
             watched = Watched(self.route.trial(scheme, Path(folder)))
             report = measure(
-                self.notes,
+                self.expected.notes,
                 graph=watched,
-                reference=self.reference,
+                reference=self.expected.reference,
                 config=self.candidate.trained.config,
                 tokenizer_json=self.candidate.tokenizer_json,
                 precision=self.candidate.precision,
                 separators=separators_of(self.candidate.trained),
                 most_pieces=most_pieces,
+                steps=self.steps,
             )
         return Tried(scheme=scheme, report=report, pieces_per_s=statistics.median(watched.rates))
 
@@ -224,22 +221,3 @@ class Watched:
         found = self._graph.states(ids, mask)
         self.rates.append(int(mask.sum()) / (time.perf_counter() - begin))
         return found
-
-
-def remembering(reference: Reference, *, most_bytes: int = 2**30) -> Reference:
-    """The reference, which keeps its vectors, so that the same rows are not computed for every scheme."""
-    kept: dict[bytes, Vectors] = {}
-    held = 0
-
-    def remembered(ids: Ids, mask: Ids) -> Vectors:
-        nonlocal held
-        key = ids.tobytes() + mask.tobytes()
-        if key in kept:
-            return kept[key]
-        found = reference(ids, mask)
-        if held + found.nbytes <= most_bytes:
-            kept[key] = found
-            held += found.nbytes
-        return found
-
-    return remembered

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from sparkclin.errors import ModelError, OptionError
+from sparkclin.errors import ModelError, OptionError, masked
 from sparkclin.hashing import sha256_of_text
 from sparkclin.inference.model import ModelFiles, shortened
 from sparkclin.models.trust import check_variable
@@ -269,6 +269,16 @@ class Bundle:
             manifest=Manifest.from_json(text, where=file),
             manifest_sha256=found,
             read_text=read_text,
+        )
+
+    def __repr__(self) -> str:
+        """Three lines: what it is; how large, when and of what it was made; where it lies, and which it is."""
+        manifest = self.manifest
+        limits = f"{manifest.width} numbers per vector, windows of up to {manifest.max_pieces:,} pieces"
+        return (
+            f"Bundle {manifest.name} ({manifest.language}): {manifest.task}, {manifest.engine} {manifest.precision}\n"
+            f"  {limits}; exported {manifest.created[:10]} from {manifest.source}\n"
+            f"  {masked(self.location)}, sha256 {self.digest}"
         )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sparkclin.errors import ModelError
@@ -28,7 +29,7 @@ def model_card(bundle: Bundle, *, versions: Sequence[Bundle]) -> str:
     try:
         sections.append(_parity(bundle.manifest.parity, of=f"{bundle.manifest.engine} {bundle.manifest.precision}"))
         sections += _costs(versions)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except _NOT_FIGURES as error:
         raise ModelError(
             f"the manifest of {bundle.location}, or of another version of it, has parity figures that no export writes "
             f"({type(error).__name__}). Export the model again."
@@ -77,68 +78,137 @@ def _versions(bundle: Bundle, versions: Sequence[Bundle]) -> str:
     return f"{shown}\n{said}" if said else shown
 
 
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """A table of a card; `rows` have as many cells as `head`, and `remark` stands below."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    remark: str = ""
+
+    def __str__(self) -> str:
+        lines = [self.title, table([self.head, *self.rows], indent=2)]
+        return "\n".join([*lines, *([f"  {self.remark}"] if self.remark else [])])
+
+
+def worst_figures(parity: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a manifest with one row per path, the worst of all lengths; none where no export writes such."""
+    try:
+        worst = _worst(parity)
+        parity_figures(worst)
+        precision_figures(worst, engine="", precision="")
+    except _NOT_FIGURES:
+        return {}
+    return worst
+
+
+def parity_figures(parity: Mapping[str, Any]) -> list[Figures]:
+    """Against the checkpoint, by path; then whatever else an export compared, and tried."""
+    if not parity.get("vectors"):
+        return []
+    others = {key: value for key, value in parity.items() if isinstance(value, Mapping) and value.get("limits")}
+    found = [_by_path(parity, title="Against the checkpoint")]
+    found += [_by_path(value, title=_TITLES.get(key, key)) for key, value in others.items() if "vectors" in value]
+    return found + ([_schemes(parity["schemes"])] if parity.get("schemes") else [])
+
+
+def precision_figures(parity: Mapping[str, Any], *, engine: str, precision: str) -> list[Figures]:
+    """What a precision costs on real notes, where that was measured."""
+    return [_cost(parity["precision"], engine, precision)] if parity.get("precision") else []
+
+
+_NOT_FIGURES = (KeyError, TypeError, AttributeError, ValueError)
+
+
+def _worst(parity: Mapping[str, Any]) -> dict[str, Any]:
+    """Of each list of vectors the worst by path, in every table."""
+    rows: dict[str, Any] = {}
+    for key, value in parity.items():
+        if key == "vectors" and isinstance(value, list):
+            rows[key] = [
+                {"path": path, "max_abs_difference": difference, "min_cosine": cosine}
+                for path, difference, cosine in _worst_by_path(value)
+            ]
+        else:
+            rows[key] = _worst(value) if isinstance(value, Mapping) else value
+    return rows
+
+
 def _parity(parity: Mapping[str, Any], *, of: str) -> str:
     if not parity.get("vectors"):
         return f"Parity of {of}: no figures in the manifest"
-    ids = f"{parity['id_rows_identical']} of {parity['id_rows']} texts have the checkpoint's ids"
-    parts = [f"Parity of {of}: {ids}", f"Against the checkpoint\n{_figures(parity)}"]
-    others = {key: value for key, value in parity.items() if isinstance(value, Mapping) and value.get("limits")}
-    parts += [f"{_TITLES.get(key, key)}\n{_figures(value)}" for key, value in others.items() if "vectors" in value]
-    if schemes := parity.get("schemes"):
-        parts.append(f"What was tried for int8, against fp32's vectors\n{schemes_table(schemes, indent=2)}")
-    return "\n\n".join(parts)
+    return "\n\n".join([f"Parity of {of}: {same_ids(parity)}", *map(str, parity_figures(parity))])
 
 
-def schemes_table(tried: Sequence[Mapping[str, Any]], *, indent: int = 0) -> str:
+def same_ids(parity: Mapping[str, Any]) -> str:
+    return f"{parity['id_rows_identical']} of {parity['id_rows']} texts have the checkpoint's ids"
+
+
+def _schemes(tried: Sequence[Mapping[str, Any]]) -> Figures:
     """What an export tried for int8, in order, as a manifest has it: the last one was taken, if it has not failed."""
-    rows: list[tuple[str, ...]] = [("SCHEME", "PIECES/S", "DOCUMENTS: MEAN", "WORST", "PIECES: MEAN", "WORST", "")]
+    rows: list[tuple[str, ...]] = []
     for found in tried:
         of_both = (found["documents"], found["pieces"])
         cosines = [f"{agreement[name]:.6f}" for agreement in of_both for name in ("mean_cosine", "worst_cosine")]
         rows.append((found["scheme"], f"{found['pieces_per_s']:,}", *cosines, "" if found["passed"] else "FAILED"))
-    return table(rows, indent=indent)
+    return Figures(
+        title="What was tried for int8, against fp32's vectors",
+        head=("SCHEME", "PIECES/S", "DOCUMENTS: MEAN", "WORST", "PIECES: MEAN", "WORST", ""),
+        rows=tuple(rows),
+    )
 
 
-def _figures(figures: Mapping[str, Any]) -> str:
+def schemes_table(tried: Sequence[Mapping[str, Any]]) -> str:
+    """The schemes that were tried, as an export prints them."""
+    figures = _schemes(tried)
+    return table([figures.head, *figures.rows])
+
+
+def _by_path(figures: Mapping[str, Any], *, title: str) -> Figures:
     """The worst figures of each path, and the limits that they are held to."""
-    rows: list[tuple[str, ...]] = [("", "WORST |Δ|", "WORST COSINE"), *_worst_by_path(figures["vectors"])]
+    rows: list[tuple[str, ...]] = [
+        (name, f"{difference:.1e}", f"{cosine:.13f}") for name, difference, cosine in _worst_by_path(figures["vectors"])
+    ]
     limits = figures["limits"]
     if limits:
-        allowed = (
-            "none" if limits[key] is None else f"{limits[key]:g}" for key in ("max_abs_difference", "min_cosine")
-        )
+        allowed = ["none" if limits[key] is None else f"{limits[key]:g}" for key in _LIMITS]
         rows.append(("limit", *allowed))
-    return table(rows, indent=2)
+    return Figures(title=title, head=("", "WORST |Δ|", "WORST COSINE"), rows=tuple(rows))
 
 
-def _worst_by_path(vectors: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+_LIMITS = ("max_abs_difference", "min_cosine")
+
+
+def _worst_by_path(vectors: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, float, float]]:
+    """Path, greatest difference, least cosine."""
     for name in dict.fromkeys(row["path"] for row in vectors):
         of_path = [row for row in vectors if row["path"] == name]
-        difference = max(row["max_abs_difference"] for row in of_path)
-        yield name, f"{difference:.1e}", f"{min(row['min_cosine'] for row in of_path):.13f}"
+        yield name, max(row["max_abs_difference"] for row in of_path), min(row["min_cosine"] for row in of_path)
 
 
 def _costs(versions: Sequence[Bundle]) -> list[str]:
     """What is not fp32, the newest version of each kind."""
     manifests = {(v.manifest.engine, v.manifest.precision): v.manifest for v in reversed(versions)}
-    measured = {kind: manifest.parity["precision"] for kind, manifest in manifests.items() if _is_measured(manifest)}
-    return [_cost(figures, *kind) for kind, figures in reversed(measured.items())]
+    found = [precision_figures(m.parity, engine=m.engine, precision=m.precision) for m in manifests.values()]
+    return [str(figures) for of_kind in reversed(found) for figures in of_kind]
 
 
-def _is_measured(manifest: Manifest) -> bool:
-    return bool(manifest.parity.get("precision"))
-
-
-def _cost(figures: Mapping[str, Any], engine: str, precision: str) -> str:
+def _cost(figures: Mapping[str, Any], engine: str, precision: str) -> Figures:
     """What a precision costs, on real notes."""
-    rows = [("", "VECTORS", "MEAN COSINE", "WORST COSINE")]
+    rows = []
     for kind in ("documents", "pieces"):
         found = figures[kind]
         rows.append((kind, f"{found['vectors']:,}", f"{found['mean_cosine']:.5f}", f"{found['worst_cosine']:.5f}"))
-    lines = [f"{engine} {precision} against fp32, on {figures['notes']} notes", table(rows, indent=2)]
+    remark = ""
     if specialty := figures.get("specialty"):
-        lines.append(
-            "  notes whose nearest note has a specialty in common: "
+        remark = (
+            "notes whose nearest note has a specialty in common: "
             f"{specialty['fp32']['nearest']:.3f} in fp32, {specialty['exported']['nearest']:.3f} in {precision}"
         )
-    return "\n".join(lines)
+    return Figures(
+        title=f"{engine} {precision} against fp32, on {figures['notes']} notes",
+        head=("", "VECTORS", "MEAN COSINE", "WORST COSINE"),
+        rows=tuple(rows),
+        remark=remark,
+    )

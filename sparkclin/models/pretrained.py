@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -51,30 +52,52 @@ class _InUse:
 
 _in_use: _InUse | None = None
 
+_failed: str | None = None
+"""The class of what ended the last call of use_models(); None where it did what was asked, or there was none."""
 
-def use_models(spark: SparkSession, root: str | Path) -> ModelRepository:
+
+def use_models(spark: SparkSession, root: str | Path | None = None) -> ModelRepository:
     """Make stock `<Annotator>.pretrained(name, lang)` load from the repository at `root`, without the internet.
+
+    Without `root` it is active_repository().
 
     Spark NLP asks three downloaders for models; all three are replaced in the JVM, so this holds for Scala callers of
     the same JVM too, for as long as this Python process lives. Names that are not in `root` are an error from then on;
     other models have to be in `root` as well or be loaded by `<Annotator>.load(path)`. May be called again, for another
     root or session; the last call holds.
 
+    After a call that fails, stock `pretrained()` raises ModelError until one succeeds: it does not go to the internet,
+    as it would if nothing had been asked. To go back to Spark NLP's own downloads, start a new Python process: nothing
+    of this is stored.
+
     The stock Python call prints a line and returns None where it does not find a name. After this it raises ModelError,
     listing what there is.
 
     Raises SetupError for a session that cannot run Spark NLP, and ModelError where `root` is not a model repository.
     """
+    global _in_use, _failed
+    _wrap_stock_download()
+    try:
+        repository = _served(spark, root)
+    except BaseException as error:
+        _failed = type(error).__name__
+        with suppress(Exception):  # a session without Spark NLP has nothing that would download
+            _serve(spark, None)
+        raise
+    _failed = None
+    return repository
+
+
+def _served(spark: SparkSession, root: str | Path | None) -> ModelRepository:
     global _in_use
     check_session(spark)
     free_spark_nlp(spark)
-    repository = ModelRepository(root)
+    repository = active_repository() if root is None else ModelRepository(root)
     repository.records()  # what is wrong with it is better known now
     for request in _in_use.loaded if _in_use else ():
         _forget(request)
     _in_use = _InUse(repository=repository)
     _serve(spark, _in_use)
-    _wrap_stock_download()
     return repository
 
 
@@ -214,7 +237,8 @@ def _delete_at_exit(spark: SparkSession, folder: Path) -> None:
 
 
 class _Downloader:
-    """Spark NLP's trait ResourceDownloader (5.5.3) over a repository. py4j calls it from the JVM.
+    """Spark NLP's trait ResourceDownloader (5.5.3) over a repository, or over none, after a use_models() that failed.
+    py4j calls it from the JVM.
 
     Its methods have Scala's names and return Scala's Option. What they raise reaches the caller as the message of
     a Py4JException.
@@ -223,27 +247,27 @@ class _Downloader:
     class Java:
         implements = ("com.johnsnowlabs.nlp.pretrained.ResourceDownloader",)
 
-    def __init__(self, spark: SparkSession, in_use: _InUse) -> None:
+    def __init__(self, spark: SparkSession, in_use: _InUse | None) -> None:
         self._gateway = _gateway(spark)
         self._hadoop = spark._jsc.hadoopConfiguration()
-        self._repository = in_use.repository
-        self._wanted = in_use.wanted
+        self._in_use = in_use
 
     def downloadMetadataIfNeed(self, folder: str) -> Any:  # noqa: N802, ARG002
         jvm = self._gateway.jvm
         records = jvm.java.util.ArrayList()
-        for line in self._repository.lines_for_spark_nlp():
+        for line in self._repository().lines_for_spark_nlp():
             records.add(jvm.com.johnsnowlabs.nlp.pretrained.ResourceMetadata.parseJson(line))
         return jvm.scala.collection.JavaConverters.asScalaBufferConverter(records).asScala().toList()
 
     def download(self, request: Any) -> Any:
         """Where Spark NLP reads the model from next."""
         record = self._record(request)
-        self._repository.bundle(record).check()
-        return self._gateway.jvm.scala.Option.apply(self._repository.url(record))
+        repository = self._repository()
+        repository.bundle(record).check()
+        return self._gateway.jvm.scala.Option.apply(repository.url(record))
 
     def getDownloadSize(self, request: Any) -> Any:  # noqa: N802
-        path = self._gateway.jvm.org.apache.hadoop.fs.Path(self._repository.url(self._record(request)))
+        path = self._gateway.jvm.org.apache.hadoop.fs.Path(self._repository().url(self._record(request)))
         size = path.getFileSystem(self._hadoop).getContentSummary(path).getLength()
         # The Option must hold a Long. By itself py4j makes a small number an Integer.
         longs = self._gateway.new_array(self._gateway.jvm.long, 1)
@@ -257,21 +281,33 @@ class _Downloader:
         """Nothing to do: a repository is no cache."""
 
     def toString(self) -> str:  # noqa: N802
-        return repr(self._repository)
+        return repr(self._in_use and self._in_use.repository)
+
+    def _repository(self) -> ModelRepository:
+        if self._in_use is None:
+            raise _refusal()
+        return self._in_use.repository
 
     def _record(self, request: Any) -> Record:
-        language = request.language()
+        repository, language = self._repository(), request.language()
         asked = (str(request.name()), language.get() if language.isDefined() else None)
-        return self._wanted.get(asked) or self._repository.resolve(
-            Wanted(name=asked[0], language=asked[1], engine=STOCK_ENGINE)
-        )
+        wanted = self._in_use.wanted.get(asked) if self._in_use else None
+        return wanted or repository.resolve(Wanted(name=asked[0], language=asked[1], engine=STOCK_ENGINE))
+
+
+def _refusal() -> ModelError:
+    return ModelError(
+        f"sparkclin.use_models() failed ({_failed}), and pretrained() would now download from the internet: nothing is "
+        "loaded. Call use_models() again, with the folder of a model repository, once what it said is mended; or start "
+        "a new Python process without it for Spark NLP's own downloads."
+    )
 
 
 def _gateway(spark: SparkSession) -> Any:
     return spark.sparkContext._gateway
 
 
-def _serve(spark: SparkSession, in_use: _InUse) -> None:
+def _serve(spark: SparkSession, in_use: _InUse | None) -> None:
     """Put a _Downloader in the place of Spark NLP's three."""
     from pyspark.java_gateway import ensure_callback_server_started
 
@@ -309,6 +345,8 @@ def _prepare(request: _Request, *, annotator: str) -> None:
     model that is not the one to load now."""
     from pyspark import SparkContext
 
+    if _failed is not None:
+        raise _refusal()
     if _in_use is None or SparkContext._active_spark_context is None:
         return
     record = _in_use.repository.resolve(Wanted(name=request.name, language=request.language, annotator=annotator))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ _READERS: dict[str, Callable[[SparkSession, NoteSource, InputFiles], SourceNotes
     TEXT_FILES: read_text,
 }
 _SHOWN_IDS = 3
-_PLAIN_ID = r"\A[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}\z"
+_PLAIN_ID = "[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,19 +259,14 @@ def count_notes(notes: DataFrame, *, path: str = "the input") -> int:
             F.count(F.when(double, 1)).alias("duplicate_ids"),
         ).first()
     assert row is not None  # an aggregation without grouping always gives a row
-    problems = []
-    if row.null_ids:
-        problems.append(f"{row.null_ids} notes have a null id")
-    if row.odd:
-        problems.append(f"{row.odd} notes have an id that is not UTF-8")
-    if row.duplicates:
-        shown = _shown_ids(by_id.filter(double))
-        problems.append(f"{row.duplicates} notes share {row.duplicate_ids} ids with others{shown}")
-    if problems:
-        raise InputError(
-            f"of {row.notes} notes, {' and '.join(problems)}; every note needs an id of its own: its results are found "
-            "by it."
-        )
+    counts = IdCounts(
+        notes=row.notes or 0,
+        null_ids=row.null_ids or 0,
+        not_utf8=row.odd or 0,
+        duplicates=row.duplicates or 0,
+        duplicate_ids=row.duplicate_ids,
+    )
+    check_ids(counts, shown=lambda: such_as(_plain_ids(by_id.filter(double))))
     if not row.notes:
         raise InputError("there are no notes in the input. Check --input and --input-format.")
     return int(row.notes)
@@ -284,14 +280,46 @@ def _is_utf8(column: Column) -> Column:
     return F.decode(content, "UTF-8").cast("binary") == content
 
 
-def _shown_ids(ids: DataFrame) -> str:
-    """The first ids that are plain; others may hold anything."""
+def _plain_ids(ids: DataFrame) -> list[str]:
+    """The first of them."""
     from pyspark.sql import functions as F
 
     shown = F.col(NOTE_ID).cast("string").alias(NOTE_ID)
-    plain = ids.filter(F.col(NOTE_ID).cast("string").rlike(_PLAIN_ID)).orderBy(NOTE_ID).limit(_SHOWN_IDS)
-    listed = ", ".join(row[NOTE_ID] for row in plain.select(shown).collect())
-    return f" (such as {listed})" if listed else ""
+    plain = ids.filter(F.col(NOTE_ID).cast("string").rlike(rf"\A{_PLAIN_ID}\z")).orderBy(NOTE_ID).limit(_SHOWN_IDS)
+    return [row[NOTE_ID] for row in plain.select(shown).collect()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdCounts:
+    """What is wrong with the ids of so many notes: `duplicates` notes share `duplicate_ids` ids."""
+
+    notes: int
+    null_ids: int = 0
+    not_utf8: int = 0
+    duplicates: int = 0
+    duplicate_ids: int = 0
+
+
+def check_ids(counts: IdCounts, *, shown: Callable[[], str]) -> None:
+    """Raises InputError for ids that are null, not UTF-8 or not of one note alone; `shown` is said of the last."""
+    problems = []
+    if counts.null_ids:
+        problems.append(f"{counts.null_ids} notes have a null id")
+    if counts.not_utf8:
+        problems.append(f"{counts.not_utf8} notes have an id that is not UTF-8")
+    if counts.duplicates:
+        problems.append(f"{counts.duplicates} notes share {counts.duplicate_ids} ids with others{shown()}")
+    if problems:
+        raise InputError(
+            f"of {counts.notes} notes, {' and '.join(problems)}; every note needs an id of its own: its results are "
+            "found by it."
+        )
+
+
+def such_as(ids: Sequence[str]) -> str:
+    """The first ids that are plain; others may hold anything."""
+    plain = [note_id for note_id in ids if re.fullmatch(_PLAIN_ID, note_id)]
+    return f" (such as {', '.join(plain[:_SHOWN_IDS])})" if plain else ""
 
 
 def default_partitions(n_notes: int, *, parallelism: int) -> int:

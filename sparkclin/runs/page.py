@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from string import Template
 
-from sparkclin.errors import InputError, OptionError
+from sparkclin.errors import OptionError
 from sparkclin.runs.findings import Findings, Mark, MarkedNote, Variant, by_label
-from sparkclin.spark.storage import OWNER_ONLY, is_remote, local_path, write_text
+from sparkclin.runs.html_page import check_file, html_page, write_file
+from sparkclin.spark.storage import is_remote, local_path
 
 DEFAULT_NOTES = 20
 HUES = (210, 25, 140, 285, 50, 340, 175, 250)
@@ -45,18 +45,12 @@ class PageOptions:
 
 def check_page(options: PageOptions) -> None:
     """Raises InputError where something is at the page's path already, or its folder is not there."""
-    if options.file.exists():
-        raise InputError(f"{options.file} exists already; nothing is overwritten. Choose another --page.")
-    if not options.file.absolute().parent.is_dir():
-        raise InputError(f"{options.file.parent} is not a folder. Make it, or choose another --page.")
+    check_file(options.path, option="--page")
 
 
 def write_page(findings: Findings, options: PageOptions) -> None:
     """Writes the page whole, readable by its owner only; raises InputError where it cannot be written."""
-    try:
-        write_text(options.file, page_html(findings), mode=OWNER_ONLY)
-    except OSError as error:
-        raise InputError(f"nothing can be written to {options.file} ({error.strerror}). Check --page.") from None
+    write_file(options.file, page_html(findings), option="--page")
 
 
 def page_html(findings: Findings) -> str:
@@ -64,12 +58,22 @@ def page_html(findings: Findings) -> str:
     marked = {mark.label for note in findings.notes for mark in note.marks}
     labels = sorted(marked | {variant.label for variant in findings.variants})
     hues = {label: HUES[number % len(HUES)] for number, label in enumerate(labels)}
-    return _PAGE.substitute(
-        model=escape(findings.model),
-        description=escape(findings.description),
-        shown=f"{len(findings.notes):,} of {findings.n_notes:,} notes",
-        tables="\n".join(_table(label, rows, hues[label]) for label, rows in by_label(findings.variants)),
-        notes="\n".join(_note(note, hues) for note in findings.notes),
+    title = f"Entities found by {findings.model}"
+    tables = "\n".join(_table(label, rows, hues[label]) for label, rows in by_label(findings.variants))
+    shows = f"It shows {len(findings.notes):,} of {findings.n_notes:,} notes."
+    return html_page(
+        title=title,
+        style=_STYLE,
+        body=f"""\
+<header>
+<h1>{escape(title)}</h1>
+<p>{escape(findings.description)}</p>
+<p class="warning">This page contains the text of notes. {shows}</p>
+</header>
+<div class="tables">
+{tables}
+</div>
+{"".join(_note(note, hues) for note in findings.notes)}""",
     )
 
 
@@ -106,51 +110,25 @@ def _entity(text: str, mark: Mark, hue: int) -> str:
     return f'<mark style="--hue:{hue}" title="{escape(title)}">{escape(text)}{label}</mark>'
 
 
-_PAGE = Template("""\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Entities found by $model</title>
-<style>
-:root { color-scheme: light dark; --page: #fff; --text: #1c1c1e; --faint: #62626a; --line: #d8d8de;
-        --saturation: 85%; --lightness: 86%; }
-@media (prefers-color-scheme: dark) {
-  :root { --page: #17181b; --text: #e6e6e9; --faint: #a0a0aa; --line: #3a3b42; --saturation: 45%; --lightness: 27%; }
-}
-body { margin: 0 auto; padding: 1.5rem; max-width: 60rem; background: var(--page); color: var(--text);
-       font: 16px/1.65 system-ui, sans-serif; }
-h1 { font-size: 1.4rem; margin: 0; }
-h2 { font-size: 1rem; margin: 0 0 .5rem; }
-small { color: var(--faint); font-weight: normal; }
-header p { margin: .3rem 0; color: var(--faint); }
-.warning { color: var(--text); font-weight: 600; }
-.tables { display: flex; flex-wrap: wrap; gap: 1rem 3rem; margin: 1.5rem 0; }
-table { border-collapse: collapse; align-self: flex-start; font-size: .9rem; }
-caption { text-align: left; padding-bottom: .4rem; }
-th, td { padding: .1rem 1rem .1rem 0; border-bottom: 1px solid var(--line); text-align: right; }
-th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
-th { font-weight: normal; color: var(--faint); }
-article { border-top: 1px solid var(--line); padding: 1rem 0; }
-pre { margin: 0; font: inherit; white-space: pre-wrap; overflow-wrap: anywhere; }
+_STYLE = """\
+body { max-width: 64rem; }
+header p { color: var(--faint); }
+header .warning { color: var(--warn); }
+.tables { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1rem;
+          margin: 1.25rem 0; }
+.tables table, article { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; }
+.tables table { border-collapse: separate; border-spacing: 0; padding: .8rem 1.1rem; font-size: .9rem;
+                align-self: start; }
+.tables caption { padding: 0 0 .4rem; }
+.tables th, .tables td { padding: .2rem 0 .2rem 1rem; border-bottom: 1px solid var(--line); text-align: right;
+                         white-space: nowrap; }
+.tables tr:last-child td { border-bottom: 0; }
+.tables th:first-child, .tables td:first-child { width: 99%; padding-left: 0; text-align: left; white-space: normal;
+                                                 overflow-wrap: anywhere; }
+article { padding: 1rem 1.25rem 1.15rem; margin-bottom: 1rem; }
+article h2 { margin-bottom: .5rem; }
+pre { margin: 0; font: inherit; font-size: 1rem; line-height: 1.75; white-space: pre-wrap; overflow-wrap: anywhere; }
 mark { background: hsl(var(--hue) var(--saturation) var(--lightness)); color: inherit; padding: .08em .3em;
        border-radius: .3em; box-decoration-break: clone; -webkit-box-decoration-break: clone; }
-mark small { color: inherit; opacity: .75; font-size: .68em; margin-left: .45em; user-select: none; }
-</style>
-</head>
-<body>
-<header>
-<h1>Entities found by $model</h1>
-<p>$description</p>
-<p class="warning">This page contains the text of notes. It shows $shown.</p>
-</header>
-<div class="tables">
-$tables
-</div>
-$notes
-</body>
-</html>
-""")
+mark small { color: inherit; opacity: .8; font-size: .7em; margin-left: .45em; user-select: none; }
+"""

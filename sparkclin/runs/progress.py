@@ -1,4 +1,4 @@
-"""How far a long run is: notes done, rate, time left; a live line on a terminal, plain lines elsewhere."""
+"""How far a long run is: notes done, rate, time left; a live line on a terminal and in a notebook, else plain lines."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
 
+from sparkclin.runs.pace import Pace
 from sparkclin.spark.session import under_spark_submit
 
 if TYPE_CHECKING:
@@ -44,21 +45,21 @@ class Work:
 
 
 @contextmanager
-def shown(context: SparkContext, work: Work) -> Iterator[None]:
-    """Shows the progress of Spark jobs started inside, in this thread, by `work.group`."""
+def shown(context: SparkContext, work: Work) -> Iterator[Pace]:
+    """Shows the progress of Spark jobs started inside, in this thread, by `work.group`; what was seen of it."""
     context.setJobGroup(work.group, f"sparkclin: {work.n_notes} notes")
-    finished = threading.Event()
+    finished, pace = threading.Event(), Pace()
     with terminal_or_stderr() as stream:
         began_s, last = time.monotonic(), ""
-        thread = threading.Thread(target=_show, args=(context, work, stream, finished), daemon=True)
+        thread = threading.Thread(target=_show, args=(context, work, stream, finished, pace), daemon=True)
         thread.start()
         try:
-            yield
+            yield pace
             last = line(work.name, work.n_notes, work.n_notes, elapsed_s=time.monotonic() - began_s)
         finally:
             finished.set()
             thread.join()
-            if stream.isatty():
+            if is_live(stream):
                 print(f"\r{last}", file=stream, flush=True)
             context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # Spark's way to take it back
 
@@ -74,6 +75,18 @@ def terminal_or_stderr() -> Iterator[TextIO]:
         yield terminal
 
 
+def is_live(stream: TextIO) -> bool:
+    """Whether a line on it can be written over."""
+    return stream.isatty() or in_notebook()
+
+
+def in_notebook() -> bool:
+    """Whether a notebook's kernel runs this process: what it writes to stderr is shown below the cell."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and "IPKernelApp" in shell.config
+
+
 def _open_terminal(device: Path) -> TextIO | None:
     """`device` for writing where it is a terminal that may be written to; None elsewhere, or without /proc."""
     with suppress(OSError):
@@ -85,14 +98,21 @@ def _open_terminal(device: Path) -> TextIO | None:
     return None
 
 
-def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading.Event) -> None:
-    live = stream.isatty()
+def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading.Event, pace: Pace) -> None:
+    from py4j.protocol import Py4JError
+
+    live = is_live(stream)
     started_s = last_line_s = time.monotonic()
     while not finished.wait(POLL_S):
         now_s = time.monotonic()
+        try:
+            done = work.notes_done(context)
+        except (Py4JError, OSError):  # Java has ended: the run says so
+            break
+        pace.add(now_s - started_s, done)
         if live or now_s - last_line_s >= PLAIN_LINE_EVERY_S:
             last_line_s = now_s
-            text = line(work.name, work.notes_done(context), work.n_notes, elapsed_s=now_s - started_s)
+            text = line(work.name, done, work.n_notes, elapsed_s=now_s - started_s)
             print(f"\r{text}" if live else text, end="" if live else "\n", file=stream, flush=True)
 
 

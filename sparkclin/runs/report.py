@@ -1,26 +1,33 @@
-"""What a run did, in figures only: `_report.json` for programs, `_report.md` for people. Never any note text."""
+"""What a run did, in figures only: `_report.json` for programs, `_report.md` and `_report.html` for people. Never any
+note text."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, STATUSES
+from sparkclin.runs.pace import Sample
+from sparkclin.runs.report_page import report_html
+from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, STATUSES, plain_value, printable
 from sparkclin.spark.storage import OWNER_ONLY, write_text
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-JSON_FILE, MARKDOWN_FILE = "_report.json", "_report.md"
+JSON_FILE, MARKDOWN_FILE, HTML_FILE = "_report.json", "_report.md", "_report.html"
 MOST_NAMES = 10
 """Of files, in a report."""
 
-# Upper edges of the length histogram, in pieces; the last bin is open.
+# Upper edges of the histograms, in pieces and windows; the last bin is open.
 LENGTH_EDGES = (0, 128, 256, 512, 1024, 2048, 4094, 8188, 16376)
+WINDOW_EDGES = (0, 1, 2, 4, 8, 16, 64)
+
+N_LONGEST = 10
+"""How many of the longest notes a report names."""
 
 HUGE = 65_536
 """Pieces of a note, 16 windows of the longest: few notes are so long that people have written."""
@@ -28,16 +35,26 @@ SHARE = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
+class LongNote:
+    """A note and how long it is."""
+
+    note_id: str
+    pieces: int
+    windows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class NoteCounts:
-    """Counts over the notes that the tasks read; `lengths` counts notes by pieces, `statuses` by status. `huge` are
-    those of more than HUGE pieces: id -> pieces."""
+    """Counts over the notes that the tasks read; `lengths` counts notes by pieces, `windows_per_note` by windows,
+    `statuses` by status. `longest` are the longest of those that were read, the longest first."""
 
     notes: int
     pieces: int
     windows: int
     lengths: dict[str, int]
     statuses: dict[str, int]
-    huge: dict[str, int] = field(default_factory=dict)
+    windows_per_note: dict[str, int] = field(default_factory=dict)
+    longest: tuple[LongNote, ...] = ()
 
     @classmethod
     def from_metrics(cls, metrics: Mapping[str, Any]) -> NoteCounts:
@@ -46,39 +63,65 @@ class NoteCounts:
             notes=metrics["notes"],
             pieces=metrics["pieces"] or 0,
             windows=metrics["windows"] or 0,
-            lengths={label: metrics[f"length {label}"] for label in length_labels()},
+            lengths={label: metrics[f"length {label}"] for label in bin_labels(LENGTH_EDGES)},
             statuses={status: metrics[f"status {status}"] for status in STATUSES},
-            huge={str(note[NOTE_ID]): note[N_PIECES] for note in json.loads(metrics["huge"])},
+            windows_per_note={label: metrics[f"windows {label}"] for label in bin_labels(WINDOW_EDGES)},
+            longest=tuple(
+                LongNote(note_id=str(note[NOTE_ID]), pieces=note[N_PIECES], windows=note[N_WINDOWS])
+                for note in json.loads(metrics["longest"])
+            ),
         )
+
+    def share(self, note: LongNote) -> float:
+        """A note's share of all pieces, which is about its share of the work."""
+        return note.pieces / self.pieces
 
     def runaways(self) -> dict[str, float]:
         """The huge notes that took more than SHARE of all pieces: id -> their share of the work, the largest first."""
-        shares = {note_id: pieces / self.pieces for note_id, pieces in self.huge.items()}
-        most_first = sorted(shares.items(), key=lambda of_note: -of_note[1])
-        return {note_id: round(share, 3) for note_id, share in most_first if share >= SHARE}
+        huge = (note for note in self.longest if note.pieces > HUGE)
+        return {note.note_id: round(self.share(note), 3) for note in huge if self.share(note) >= SHARE}
 
 
 def count_columns() -> list[Column]:
     """Aggregations over a DataFrame of notes with n_pieces, n_windows and status, for `DataFrame.observe`."""
     from pyspark.sql import functions as F
 
-    bounds = pairwise((-1, *LENGTH_EDGES, 2**31 - 1))
-    bins = [(F.col(N_PIECES) > low) & (F.col(N_PIECES) <= high) for low, high in bounds]
+    was_read = F.when(F.col(N_PIECES) > 0, F.struct(N_PIECES, N_WINDOWS, NOTE_ID))
     return [
         F.count(F.lit(1)).alias("notes"),
         F.sum(N_PIECES).alias("pieces"),
         F.sum(N_WINDOWS).alias("windows"),
-        *(F.count(F.when(bin_, 1)).alias(f"length {name}") for bin_, name in zip(bins, length_labels(), strict=True)),
+        *_histogram(N_PIECES, LENGTH_EDGES, name="length"),
+        *_histogram(N_WINDOWS, WINDOW_EDGES, name="windows"),
         *(F.count(F.when(F.col(STATUS) == status, 1)).alias(f"status {status}") for status in STATUSES),
         # As a text: an observation gives lists as Java's objects.
-        F.to_json(F.collect_list(F.when(F.col(N_PIECES) > HUGE, F.struct(NOTE_ID, N_PIECES)))).alias("huge"),
+        F.to_json(_largest(was_read, N_LONGEST)).alias("longest"),
     ]
 
 
-def length_labels() -> list[str]:
+def _histogram(column: str, edges: Sequence[int], *, name: str) -> Iterator[Column]:
+    """A count for each bin, named `length 1-128`."""
+    from pyspark.sql import functions as F
+
+    bounds = pairwise((-1, *edges, 2**31 - 1))
+    for (low, high), label in zip(bounds, bin_labels(edges), strict=True):
+        yield F.count(F.when((F.col(column) > low) & (F.col(column) <= high), 1)).alias(f"{name} {label}")
+
+
+def _largest(column: Column, n: int) -> Column:
+    """An aggregation: the `n` largest values that are not null, the largest first. Spark keeps no more than these, but
+    has no name for it in Python."""
+    from pyspark.sql import Column, SparkSession
+
+    jvm: Any = SparkSession.active()._jvm
+    largest = jvm.org.apache.spark.sql.catalyst.expressions.aggregate.CollectTopK(column._jc.expr(), n, False)
+    return Column(jvm.org.apache.spark.sql.Column(largest.toAggregateExpression()))
+
+
+def bin_labels(edges: Sequence[int]) -> list[str]:
     """`0`, `1-128`, …, `16377+`"""
-    inner = [f"{low + 1}-{high}" for low, high in pairwise(LENGTH_EDGES)]
-    return [str(LENGTH_EDGES[0]), *inner, f"{LENGTH_EDGES[-1] + 1}+"]
+    inner = [f"{low + 1}-{high}" if high > low + 1 else f"{high}" for low, high in pairwise(edges)]
+    return [str(edges[0]), *inner, f"{edges[-1] + 1}+"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +170,10 @@ class RunReport:
     output, which have `rows` rows. `not_read` are files of the input. `derived` has the counts of a table that was made
     of the rows, by its name. `ran` is of a model that runs in Python workers: how many tasks it ran in, by the
     precision that the machine computed in, and the machine's processor. `advice` says what another engine would give,
-    if anything."""
+    if anything. `parity` has the figures of the model's manifest, the worst of each path. `pace` says how many notes
+    were done when."""
 
+    task: str
     started: str
     finished: str
     elapsed_s: float
@@ -145,6 +190,8 @@ class RunReport:
     derived: dict[str, dict[str, int]] = field(default_factory=dict)
     ran: dict[str, int] = field(default_factory=dict)
     advice: str = ""
+    parity: dict[str, Any] = field(default_factory=dict)
+    pace: tuple[Sample, ...] = ()
 
     @property
     def notes_per_s(self) -> float:
@@ -164,6 +211,7 @@ class RunReport:
             "Model": self.model,
             "Status of the notes": self.counts.statuses,
             "Length of the notes in pieces": self.counts.lengths,
+            "Windows per note": self.counts.windows_per_note,
             "Seconds": self.seconds,
             "Versions": self.versions,
         }
@@ -187,14 +235,21 @@ class RunReport:
                 f"- time: {self.wall_s:,.1f} s for the whole command; {self.elapsed_s:,.1f} s of it for the notes: "
                 f"{self.notes_per_s:,.2f} notes/s, {self.pieces_per_s:,.0f} pieces/s",
                 *([f"- {self.advice}"] if self.advice else []),
-                *(f"- note {name} took {share:.0%} of the work" for name, share in counts.runaways().items()),
+                *(
+                    f"- note {printable(name)} took {share:.0%} of the work"
+                    for name, share in counts.runaways().items()
+                ),
             ]
         )
 
     def write(self, folder: str) -> None:
-        """Writes both files into the folder of the output; Spark's readers pass over names that begin with `_`."""
-        write_text(f"{folder.rstrip('/')}/{JSON_FILE}", self.to_json(), mode=OWNER_ONLY)
-        write_text(f"{folder.rstrip('/')}/{MARKDOWN_FILE}", self.to_markdown(), mode=OWNER_ONLY)
+        """Writes the files into the folder of the output; Spark's readers pass over names that begin with `_`.
+
+        The JSON comes last: an output with it is whole.
+        """
+        files = {HTML_FILE: report_html(self), MARKDOWN_FILE: self.to_markdown(), JSON_FILE: self.to_json()}
+        for name, text in files.items():
+            write_text(f"{folder.rstrip('/')}/{name}", text, mode=OWNER_ONLY)
 
 
 def _listed(numbers: Mapping[str, int]) -> str:
@@ -208,15 +263,3 @@ def _table(rows: Mapping[str, Any]) -> str:
 
 def _cell(value: object) -> str:
     return plain_value(value).replace("|", "\\|")
-
-
-def plain_value(value: object) -> str:
-    """A setting or a figure for people: `4,094`, `yes`, `O, B-Disease`."""
-    match value:
-        case bool():
-            return "yes" if value else "no"
-        case int():
-            return f"{value:,}"
-        case list() | tuple():
-            return ", ".join(map(plain_value, value))
-    return str(value)

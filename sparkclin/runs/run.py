@@ -14,6 +14,7 @@ from sparkclin.errors import ModelError, OptionError, masked
 from sparkclin.inference.model import check_library
 from sparkclin.models.advice import advice
 from sparkclin.models.bundle import Bundle, Manifest
+from sparkclin.models.card import worst_figures
 from sparkclin.models.hosts import load_ahead
 from sparkclin.models.pretrained import active_repository, engine_of
 from sparkclin.models.repository import ModelRepository
@@ -23,9 +24,9 @@ from sparkclin.runs.corpus import NoteSource, count_corpus, default_partitions, 
 from sparkclin.runs.derived import DerivedTable, write_derived
 from sparkclin.runs.place import check_location, check_place, check_space, whole_or_nothing
 from sparkclin.runs.progress import Work, shown
-from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, count_columns, plain_value
+from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, count_columns
 from sparkclin.runs.sink import Sink, check_written, write_rows
-from sparkclin.schema import METADATA, NOTE_ID
+from sparkclin.schema import METADATA, NOTE_ID, plain_value
 from sparkclin.spark import storage
 from sparkclin.spark.beforehand import Beforehand, look_ahead
 from sparkclin.spark.failures import quiet, step
@@ -169,7 +170,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
         console.say("each Python worker loads the model, and reads its notes" if in_workers else "the notes are read")
         work = Work(name=task.name, group=f"{task.name} {masked(request.sink.path)}", n_notes=n_notes, n_tasks=n_tasks)
         sink = place.within(table.rows_name) if table else place
-        with shown(spark.sparkContext, work):
+        with shown(spark.sparkContext, work) as pace:
             write_rows(with_model(rows, bundle), sink)
         elapsed_s = watch.lap("work")
         console.say("what was written is counted")
@@ -182,6 +183,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
             watch.lap(table.name)
 
         report = RunReport(
+            task=task.name,
             started=started,
             finished=_now(),
             elapsed_s=elapsed_s,
@@ -195,6 +197,8 @@ def run(task: Task, request: RunRequest) -> RunReport:
             ran=dict(tally(spark).value - tasks_before),
             derived=derived,
             advice=advice(engine=bundle.manifest.engine, precision=bundle.manifest.precision),
+            parity=worst_figures(bundle.manifest.parity),
+            pace=pace.finished(elapsed_s, n_notes),
             settings={
                 **_settings(request, corpus.source, bundle),
                 "master": masked(str(spark.sparkContext.master)),
@@ -337,11 +341,14 @@ def _model(bundle: Bundle) -> dict[str, Any]:
     manifest = bundle.manifest
     return {
         "name": manifest.name,
+        "description": manifest.description,
+        "task": manifest.task,
         "created": manifest.created,
         "family": manifest.family,
         "engine": manifest.engine,
         "precision": manifest.precision,
         "width": manifest.width,
+        "max_pieces": manifest.max_pieces,
         "source": manifest.source,
         "manifest_sha256": bundle.manifest_sha256,
     }

@@ -109,6 +109,11 @@ SETTINGS = (
         "One row can be a note of 4,096 pieces with 768 floats each (12 MB); 10,000 such rows fit no Python worker.",
     ),
     Setting(
+        "spark.sql.execution.arrow.pyspark.enabled",
+        "true",
+        "toPandas() and createDataFrame() of pandas go by Arrow: vectors become float32 arrays, no lists of objects.",
+    ),
+    Setting(
         "spark.jsl.settings.onnx.intraOpNumThreads",
         "1",
         "As many threads as a task has cores (spark.task.cpus); Spark NLP takes 6.",

@@ -22,7 +22,6 @@ from benchmarks.tasks import EMBED, TASKS
 pytestmark = [pytest.mark.slow, pytest.mark.export, pytest.mark.usefixtures("spark", "_here")]
 
 WITH_A_HEAD = [task for task in TASKS if task != EMBED]
-MODULES = {"export": "export.__main__"}
 ENVIRONMENT = RunOptions.work / "stock-environment"
 
 
@@ -30,7 +29,7 @@ def run_here(command: Sequence[str], *, log: Path, **others: Any) -> None:
     """As run_logged(), but what is a module of ours runs in this process."""
     if command[1] != "-m" or command[2] == "pip":
         process.run_logged(command, log=log, **others)
-    elif import_module(MODULES.get(command[2], command[2])).main(command[3:]):
+    elif import_module(command[2]).main(command[3:]):
         raise RunError(f"{command[2]} failed")
 
 
@@ -54,7 +53,7 @@ def test_tasks_and_attentions(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     contenders = ["transformers fp32", "sparkclin onnx fp32"]
     names = [task.name for task in WITH_A_HEAD]
     found = measured(tmp_path / "out", *contenders, *names, ATTENTION, work=tmp_path / "work")
-    of_tasks = [(task.of("notes"), contender) for task in WITH_A_HEAD for contender in contenders]
+    of_tasks = [(task.of(w), contender) for task in WITH_A_HEAD for contender in contenders for w in task.workloads]
     of_attention = [(ATTENTION, pattern.case(length)) for pattern in PATTERNS for length in row_lengths(TINY)]
     assert list(found) == [*of_tasks, *of_attention]
     assert all(m["n_flops"] > 0 for (series, _), m in found.items() if series == ATTENTION)
@@ -72,4 +71,4 @@ def test_tasks_and_attentions(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_the_stock_annotators_with_a_head(tmp_path: Path) -> None:
     """Their export takes half a minute each; what it made is kept beside the environment."""
     found = measured(tmp_path / "out", "stock", *(task.name for task in WITH_A_HEAD), work=RunOptions.work)
-    assert list(found) == [(task.of("notes"), "stock") for task in WITH_A_HEAD]
+    assert list(found) == [(task.of(workload), "stock") for task in WITH_A_HEAD for workload in task.workloads]

@@ -51,12 +51,23 @@ def test_every_contender_meets_every_workload(planner: Planner) -> None:
     assert [(trial.series, trial.case) for trial in trials] == [
         (workload, contender.name) for workload in (SENTENCES, LONG) for contender in CONTENDERS
     ]
-    assert len({trial.job.rows for trial in trials}) == len(trials)
+    assert len({trial.job.readings[0].rows for trial in trials}) == len(trials)
     for trial in trials:
-        written = lengths(trial.job.rows)
+        written = lengths(trial.job.readings[0].rows)
         assert (len(written), sum(written)) == (trial.n_rows, trial.n_pieces)
-        assert len(list(trial.job.rows.iterdir())) == min(4, trial.n_rows)
-        assert len(lengths(trial.job.warm_up)) >= 2
+        assert len(list(trial.job.readings[0].rows.iterdir())) == min(4, trial.n_rows)
+        assert len(lengths(trial.job.readings[0].warm_up)) >= 2
+
+
+def test_a_trial_says_how_long_it_should_take(planner: Planner) -> None:
+    (trial,) = planner.compare([OURS[-1]], [SENTENCES])
+    assert trial.expected_s == pytest.approx(4 + 1, rel=0.1)
+    assert trial.start_s == OURS[-1].start_s
+    one_core, both = planner.scale(OURS[-1], ["cores"])
+    assert one_core.expected_s == pytest.approx(2 * both.expected_s)
+    one_worker, _ = planner.scale(OURS[-1], ["workers"])
+    assert one_worker.expected_s == pytest.approx(one_core.expected_s, rel=0.2)
+    assert one_worker.start_s > one_core.start_s
 
 
 def test_a_minute_of_sentences_is_a_thousand_rows_for_ours() -> None:
@@ -71,7 +82,7 @@ def test_a_task_has_its_own_series_and_room_for_its_question(planner: Planner) -
     assert [trial.series for trial in trials] == ["answer notes", "answer long"]
     question = len(planner.material.tokenizer().encode(ANSWER.question, add_special_tokens=False).ids)
     assert asking.max_pieces == planner.max_pieces - question - 2
-    assert set(lengths(trials[1].job.rows)) == {asking.max_pieces}
+    assert set(lengths(trials[1].job.readings[0].rows)) == {asking.max_pieces}
     assert trials[1].n_windows == trials[1].n_rows
 
 
@@ -101,7 +112,7 @@ def test_longer_notes_have_as_many_windows_in_all(planner: Planner) -> None:
     trials = scaled(planner, "windows")
     assert len({trial.n_windows for trial in trials}) == 1
     assert [trial.n_windows // trial.n_rows for trial in trials] == [1, 2, 4, 8]
-    assert [len(set(lengths(trial.job.rows))) for trial in trials] == [1, 1, 1, 1]
+    assert [len(set(lengths(trial.job.readings[0].rows))) for trial in trials] == [1, 1, 1, 1]
 
 
 def test_doubling_goes_no_further_than_there_is() -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks import stock
+from benchmarks import ours, stock
 from benchmarks.attention import PATTERNS
 from benchmarks.contenders import CONTENDERS, OURS, STOCK, needs_nothing
 from benchmarks.errors import RunError
-from benchmarks.job import Store
+from benchmarks.job import Job, Store
 from benchmarks.ours import hash_sources, models_folder
 from benchmarks.plan import SCALING
-from benchmarks.run import RunOptions, is_ready, open_store, scaled_contender, smoke_options
+from benchmarks.run import RunOptions, is_ready, open_store, scaled_contender, smoke_options, to_plan
 from benchmarks.shape import TINY
 from benchmarks.tasks import ANSWER, ENTITIES, TASKS
+from benchmarks.trials import Sitting, Trial
 from sparkclin.errors import OptionError
 from testkit.material import read_material
 
@@ -105,6 +107,53 @@ def test_the_fastest_of_ours_that_can_be_prepared_is_scaled(tmp_path: Path, monk
     missing: dict[str, str] = {}
     assert scaled_contender(RunOptions(only=("scaling",)), store_in(tmp_path), missing) == fast
     assert set(missing) == {"fastest"}
+
+
+def test_the_plan_counts_starts_and_readings_by_part(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+
+    def sitting(part: str, *expected_s: float) -> Sitting:
+        job = Job(contender="stock", store=store, readings=(), cpus=(0,), master="")
+        trials = [
+            Trial(
+                part=part, series="", case="", job=job, n_rows=1, n_pieces=1, n_windows=1, start_s=60, expected_s=each
+            )
+            for each in expected_s
+        ]
+        return Sitting(part=part, trials=tuple(trials))
+
+    planned = [sitting("embed", 10, 20, 30), sitting("embed", 30, 30), sitting("scaling", 60)]
+    assert to_plan(planned, rounds={"embed": 2, "scaling": 1}.__getitem__, rates_s=15).splitlines() == [
+        "some 11 minutes",  # with the matrix rates before and after all
+        "  embed: 5 cases in 2 processes, 2 of each, 8.5 minutes",
+        "  scaling: 1 cases in 1 processes, 1 of each, 2.2 minutes",
+    ]
+
+
+def test_versions_of_a_model_are_made_by_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does not make, each contender tries by itself."""
+    commands: list[Sequence[str]] = []
+
+    def run_logged(command: Sequence[str], *, log: Path) -> None:
+        commands.append(command)
+        raise RunError(f"see {log}")
+
+    monkeypatch.setattr(ours, "run_logged", run_logged)
+    store, variants = store_in(tmp_path), [contender.variant for contender in OURS if contender.variant]
+    ours.prepare_together(store, variants)
+    assert [command[2:] for command in commands] == [
+        [
+            "benchmarks.models",
+            str(store.checkpoint),
+            str(store.models),
+            *("tensorflow:fp32", "onnx:fp32", "onnx:int8", "openvino:fp32", "openvino:bf16", "openvino:int8"),
+        ]
+    ]
+    ours.prepare_together(store, variants[:1])  # one by itself is left to its contender
+    assert len(commands) == 1
+    with pytest.raises(RunError, match="export-onnx-int8"):
+        ours.prepare(store, variants[2])
+    assert commands[-1][-1] == "onnx:int8"
 
 
 def test_bundles_of_an_earlier_exporter_are_not_kept(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import memory, profile
 from benchmarks.profile import LINEAR
+from benchmarks.workloads import WORKLOADS
 from testkit.material import CHECKOUT
 
 pytestmark = [pytest.mark.slow, pytest.mark.export]
@@ -29,13 +30,17 @@ def test_smoke(work: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
     results = json.loads((out / "results.json").read_text(encoding="utf-8"))
-    measured = {measurement["contender"]: measurement for measurement in results["measurements"]}
-    assert set(measured) == {"transformers fp32", "onnxruntime fp32", "sparkclin onnx fp32"}
-    assert all(m["timing"]["rows"] == m["n_rows"] > 0 for m in measured.values())
+    measured = results["measurements"]
+    contenders = ("transformers fp32", "onnxruntime fp32", "sparkclin onnx fp32")
+    assert [(m["contender"], m["series"]) for m in measured] == [(c, w) for c in contenders for w in WORKLOADS]
+    assert all(m["timing"]["rows"] == m["n_rows"] > 0 for m in measured)
+    # Each contender loads once, before its first workload.
+    assert [m["timing"]["load_s"] > 0 for m in measured] == [True, False, False] * len(contenders)
     # A JVM with its Python workers; the raw engine is a single process.
-    assert all(m["peak_memory_bytes"] > (2**29 if "onnxruntime" not in name else 2**26) for name, m in measured.items())
+    assert all(m["peak_memory_bytes"] > (2**29 if "onnxruntime" not in m["contender"] else 2**26) for m in measured)
     assert (out / "results.png").is_file()
     assert "| notes" in done.stdout
+    assert "embed: 9 cases in 3 processes, 1 of each" in done.stdout
 
 
 def test_the_profile_of_the_same_models(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

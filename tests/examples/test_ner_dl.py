@@ -65,7 +65,7 @@ def test_a_words_vector_is_the_one_of_embed_filled_up_with_zeros(spark: SparkSes
     notes = spark.createDataFrame([("n", f"{SHORT} Second sentence, IL-2 too.")], "note_id string, text string")
     (row,) = word_vectors(notes, model=MODEL).collect()
     bundle = sparkclin.active_repository().find(MODEL)
-    expected = sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions(level="token")).collect()
+    expected = sparkclin.embed(notes, model=bundle, level="token").collect()
     made = [(word.begin, word.end + 1, word.result) for word in row.word_embeddings]
     assert made == [(word.begin, word.end, word.token) for word in expected]
     assert [word.result for word in row.token] == [word.token for word in expected]

@@ -30,6 +30,14 @@ def test_an_unknown_choice_is_wrong_usage(option: tuple[str, str], tmp_path: Pat
     assert raised.value.code == 2
 
 
+@pytest.mark.parametrize("option", [("--engine", "onnx"), ("--precision", "fp32")])
+def test_all_leaves_no_choice(option: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["a_checkpoint", "--name", "a_model", "--models", str(tmp_path), "--all", *option])
+    assert raised.value.code == 2
+    assert "leave out --engine and --precision" in capsys.readouterr().err
+
+
 def test_the_figures_in_a_line() -> None:
     assert summary(EXACT) == "ids of 18 of 18 texts identical, max |Δ| 4.0e-06"
     figures = {"notes": 60, "documents": {"mean_cosine": 0.9999938, "worst_cosine": 0.99998}}

@@ -15,6 +15,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from export import convert
+from export.__main__ import main
 from export.convert import ExportOptions, VerifyOptions
 from export.engines import EXPORTERS
 from export.errors import CheckpointError, ParityError
@@ -22,6 +23,8 @@ from export.families import FAMILIES
 from export.families.longformer import LONGFORMER
 from export.graph.encoder import EncoderConfig, EncoderWeights
 from export.graph.ops import Array
+from export.verify.quantization import LIMITS, Least, NoteLimits
+from export.versions import Became, Outcome, convert_all, every_version, outcomes_table
 from sparkclin.errors import OptionError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository
@@ -195,6 +198,130 @@ def short_models(
     convert.convert(ExportOptions(checkpoint=str(short_checkpoint), name=NAME, models=root), spark=spark)
     convert.convert(int8_options(short_checkpoint, root, notes), spark=spark)
     return root
+
+
+@pytest.fixture(scope="module")
+def all_outcomes(
+    spark: SparkSession, short_checkpoint: Path, notes: Path, tmp_path_factory: pytest.TempPathFactory
+) -> list[Outcome]:
+    return convert_all(all_options(short_checkpoint, tmp_path_factory.mktemp("models"), notes), spark=spark)
+
+
+def all_options(checkpoint: Path, models: Path, notes: Path, **settings: Any) -> list[ExportOptions]:
+    """Of every engine and precision."""
+    return [
+        ExportOptions(
+            checkpoint=str(checkpoint),
+            name=NAME,
+            models=models,
+            engine=version.engine,
+            precision=version.precision,
+            notes=None if version.precision == "fp32" else notes,
+            **settings,
+        )
+        for version in every_version()
+    ]
+
+
+def test_all_makes_every_engine_and_precision(all_outcomes: list[Outcome]) -> None:
+    assert [found.version for found in all_outcomes] == every_version()
+    assert {found.became for found in all_outcomes} == {Became.REGISTERED}
+    precisions = {"tensorflow": {"fp32"}, "onnx": {"fp32", "int8"}, "openvino": {"fp32", "bf16", "int8"}}
+    for found in all_outcomes:
+        assert found.bundle is not None
+        manifest = found.bundle.manifest
+        assert (manifest.engine, manifest.precision) == (found.version.engine, found.version.precision)
+        assert manifest.precision in precisions[manifest.engine]
+        assert found.bundle.problems() == []
+        assert found.elapsed_s > 0
+    rows = outcomes_table(all_outcomes).splitlines()
+    assert len(rows) == 1 + len(every_version()) == 7
+
+
+def test_all_makes_the_same_as_one_by_one(
+    spark: SparkSession, all_outcomes: list[Outcome], short_checkpoint: Path, short_models: Path, notes: Path
+) -> None:
+    """To the last digit of every figure. Weights are the same bytes; graphs are not, since engines number the nodes of
+    a process."""
+    of_all = {(found.version.engine, found.version.precision): found.bundle for found in all_outcomes}
+    one_by_one = {
+        ("tensorflow", "fp32"): ModelRepository(short_models).find(NAME, engine="tensorflow"),
+        ("onnx", "int8"): ModelRepository(short_models).find(NAME, engine="onnx", precision="int8"),
+    }
+    for engine, precision in (("openvino", "fp32"), ("openvino", "int8")):
+        options = ExportOptions(
+            checkpoint=str(short_checkpoint),
+            name=NAME,
+            models=short_models,
+            engine=engine,
+            precision=precision,
+            notes=None if precision == "fp32" else notes,
+            force=True,
+        )
+        one_by_one[engine, precision] = convert.convert(options, spark=spark)
+    for version, single in one_by_one.items():
+        together = of_all[version]
+        assert together is not None
+        assert set(together.manifest.files) == set(single.manifest.files)
+        assert without_rates(together.manifest.parity) == without_rates(single.manifest.parity)
+        if version[0] == "openvino":
+            assert weights_of(together) == weights_of(single) != {}
+
+
+def weights_of(bundle: Bundle) -> dict[str, str]:
+    return {name: sha256 for name, sha256 in bundle.manifest.files.items() if name.endswith(".bin")}
+
+
+def without_rates(parity: Mapping[str, Any]) -> dict[str, Any]:
+    """How fast each scheme was differs from one run to another."""
+    schemes = [{**found, "pieces_per_s": 0} for found in parity.get("schemes", [])]
+    return {**parity, "schemes": schemes}
+
+
+def test_a_version_that_is_refused_does_not_stop_the_others(
+    short_checkpoint: Path,
+    notes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nor does one that is not installed, or there already. None of these needs Spark."""
+    out_of_reach = Least(mean=2.0, worst=2.0)
+    monkeypatch.setitem(LIMITS, "bf16", NoteLimits(documents=out_of_reach, pieces=out_of_reach))
+    for name in ("tensorflow", "onnx"):
+        missing = replace(EXPORTERS[name], libraries={f"no_{name}": f"{name}-from-nowhere"})
+        monkeypatch.setitem(EXPORTERS, name, missing)
+    command = [str(short_checkpoint), "--name", NAME, "--models", str(tmp_path), "--notes", str(notes), "--all"]
+    assert main(command) == 1
+    said = capsys.readouterr()
+    assert "error: refused: openvino bf16." in said.err
+    assert "checkpoint read" in said.err
+    assert "FAILED" in said.err  # the figures of what was refused
+    rows = {tuple(line.split()[:2]): line for line in said.out.splitlines()}
+    assert "not installed" in rows["onnx", "int8"]
+    assert "needs onnx-from-nowhere: pip install" in rows["onnx", "int8"]
+    assert "refused" in rows["openvino", "bf16"]
+    registered = {(b.manifest.engine, b.manifest.precision): b for b in ModelRepository(tmp_path).newest()}
+    assert set(registered) == {("openvino", "fp32"), ("openvino", "int8")}
+    assert all(str(bundle.path) in rows[version] for version, bundle in registered.items())
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *(bundle.path.name for bundle in registered.values()),
+        "metadata.json",
+        ".lock",
+    }
+    monkeypatch.undo()
+    for name in ("tensorflow", "onnx"):
+        monkeypatch.setitem(EXPORTERS, name, replace(EXPORTERS[name], libraries={f"no_{name}": name}))
+    assert main(command) == 0
+    again = {tuple(line.split()[:2]): line for line in capsys.readouterr().out.splitlines()}
+    assert "already there" in again["openvino", "fp32"]
+    assert "registered" in again["openvino", "bf16"]
+
+
+def test_versions_are_of_one_checkpoint(short_checkpoint: Path, tmp_path: Path) -> None:
+    options = ExportOptions(checkpoint=str(short_checkpoint), name=NAME, models=tmp_path)
+    with pytest.raises(OptionError, match="differ in engine, precision and notes only"):
+        convert_all([options, replace(options, name="another_name")])
 
 
 def test_verify_runs_the_table_again(spark: SparkSession, short_checkpoint: Path, short_models: Path) -> None:

@@ -71,7 +71,7 @@ def test_notes_have_the_vectors_of_transformers(
     spark: SparkSession, checkpoint: Path, bundle: Bundle, level: str
 ) -> None:
     frame = spark.createDataFrame(list(enumerate(NOTES)), "note_id int, text string")
-    rows = sparkclin.embed(frame, bundle=bundle, options=sparkclin.EmbedOptions(level=level)).collect()
+    rows = sparkclin.embed(frame, model=bundle, level=level).collect()
     states = states_of_notes(checkpoint)
     for row in rows:
         pieces, vectors = states[row.note_id]

@@ -188,7 +188,7 @@ def test_embed_refuses(spark: SparkSession, bundle: Bundle, how: str) -> None:
     notes = spark.createDataFrame([("a", "no fever")], "note_id string, text string")
     said = alter(bundle, how)
     with pytest.raises(ModelError, match=said):
-        sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions())
+        sparkclin.embed(notes, model=bundle)
 
 
 LOADERS: dict[str, Callable[[SparkSession], Any]] = {
@@ -249,7 +249,7 @@ def test_a_run_refuses_from_afar(
 def test_a_copy_that_was_altered_on_an_executor_is_not_used(spark: SparkSession, far_away: Bundle) -> None:
     pytest.importorskip("sparkclin.inference.openvino", reason="needs the openvino extra")
     notes = spark.createDataFrame([("a", "no fever")], "note_id string, text string")
-    rows = sparkclin.embed(notes, bundle=far_away, options=sparkclin.EmbedOptions())
+    rows = sparkclin.embed(notes, model=far_away)
     assert spark.range(1).count() == 1  # with the next task, whatever it is, an executor copies what it does not have
     copy = Path(SparkFiles.getRootDirectory()) / far_away.location.rpartition("/")[2]
     flip_a_bit(copy, "openvino/weights.bin")

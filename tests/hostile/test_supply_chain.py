@@ -34,7 +34,7 @@ from tests.installation import clean_environment
 
 ROOT = Path(__file__).parents[2]
 LOCKS = {"build": ROOT / "requirements/build.txt"} | {
-    extra: ROOT / f"requirements/{extra}.txt" for extra in ("runtime", "openvino")
+    extra: ROOT / f"requirements/{extra}.txt" for extra in ("runtime", "openvino", "map")
 }
 SMALL = "com.zaxxer_SparseBitSet-1.2.jar"
 REFUSED = "are not as `sparkclin setup` left them"
@@ -216,8 +216,10 @@ def test_the_lock_files_have_what_pyproject_asks_for() -> None:
     project, asked = pyproject["project"], requirements(LOCKS["runtime"])
     assert set(pyproject["build-system"]["requires"]) == requirements(LOCKS["build"]).keys()
     assert set(project["dependencies"]) <= asked.keys()
-    assert asked.items() <= requirements(LOCKS["openvino"]).items()
-    assert set(project["optional-dependencies"]["openvino"]) <= requirements(LOCKS["openvino"]).keys()
+    for extra in ("openvino", "map"):
+        locked = requirements(LOCKS[extra])
+        assert asked.items() <= locked.items()
+        assert set(project["optional-dependencies"][extra]) <= locked.keys()
 
 
 def test_a_package_that_is_not_the_locked_one_is_refused(tmp_path: Path) -> None:

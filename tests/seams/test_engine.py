@@ -41,7 +41,7 @@ def test_it_exports_and_embeds(spark: SparkSession, tmp_path: Path) -> None:
     vectors = {}
     for engine in (TOY.name, ONNX.name):
         bundle = repository.find("tiny", engine=engine)
-        rows = sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions(pooling="max")).collect()
+        rows = sparkclin.embed(notes, model=bundle, pooling="max").collect()
         vectors[engine] = {row.note_id: row.vector for row in rows}
     for note_id in range(len(TEXTS)):
         np.testing.assert_array_equal(vectors[TOY.name][note_id], vectors[ONNX.name][note_id])

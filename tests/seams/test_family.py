@@ -66,7 +66,7 @@ def test_it_is_verified(bundle: Bundle) -> None:
 @pytest.mark.slow
 def test_it_embeds(spark: SparkSession, checkpoint: Path, bundle: Bundle) -> None:
     notes = spark.createDataFrame(list(enumerate(NOTES)), "note_id int, text string")
-    rows = sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions()).collect()
+    rows = sparkclin.embed(notes, model=bundle).collect()
     found = {row.note_id: row.vector for row in rows}
     assert set(found) == set(range(len(NOTES)))
     trained = TrainedModel.read(str(checkpoint))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkclin.errors import InputError
+from sparkclin.schema import printable
 from sparkclin.spark import storage
 from sparkclin.spark.storage import Entry
 
@@ -99,16 +100,12 @@ def escaped(path: str) -> str:
 
 def plain(url: str) -> str:
     """How a file is named in a message: a local one by its path."""
-    return _printable(url if storage.is_remote(url) else str(storage.local_path(url)))
+    return printable(url if storage.is_remote(url) else str(storage.local_path(url)))
 
 
 def named(names: Sequence[str]) -> str:
     """The first names, as they are named in a message."""
-    return ", ".join(map(_printable, names[:_MOST_NAMES])) + (", …" if len(names) > _MOST_NAMES else "")
-
-
-def _printable(name: str) -> str:
-    return name if name.isprintable() else ascii(name)
+    return ", ".join(map(printable, names[:_MOST_NAMES])) + (", …" if len(names) > _MOST_NAMES else "")
 
 
 def without_scheme(path: str) -> str:

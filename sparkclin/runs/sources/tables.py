@@ -55,7 +55,7 @@ def read_parquet(spark: SparkSession, source: NoteSource, files: InputFiles) -> 
         reader = spark.read.options(ignoreCorruptFiles=False, ignoreMissingFiles=False, **options)
         frame = reader.parquet(files.path)
         check_listing(files, frame)
-        return SourceNotes(notes=_notes(frame, source), records=frame.count())
+        return SourceNotes(notes=table_notes(frame, source), records=frame.count())
 
 
 def _check_partitions(source: NoteSource, files: InputFiles) -> None:
@@ -75,10 +75,12 @@ def read_delta(spark: SparkSession, source: NoteSource, location: str) -> Source
     check_delta(spark)
     with reading(source.path):
         frame = spark.read.format("delta").load(location)
-        return SourceNotes(notes=_notes(frame, source), records=frame.count())
+        return SourceNotes(notes=table_notes(frame, source), records=frame.count())
 
 
-def _notes(frame: DataFrame, source: NoteSource) -> DataFrame:
+def table_notes(frame: DataFrame, source: NoteSource) -> DataFrame:
+    """The notes of a DataFrame, under the names that they have here. Raises InputError where a column is missing or is
+    there twice, and for texts of another type than string."""
     from pyspark.sql import functions as F
 
     check_columns(source.path, source.columns, frame.columns)

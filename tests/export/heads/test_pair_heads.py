@@ -24,8 +24,8 @@ from transformers import (
 from export.engines import SPARK_NLP_EXPORTERS
 from export.errors import CheckpointError
 from export.trained import TrainedModel
+from export.verify.expected import lengths_of
 from export.verify.heads import compare_logits
-from export.verify.parity import lengths_of
 from export.verify.samples import Batch
 from sparkclin.text.segments import SegmentPart
 from sparkclin.wire.packed import concatenated, tagged

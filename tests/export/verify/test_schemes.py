@@ -20,10 +20,11 @@ from export.routes.workers import WorkerRoute
 from export.scheme import Scheme
 from export.stock import Told
 from export.trained import TrainedModel
+from export.verify.expected import Expected, remembering
 from export.verify.quantization import LIMITS, Least, NoteLimits
 from export.verify.ranges import input_ranges
 from export.verify.samples import Batch
-from export.verify.schemes import choose_scheme, remembering, smoothing_of
+from export.verify.schemes import choose_scheme, smoothing_of
 from sparkclin.models.card import schemes_table
 from sparkclin.wire.outputs import Outputs
 from testkit.checkpoints import random_checkpoint, with_outliers
@@ -74,7 +75,7 @@ def route_of(trained: TrainedModel, engine: str, folder: Path) -> tuple[Candidat
 @pytest.mark.parametrize("engine", ["openvino", "onnx"])
 def test_the_first_scheme_that_passes_is_taken(trained: TrainedModel, engine: str, tmp_path: Path) -> None:
     candidate, route = route_of(trained, engine, tmp_path / "bundle")
-    tried = choose_scheme(candidate, route, NOTES, reference=remembering(trained.reference()), scratch=tmp_path)
+    tried = choose_scheme(candidate, route, Expected(trained=trained, notes=NOTES), scratch=tmp_path)
     assert tried[0].scheme.name == "static"
     assert [found.passed for found in tried] == [False] * (len(tried) - 1) + [True]
     assert tried[-1].report.pieces.mean_cosine > tried[0].report.pieces.mean_cosine
@@ -91,7 +92,7 @@ def test_where_none_passes_all_that_was_tried_is_said(
     monkeypatch.setitem(LIMITS, "int8", NoteLimits(documents=perfect, pieces=perfect))
     candidate, route = route_of(trained, "onnx", tmp_path / "bundle")
     with pytest.raises(ParityError) as raised:
-        choose_scheme(candidate, route, NOTES[:1], reference=remembering(trained.reference()), scratch=tmp_path)
+        choose_scheme(candidate, route, Expected(trained=trained, notes=NOTES[:1]), scratch=tmp_path)
     said = str(raised.value)
     for scheme in ("static, smoothed by 0.5", "dynamic", "tables kept", "values kept", "3 of 4 layers kept"):
         assert scheme in said

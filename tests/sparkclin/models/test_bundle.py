@@ -23,6 +23,15 @@ def test_a_manifest_comes_back_as_it_was_written(bundle: Bundle) -> None:
     assert Manifest.from_json(bundle.manifest.to_json(), where="here") == bundle.manifest
 
 
+def test_a_bundle_says_in_three_lines_what_it_is(bundle: Bundle) -> None:
+    at = replace(bundle, location="s3a://me:secret@store/models/tiny_en")
+    assert repr(at).splitlines() == [
+        "Bundle tiny (en): embed, tensorflow fp32",
+        "  2 numbers per vector, windows of up to 4,094 pieces; exported 2022-03-04 from tests",
+        f"  s3a://***@store/models/tiny_en, sha256 {bundle.manifest_sha256[:16]}",
+    ]
+
+
 def test_created_is_the_number_in_the_folder_name(bundle: Bundle) -> None:
     assert bundle.manifest.created_ms == CREATED_MS
 

@@ -12,6 +12,7 @@ from sparkclin.errors import ModelError
 from sparkclin.models import hosts
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.hosts import WORDPIECE_SPECIALS, host_vocabulary, load_ahead, load_host
+from sparkclin.models.pretrained import load
 from sparkclin.models.repository import ModelRepository
 from sparkclin.wire import codes
 from sparkclin.wire.tags import HOST_IDS, Vocabulary
@@ -36,7 +37,6 @@ def test_codes_have_their_ids_and_special_pieces_follow_those_of_positions(
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Where what is loaded lies."""
     loaded: list[str] = []
-    load = hosts.load
 
     def noted(bundle: Bundle) -> object:
         loaded.append(bundle.location)

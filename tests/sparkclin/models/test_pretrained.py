@@ -141,6 +141,47 @@ def test_use_models_refuses_a_folder_that_is_no_repository(
     assert sparkclin.active_repository() is before
 
 
+def test_without_a_folder_it_is_the_active_repository(
+    spark: SparkSession, echo_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sparkclin.use_models(spark).root == str(models.DEMO_MODELS)
+    sparkclin.use_models(spark, echo_models)
+    assert sparkclin.use_models(spark).root == str(echo_models)
+    monkeypatch.setattr(models, "_in_use", None)
+    monkeypatch.setenv(models.MODELS_VARIABLE, str(echo_models))
+    assert sparkclin.use_models(spark).root == str(echo_models)
+    assert LongformerEmbeddings.pretrained(NAME, "en") is not None
+
+
+@pytest.mark.parametrize("served_before", [True, False])
+def test_after_a_call_that_failed_nothing_is_downloaded(
+    spark: SparkSession, echo_models: Path, tmp_path: Path, *, served_before: bool
+) -> None:
+    if served_before:
+        sparkclin.use_models(spark, echo_models)
+    with pytest.raises(ModelError, match="not a model repository"):
+        sparkclin.use_models(spark, tmp_path)
+    said = r"use_models\(\) failed \(ModelError\), and pretrained\(\) would now download .* Call use_models\(\) again"
+    with pytest.raises(ModelError, match=said):
+        LongformerEmbeddings.pretrained(NAME, "en")
+    jvm_side = spark._jvm.com.johnsnowlabs.nlp.pretrained.PythonResourceDownloader  # type: ignore[union-attr]
+    with pytest.raises(Py4JJavaError, match=said):
+        jvm_side.getDownloadSize(NAME, "en", None)
+    sparkclin.use_models(spark, echo_models)
+    assert LongformerEmbeddings.pretrained(NAME, "en") is not None
+
+
+def test_nor_where_the_session_was_refused(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: SparkSession) -> None:
+        raise SetupError("another Spark NLP")
+
+    monkeypatch.setattr(models, "check_session", refuse)
+    with pytest.raises(SetupError, match="another Spark NLP"):
+        sparkclin.use_models(spark)
+    with pytest.raises(ModelError, match=r"failed \(SetupError\)"):
+        LongformerEmbeddings.pretrained(NAME, "en")
+
+
 def test_our_pretrained_gives_a_new_object_each_time(spark: SparkSession, echo_models: Path) -> None:
     sparkclin.use_models(spark, echo_models)
     one, two = sparkclin.pretrained(NAME), sparkclin.pretrained(NAME)

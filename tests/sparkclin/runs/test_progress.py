@@ -1,7 +1,9 @@
 import os
 import pty
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,23 @@ with terminal_or_stderr() as stream:
 """
 # As spark-submit does: a process between the terminal and the program, whose output is a pipe.
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!r}], stdout=-1, stderr=-1)"
+
+
+# Tasks that are longer than the line waits.
+IN_A_NOTEBOOK = """
+import time
+from sparkclin.runs.progress import Work, shown
+from sparkclin.spark.session import spark_session
+
+def slowly(batches):
+    time.sleep(2)
+    yield from batches
+
+spark = spark_session(master="local[2]", spark_nlp=False, settings={"spark.ui.enabled": "false"})
+frame = spark.range(8).repartition(4).mapInArrow(slowly, "id long")
+with shown(spark.sparkContext, Work(name="count", group="a cell", n_notes=8, n_tasks=4)):
+    frame.toPandas()
+"""
 
 
 def test_a_line_says_how_far_the_rate_and_what_is_left() -> None:
@@ -51,6 +70,33 @@ def test_a_command_that_spark_submit_did_not_start_writes_where_its_stderr_goes(
             os.close(theirs)
             assert os.read(ours, 100).strip() == b"live"
     assert (tmp_path / "log").read_text() == "plain\n"
+
+
+def test_in_a_notebook_the_line_is_below_the_cell() -> None:
+    """And not on the terminal of its server, where there is one."""
+    nbformat = pytest.importorskip("nbformat", reason="needs a notebook's packages")
+    nbclient = pytest.importorskip("nbclient", reason="needs a notebook's packages")
+    cell = nbformat.v4.new_code_cell(IN_A_NOTEBOOK)
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    ours, theirs = pty.openpty()
+    before = os.dup(2)
+    os.dup2(theirs, 2)  # the kernel's parent, this process, has a terminal
+    try:
+        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    finally:
+        os.dup2(before, 2)
+        for opened in (before, theirs):
+            os.close(opened)
+    shown = "".join(output.text for output in cell.outputs if output.name == "stderr")
+    assert re.search(r"\rcount .*/8 \[", shown)
+    os.set_blocking(ours, False)
+    with suppress(BlockingIOError, OSError):
+        assert b"count" not in os.read(ours, 10_000)
+    os.close(ours)
+
+
+def test_elsewhere_is_no_notebook() -> None:
+    assert not progress.in_notebook()
 
 
 def test_notes_are_counted_by_the_tasks_that_ended(spark: SparkSession) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -8,10 +9,22 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from sparkclin.runs.report import HUGE, LENGTH_EDGES, NoteCounts, RunReport, count_columns, length_labels
+from sparkclin.runs.report import (
+    HUGE,
+    LENGTH_EDGES,
+    N_LONGEST,
+    WINDOW_EDGES,
+    LongNote,
+    NoteCounts,
+    RunReport,
+    bin_labels,
+    count_columns,
+)
+from sparkclin.runs.report_page import report_html
 
 COUNTED = "note_id string, n_pieces int, n_windows int, status string"
 REPORT = RunReport(
+    task="embed",
     started="2026-11-24T10:00:00+00:00",
     finished="2026-11-24T10:00:20+00:00",
     elapsed_s=20.0,
@@ -45,10 +58,15 @@ def test_the_summary_accounts_for_every_note() -> None:
 
 
 def test_a_note_that_took_much_of_the_work_is_named() -> None:
-    counts = replace(REPORT.counts, pieces=10_000_000, huge={"a": 70_000, "b": 200_000, "c": 5_000_000})
+    sizes = {"c\x1b": 5_000_000, "b": 200_000, "a": 70_000}
+    longest = tuple(LongNote(note_id=name, pieces=size, windows=1) for name, size in sizes.items())
+    counts = replace(REPORT.counts, pieces=10_000_000, longest=longest)
     report = replace(REPORT, counts=counts)
-    assert counts.runaways() == {"c": 0.5, "b": 0.02}
-    assert report.summary().splitlines()[-2:] == ["- note c took 50% of the work", "- note b took 2% of the work"]
+    assert counts.runaways() == {"c\x1b": 0.5, "b": 0.02}
+    assert report.summary().splitlines()[-2:] == [
+        "- note 'c\\x1b' took 50% of the work",
+        "- note b took 2% of the work",
+    ]
 
 
 def test_a_derived_table_has_a_line() -> None:
@@ -68,7 +86,8 @@ def test_the_json_has_all_figures() -> None:
         "windows": 60,
         "lengths": {"0": 3, "1-128": 47},
         "statuses": {"ok": 46, "empty": 3, "null": 1},
-        "huge": {},
+        "windows_per_note": {},
+        "longest": [],
     }
     assert (found["started"], found["finished"], found["elapsed_s"]) == (
         "2026-11-24T10:00:00+00:00",
@@ -85,15 +104,18 @@ def test_the_text_is_a_summary_and_tables() -> None:
         assert row in found.splitlines()
 
 
-def test_both_files_are_written_beside_the_rows(tmp_path: Path) -> None:
+def test_all_files_are_written_beside_the_rows(tmp_path: Path) -> None:
     REPORT.write(f"{tmp_path}/")
     assert (tmp_path / "_report.json").read_text() == REPORT.to_json()
     assert (tmp_path / "_report.md").read_text() == REPORT.to_markdown()
+    assert (tmp_path / "_report.html").read_text() == report_html(REPORT)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("_report.*")} == {0o600}
 
 
 def test_the_bins_are_named_by_their_edges() -> None:
-    assert length_labels()[:3] == ["0", "1-128", "129-256"]
-    assert length_labels()[-2:] == ["8189-16376", "16377+"]
+    assert bin_labels(LENGTH_EDGES)[:3] == ["0", "1-128", "129-256"]
+    assert bin_labels(LENGTH_EDGES)[-2:] == ["8189-16376", "16377+"]
+    assert bin_labels(WINDOW_EDGES) == ["0", "1", "2", "3-4", "5-8", "9-16", "17-64", "65+"]
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +142,15 @@ def test_notes_pieces_windows_and_statuses_are_counted(metrics: dict[str, int]) 
     assert {status: number for status, number in counts.statuses.items() if number} == {
         "ok": len(lengths), "empty": 1, "null": 1,
     }  # fmt: skip
-    assert counts.huge == {"huge": HUGE + 1}
+    assert sum(counts.windows_per_note.values()) == counts.notes
+    assert (counts.windows_per_note["17-64"], counts.windows_per_note["0"]) == (1, 1)
+
+
+def test_the_longest_notes_are_known_by_their_ids(metrics: dict[str, int]) -> None:
+    longest = NoteCounts.from_metrics(metrics).longest
+    assert longest[0] == LongNote(note_id="huge", pieces=HUGE + 1, windows=17)
+    assert [note.pieces for note in longest[1:4]] == [16377, 16376, 8189]
+    assert len(longest) == N_LONGEST
 
 
 def test_no_notes_are_nothing_and_not_null(spark: SparkSession) -> None:

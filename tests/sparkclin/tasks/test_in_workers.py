@@ -18,6 +18,7 @@ from sparkclin.errors import ModelError
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository
 from sparkclin.stages.vector_rows import INDEX_COLUMNS
+from sparkclin.tasks.embed import EmbedOptions, embed
 from testkit.checkpoints import NOTES, random_checkpoint
 from tests.sparkclin.processes import run_python
 
@@ -44,9 +45,10 @@ def notes(spark: SparkSession) -> DataFrame:
 
 
 def vectors(notes: DataFrame, bundle: Bundle, level: str, pooling: str) -> Mapping[tuple[str, int], object]:
-    options = sparkclin.EmbedOptions(level=level, pooling=pooling, max_pieces=MAX_PIECES, stride=STRIDE)
     index = INDEX_COLUMNS.get(level)
-    rows = sparkclin.embed(notes, bundle=bundle, options=options).collect()
+    rows = sparkclin.embed(
+        notes, model=bundle, level=level, pooling=pooling, max_pieces=MAX_PIECES, stride=STRIDE
+    ).collect()
     return {(row.note_id, row[index] or 0 if index else 0): row for row in rows}
 
 
@@ -81,11 +83,11 @@ def test_rows_and_vectors_are_those_of_the_other_engine(
 
 @pytest.mark.parametrize("level", ["document", "token"])
 def test_norm_and_half_precision_are_those_of_the_other_engine(notes: DataFrame, models: Path, level: str) -> None:
-    repository, options = ModelRepository(models), sparkclin.EmbedOptions(level=level, max_pieces=MAX_PIECES, stride=9)
+    repository, options = ModelRepository(models), EmbedOptions(level=level, max_pieces=MAX_PIECES, stride=9)
     asked = replace(options, normalize=True, vector_dtype="float16")
     order = ["note_id", *filter(None, [INDEX_COLUMNS.get(level)])]
     found, expected = (
-        sparkclin.embed(notes, bundle=repository.find(NAME, engine=engine, precision="fp32"), options=asked)
+        embed(notes, bundle=repository.find(NAME, engine=engine, precision="fp32"), options=asked)
         .orderBy(*order)
         .collect()
         for engine in ("openvino", "onnx")
@@ -158,10 +160,10 @@ spark = sparkclin.spark_session(master="local[1]", spark_nlp=False, settings={"s
 assert not isinstance(spark._jvm.com.johnsnowlabs.nlp.DocumentAssembler, JavaClass)
 bundle = ModelRepository(sys.argv[1]).find("a_model", engine="openvino", precision="fp32")
 notes = spark.createDataFrame([("a", "no chest pain"), ("b", "")], "note_id string, text string")
-rows = sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions()).orderBy("note_id").collect()
+rows = sparkclin.embed(notes, model=bundle).orderBy("note_id").collect()
 print([(row.note_id, row.status, len(row.vector or [])) for row in rows])
 try:
-    sparkclin.embed(notes, bundle=bundle, options=sparkclin.EmbedOptions(level="sentence"))
+    sparkclin.embed(notes, model=bundle, level="sentence")
 except sparkclin.SetupError as error:
     print(error)
 """

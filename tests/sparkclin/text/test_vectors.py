@@ -70,6 +70,7 @@ def test_half_precision_is_the_nearest_number(number: float, rounded: float) -> 
 def test_vectors_of_both_dtypes_are_read() -> None:
     numbers = [0.5, -2.0, 65_504.0]
     assert as_floats(np.array(numbers, "<f2").tobytes()).tolist() == numbers
+    assert as_floats(bytearray(np.array(numbers, "<f2"))).tolist() == numbers
     assert as_floats(numbers).tolist() == numbers
 
 
