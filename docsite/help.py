@@ -54,8 +54,8 @@ HELP = {
     "numbers cannot be compared": "Compare outputs of the same model at the same level, with the same pooling.",
     "is no table that can be read here": "Write the table as one of these kinds of files.",
     "in the table; it has": "The table of `--notes` needs a column `note_id`, with the ids of the run's notes.",
-    "notes have a vector: a map needs": "Look at the statuses in the run's report: notes that could not be read have no "
-    "vector.",
+    "notes have a vector: a map needs": "Look at the statuses in the run's report: notes that could not be read have "
+    "no vector.",
     "are no texts, but of the class": "Make them texts, or None where there is none, before you give them.",
     "here is the bundle itself": "Leave `models`, `engine` and `precision` out, or give `model` as a name.",
     "texts were given for": "Give as many texts as notes, in their order, or one text for all.",
