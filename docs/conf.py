@@ -34,7 +34,10 @@ nitpicky = True
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # `make notebooks` runs them; here their outputs are shown
 myst_enable_extensions = ["deflist"]
-suppress_warnings = ["myst.header"]  # a generated part may begin at any level
+suppress_warnings = [
+    "myst.header",  # a generated part may begin at any level
+    "misc.highlighting_failure",  # a cell of a notebook may be of the shell
+]
 highlight_language = "none"  # a block without a name is a command
 smartquotes = False  # `--input` has two hyphens
 

@@ -56,7 +56,9 @@ def pages(site: Path) -> list[Path]:
 
 def test_every_document_is_a_page(site: Path) -> None:
     """Sphinx itself refuses one that no menu leads to."""
-    for document in (ROOT / "docs").rglob("*.md"):
+    documents = [path for kind in ("*.md", "*.ipynb") for path in (ROOT / "docs").rglob(kind)]
+    assert len(documents) > 25
+    for document in documents:
         assert (site / document.relative_to(ROOT).with_suffix(".html")).exists()
 
 
