@@ -8,7 +8,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMPS := .venv/stamps
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-DEV_EXTRAS := export,train,openvino,map,delta,bench,test,stores,lint
+DEV_EXTRAS := export,train,openvino,map,delta,bench,test,stores,lint,docs
 
 DEMO_NOTES := sparkclin/demo/notes.jsonl
 DEMO_INPUT := --input $(DEMO_NOTES) --input-format jsonl
@@ -20,7 +20,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --g
   --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
   --annotation-style line --constraint constraints.txt
 
-.PHONY: demo test lint bench notebooks wheel sbom audit constraints lock pins clean
+.PHONY: demo test lint docs bench notebooks wheel sbom audit constraints lock pins clean
 
 # Only what running needs: no torch, no TensorFlow for Python. The page shows the text of the sample notes.
 demo: $(STAMPS)/setup
@@ -43,6 +43,12 @@ lint: $(STAMPS)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The docs site: build/docs/index.html. A link that leads nowhere fails it.
+docs: $(STAMPS)/dev
+	@rm -rf build/docs
+	$(BIN)/python -m sphinx -b html -q -W --keep-going -c docs -d build/docs.doctrees . build/docs
+	@echo "build/docs/index.html"
 
 # Some 50 minutes on an otherwise idle machine, beside making the models; make bench ARGS="--quick" takes 7.
 bench: $(STAMPS)/dev $(STAMPS)/setup

@@ -73,7 +73,7 @@ def read_examples(path: Path, columns: Columns) -> list[Example]:
     problems = []
     for name in texts:
         empty = [row for row, record in enumerate(records) if not str(record[name] or "").strip()]
-        problems += [f"{len(empty)} rows have no {name} (the first: row {empty[0]})"] if empty else []
+        problems += [f"{len(empty)} rows are without {name} (the first: row {empty[0]})"] if empty else []
     if problems:
         raise InputError(f"{path.name}: {'; '.join(problems)}. Leave these rows out.")
     labels = _labels(path, records, columns)
@@ -101,7 +101,7 @@ def read_records(path: Path, *, needed: Sequence[str], advice: str = "Rename you
     for row, record in enumerate(records):
         if missing := [name for name in needed if name not in record]:
             raise InputError(
-                f"{path.name} has no column {', '.join(missing)} in row {row}; the columns are {', '.join(record)}. "
+                f"{path.name} has no column {', '.join(missing)} in row {row}; its columns are {', '.join(record)}. "
                 f"{advice}"
             )
     return records
@@ -125,7 +125,7 @@ def _read_jsonl(path: Path) -> list[dict[str, Any]]:
             try:
                 record = json.loads(line)
             except json.JSONDecodeError as error:
-                raise InputError(f"{path.name}, line {number} is not JSON: {error.msg}.") from None
+                raise InputError(f"{path.name}, line {number} cannot be read as JSON: {error.msg}.") from None
             if not isinstance(record, dict):
                 raise InputError(f"{path.name}, line {number} is not a JSON object: expected one per line.")
             records.append(record)

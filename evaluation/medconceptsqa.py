@@ -100,7 +100,7 @@ def read_questions(path: Path) -> list[Question]:
     problems = []
     for name in ("question", *CHOICES, "vocab", "level"):
         empty = [row for row, record in enumerate(records) if not str(record[name] or "").strip()]
-        problems += [f"{len(empty)} rows have no {name} (the first: row {empty[0]})"] if empty else []
+        problems += [f"{len(empty)} rows are without {name} (the first: row {empty[0]})"] if empty else []
     wrong = [row for row, record in enumerate(records) if record["answer_id"] not in tuple(LETTERS)]
     problems += [f"{len(wrong)} rows have an answer_id that is none of {', '.join(LETTERS)}"] if wrong else []
     if problems:

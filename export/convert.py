@@ -77,7 +77,7 @@ class ExportOptions:
         if not NAME.fullmatch(self.name):
             problems.append(f"--name {self.name!r}: expected lower-case letters and digits, joined by underscores")
         if self.engine not in EXPORTERS:
-            problems.append(f"--engine {self.engine!r}: expected one of {', '.join(EXPORTERS)}")
+            problems.append(f"no exporter for --engine {self.engine!r}: expected one of {', '.join(EXPORTERS)}")
         elif self.precision not in EXPORTERS[self.engine].engine.precisions:
             engines = (exporter.engine for exporter in EXPORTERS.values())
             kinds = [

@@ -54,7 +54,9 @@ def to_matrix(vectors: Any, *, missing: str = RAISE, column: str = VECTOR) -> Ma
     another `missing`.
     """
     if missing not in MISSING:
-        raise OptionError(f"missing {missing!r} is not one of {', '.join(MISSING)}")
+        raise OptionError(
+            f"there is no way {missing!r} to treat missing vectors: expected one of {', '.join(MISSING)}."
+        )
     values = list(_values(vectors, column))
     there = [vector for vector in values if not is_null(vector)]
     n_null = len(values) - len(there)
@@ -142,7 +144,7 @@ def _files(path: str | Path) -> list[Path]:
 def _needed(present: Sequence[str], where: str) -> list[str]:
     if missing := [name for name in (NOTE_ID, VECTOR) if name not in present]:
         raise InputError(
-            f"{where} has no column {' and no '.join(missing)}; the columns are {printable_names(present)}."
+            f"{where} is no run's vectors: it has no column {' and no '.join(missing)}, but {printable_names(present)}."
         )
     return [NOTE_ID, VECTOR]
 
@@ -174,7 +176,7 @@ def _values(vectors: Any, column: str) -> Iterable[Any]:
         )
     if column not in vectors.columns:
         raise InputError(
-            f"there is no column {column}; the columns are {printable_names(list(map(str, vectors.columns)))}."
+            f"no column of vectors is named {column}; there are {printable_names(list(map(str, vectors.columns)))}."
         )
     values: pd.Series[Any] = (vectors if isinstance(vectors, pd.DataFrame) else _collected(vectors, [column]))[column]
     return values

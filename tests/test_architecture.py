@@ -18,7 +18,7 @@ from sparkclin.spark.settings import EXCLUDES, PACKAGES
 
 ROOT = Path(__file__).parents[1]
 MODEL_LIBRARIES = {"keras", "onnx", "onnxruntime", "openvino", "tensorflow", "torch", "transformers"}
-NOT_INSTALLED = {"benchmarks", "docker", "examples", "supply", "testkit", "tests", "training"}
+NOT_INSTALLED = {"benchmarks", "docker", "docsite", "examples", "supply", "testkit", "tests", "training"}
 FORBIDDEN = {
     "sparkclin": {"export", "pipelines", *NOT_INSTALLED, *MODEL_LIBRARIES},
     "pipelines": {"export", *NOT_INSTALLED, *MODEL_LIBRARIES},
@@ -29,6 +29,7 @@ FORBIDDEN = {
     "testkit": {"benchmarks", "tests", "training"},
     "benchmarks": {"tests", "training"},
     "docker": {"export", "supply", "tests", "training", *MODEL_LIBRARIES},
+    "docsite": {"tests", *MODEL_LIBRARIES},
     "supply": {"export", "pipelines", *NOT_INSTALLED - {"docker", "supply"}, *MODEL_LIBRARIES},
 }
 LIBRARIES_OF_WORKERS = {engine.in_workers.library for engine in ENGINES.values() if engine.in_workers}
@@ -333,7 +334,7 @@ def committed_texts() -> Iterator[tuple[str, str]]:
 
 
 def test_the_document_on_clusters_names_the_jars_of_a_session() -> None:
-    text = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how-to" / "clusters.md").read_text(encoding="utf-8")
     assert f"--packages {','.join(PACKAGES)}\n--exclude-packages {','.join(EXCLUDES)}\n" in text
     fetched = runpy.run_path(str(ROOT / "docker" / "fetch_jars.py"))
     assert ",".join(fetched["S3A"]) in text
@@ -341,7 +342,7 @@ def test_the_document_on_clusters_names_the_jars_of_a_session() -> None:
 
 
 def test_the_document_on_clusters_asks_for_the_versions_of_the_wheel() -> None:
-    text = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how-to" / "clusters.md").read_text(encoding="utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pinned = set(re.findall(r"[\w-]+==[\w.]+", text))
     assert "tokenizers" in {requirement.split("==")[0] for requirement in pinned}

@@ -43,3 +43,15 @@ def test_the_demo_installs_no_library_that_only_export_and_training_need(demo: D
     packages = {path.name for path in demo.clone.glob(".venv/lib/python*/site-packages/*")}
     assert "pyspark" in packages
     assert packages & {"torch", "tensorflow", "transformers", "onnx", "onnxruntime", "openvino"} == set()
+
+
+def test_the_tutorials_python_runs_on_what_the_demo_wrote(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(demo.clone)
+    tutorial = (demo.clone / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    for block in re.findall(r"^```python\n(.*?)^```", tutorial, flags=re.MULTILINE | re.DOTALL):
+        exec(block, {})
+    shown = capsys.readouterr().out
+    assert "192 numbers per note" in shown
+    assert len(shown.partition("cosine")[2].strip().splitlines()) == 10

@@ -17,14 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyspark
 import pytest
 
 from evaluation.notes import packaged_notes
+from sparkclin.commands import embed
+from sparkclin.spark.settings import EXCLUDES, PACKAGES, SETTINGS
 from tests.installation import clean_environment
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     "README.md",
+    "CONTRIBUTING.md",
     "SECURITY.md",
     *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))),
     "training/README.md",
@@ -86,13 +90,38 @@ CHOOSING = RunBy("tests/evaluation/test_medconceptsqa.py::test_the_command_score
 ASKING = RunBy("tests/sparkclin/tasks/test_pairs.py::test_one_question_is_asked_of_all_notes")
 ANSWERING = RunBy("tests/training/test_qa.py::test_a_model_learns_answers_and_transformers_predictions_are_scored")
 
+YARN = (
+    "--executor-memory 4g --executor-cores 2 --conf spark.executor.memoryOverhead=3g",
+    "--conf spark.pyspark.python=./environment/bin/python "
+    "--conf spark.yarn.appMasterEnv.PYSPARK_PYTHON=./environment/bin/python",
+)
+CLUSTER = RunBy("tests/test_documented_commands.py::test_a_line_for_a_cluster_is_right")
+OF_CLUSTERS = {
+    "spark-submit --master spark://HOST:7077 --executor-memory 4g --executor-cores 2 "
+    "--conf spark.pyspark.python=/opt/sparkclin/.venv/bin/python pipelines/embed_notes.py "
+    "--input hdfs://NAMENODE:8020/notes --output hdfs://NAMENODE:8020/vectors --models hdfs://NAMENODE:8020/models "
+    "--model clinical_longformer": CLUSTER,
+    "spark-submit --master yarn --deploy-mode cluster --properties-file sparkclin.conf --num-executors 10 "
+    f"{YARN[0]} --archives environment.tar.gz#environment {YARN[1]} pipelines/embed_notes.py --input hdfs:///notes "
+    "--output hdfs:///vectors --models hdfs:///models --model clinical_longformer": CLUSTER,
+    f"spark-submit --master yarn --deploy-mode cluster --packages {','.join(PACKAGES)} "
+    f"--exclude-packages {','.join(EXCLUDES)} {YARN[0]} "
+    "--conf spark.serializer=org.apache.spark.serializer.KryoSerializer --conf spark.kryoserializer.buffer.max=2000M "
+    "--conf spark.driver.maxResultSize=0 --conf spark.sql.execution.arrow.maxRecordsPerBatch=8 "
+    "--conf spark.io.encryption.enabled=true --conf spark.executorEnv.TF_ENABLE_ONEDNN_OPTS=1 "
+    f"--archives s3://BUCKET/environment.tar.gz#environment {YARN[1]} s3://BUCKET/embed_notes.py "
+    "--input s3://BUCKET/notes --output s3://BUCKET/vectors --models s3://BUCKET/models "
+    "--model clinical_longformer": CLUSTER,
+}
+"""Those of docs/how-to/clusters.md that need a cluster of a kind."""
+
 STORES = RunBy("tests/docs/test_vector_stores.py::test_a_store_finds_the_same_ten")
+AIR_GAPPED = RunBy("tests/test_wheel.py::test_a_machine_without_a_registry_is_set_up")
 
 EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models --all"
-EMBED = (
-    "spark-submit pipelines/embed_notes.py --input notes.parquet --output vectors --models models "
-    "--model clinical_longformer"
-)
+EMBED = "sparkclin embed --input notes.parquet --output vectors --models models --model clinical_longformer"
+OF_THE_DEMO = "sparkclin embed --input sparkclin/demo/notes.jsonl --output"
+SINGLE, HALF = f"{OF_THE_DEMO} f32", f"{OF_THE_DEMO} f16 --vector-dtype float16"
 EMBED_BF16 = f"{EMBED.replace(' vectors ', ' fast_vectors ')} --engine openvino --precision bf16"
 TRAIN_TOKENIZER = "python -m training.tokenizer notes.jsonl --output tokenizer"
 PRETRAIN = (
@@ -106,7 +135,7 @@ OF_RESULTS = {
         "tests/sparkclin/tasks/test_entities.py::test_the_manifest_says_task_and_labels"
     ),
     "python -m evaluation.ner notes $D/NCBI-disease/test.tsv --output notes.jsonl": SCORING,
-    "spark-submit pipelines/ner_notes.py --input notes.jsonl --input-format jsonl --output entities --models models "
+    "sparkclin ner --input notes.jsonl --input-format jsonl --output entities --models models "
     "--model demo_ner --aggregation first": RunBy(
         "tests/test_ner_pipeline.py::test_the_page_and_the_most_frequent_are_of_the_rows_that_were_written"
     ),
@@ -125,13 +154,13 @@ OF_RESULTS = {
     "python -m export label_checkpoint --name pubmedqa --models models --engine onnx": CLASSIFYING,
     "python -m evaluation.classify notes $D/pubmedqa/dev.jsonl --text-column context --pair-column question "
     "--id-column id --output notes.jsonl": LABELLING,
-    "spark-submit pipelines/classify_notes.py --input notes.jsonl --input-format jsonl --output labels --models models "
+    "sparkclin classify --input notes.jsonl --input-format jsonl --output labels --models models "
     "--model pubmedqa --pair-column pair": CLASSIFYING,
     "python -m evaluation.classify score labels $D/pubmedqa/dev.jsonl --id-column id": LABELLING,
     "python -m training.predict_classify notes.jsonl label_checkpoint --output theirs.parquet": LABELLING,
     "python -m evaluation.classify score theirs.parquet $D/pubmedqa/dev.jsonl --id-column id": LABELLING,
 }
-"""Those of docs/results.md."""
+"""Those of docs/explanation/results.md."""
 
 OF_THE_PAPER = {
     "python -m training.ner --train train.tsv --dev devel.tsv --init CHECKPOINT --output ner_checkpoint "
@@ -139,7 +168,7 @@ OF_THE_PAPER = {
     "python -m export ner_checkpoint --name i2b2 --models models --engine onnx": RunBy(
         "tests/sparkclin/tasks/test_entities.py::test_the_manifest_says_task_and_labels"
     ),
-    "spark-submit pipelines/ner_notes.py --input test_notes.jsonl --input-format jsonl --output entities --models "
+    "sparkclin ner --input test_notes.jsonl --input-format jsonl --output entities --models "
     "models --model i2b2 --aggregation first": RunBy(
         "tests/test_ner_pipeline.py::test_the_page_and_the_most_frequent_are_of_the_rows_that_were_written"
     ),
@@ -147,7 +176,7 @@ OF_THE_PAPER = {
     "--output answer_checkpoint --work answer-run": ANSWERING,
     "python -m export answer_checkpoint --name emrqa --models models --engine onnx": ASKING,
     "python -m evaluation.qa notes medication-test.json --output questions.jsonl": ANSWERING,
-    "spark-submit pipelines/answer_notes.py --input questions.jsonl --input-format jsonl --output answers --models "
+    "sparkclin answer --input questions.jsonl --input-format jsonl --output answers --models "
     "models --model emrqa": ASKING,
     "python -m evaluation.qa score answers medication-test.json": ANSWERING,
     "python -m training.classify --train mli_train_v1.jsonl --dev mli_dev_v1.jsonl --text-column sentence1 "
@@ -156,7 +185,7 @@ OF_THE_PAPER = {
     "python -m export label_checkpoint --name mednli --models models --engine onnx": CLASSIFYING,
     "python -m evaluation.classify notes mli_test_v1.jsonl --text-column sentence1 --pair-column sentence2 "
     "--label-column gold_label --output test_pairs.jsonl": LABELLING,
-    "spark-submit pipelines/classify_notes.py --input test_pairs.jsonl --input-format jsonl --output labels --models "
+    "sparkclin classify --input test_pairs.jsonl --input-format jsonl --output labels --models "
     "models --model mednli --pair-column pair": CLASSIFYING,
     "python -m evaluation.classify score labels mli_test_v1.jsonl --label-column gold_label": LABELLING,
     "python -m training.classify --train train.csv --dev dev.csv --multi-label --max-pieces 1022 --init CHECKPOINT "
@@ -167,7 +196,7 @@ OF_THE_PAPER = {
     "python -m evaluation.medconceptsqa test.parquet --model clinical_longformer --models models --shots 4 "
     "--dev dev.parquet --sample 250": CHOOSING,
 }
-"""Those of docs/paper_tasks.md."""
+"""Those of docs/how-to/paper_tasks.md."""
 
 SPLIT = "python -m training.split notes.jsonl --train mtsamples_train.jsonl --dev mtsamples_dev.jsonl --least-notes 20"
 TINY_TRAINING = "--steps 2 --save-steps 2 --warm-up 1 --length 64 --batch 1 --held-out 0.4 --no-bf16"
@@ -175,8 +204,13 @@ TINY_TRAINING = "--steps 2 --save-steps 2 --warm-up 1 --length 64 --batch 1 --he
 COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     **OF_RESULTS,
     **OF_THE_PAPER,
+    **OF_CLUSTERS,
     "make demo": DEMO,
+    "make docs": RunBy("tests/docsite/test_site.py::test_every_document_is_a_page"),
+    "make notebooks": RunBy("tests/docs/test_notebooks.py::test_it_runs_and_shows_what_the_file_shows"),
+    "make lint": DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
     "make test": DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
+    'make test ARGS="-k windows"': DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
     "make bench": BENCHMARK,
     'make bench ARGS="--quick"': BENCHMARK,
     'make bench ARGS="--only embed scaling --rounds 2 --seconds 40"': BENCHMARK,
@@ -209,27 +243,37 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "sparkclin models describe clinical_longformer --models models": Smoke(after=(EXPORT,)),
     "sparkclin models describe clinical_longformer_demo": Smoke(),
     "sparkclin models check": Smoke(),
-    "sparkclin spark-defaults": Smoke(),
     "sparkclin setup": WHEEL,
-    "sparkclin embed": WHEEL,
-    "sparkclin ner": RunBy("tests/test_ner_pipeline.py::test_without_a_page_no_note_text_is_printed"),
-    "sparkclin setup --jars FOLDER": RunBy(
-        "tests/sparkclin/spark/test_jars.py::test_jars_come_from_a_copy_without_a_registry"
+    "python -m pip wheel --require-hashes --no-build-isolation --requirement requirements/runtime.txt "
+    "--wheel-dir carry/packages": AIR_GAPPED,
+    "python -m pip wheel --no-deps --no-build-isolation --wheel-dir carry/packages .": AIR_GAPPED,
+    "python -m pip install --no-index --find-links carry/packages sparkclin": AIR_GAPPED,
+    "sparkclin setup --jars carry/jars": AIR_GAPPED,
+    "python -m pip install sparkclin-0.1.0-py3-none-any.whl": WHEEL,
+    "sparkclin embed --input notes.csv --output vectors": WHEEL,
+    "sparkclin ner --input notes.csv --output entities --aggregation first": RunBy(
+        "tests/test_ner_pipeline.py::test_without_a_page_no_note_text_is_printed"
+    ),
+    "sparkclin export": RunBy(
+        "tests/sparkclin/commands/test_command.py::test_export_is_a_command_that_its_package_adds"
+    ),
+    "sparkclin spark-defaults > sparkclin.conf": RunBy(
+        "tests/sparkclin/test_cli.py::test_spark_defaults_prints_the_table"
     ),
     EMBED: Smoke(after=(EXPORT,)),
     f"{EMBED} --trust trusted.txt": RunBy(
         "tests/hostile/test_models.py::test_the_model_that_is_trusted_runs_and_its_output_says_which_it_was"
     ),
     "python -m evaluation notes.jsonl vectors": Smoke(after=(EMBED,)),
-    "spark-submit pipelines/ner_notes.py --input notes.parquet --output entities --models models --model a_ner_model "
+    "sparkclin ner --input notes.parquet --output entities --models models --model a_ner_model "
     "--aggregation first": RunBy("tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_them_with_a_report"),
-    "spark-submit pipelines/ner_notes.py --input note.parquet --output nlp --models models --model a_ner_model "
-    "--output-schema omop": RunBy("tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_note_nlp_for_omop"),
-    "spark-submit pipelines/classify_notes.py --input notes.parquet --output labels --models models --model "
-    "a_classifier": CLASSIFYING,
-    "spark-submit pipelines/classify_notes.py --input trials.parquet --output labels --models models --model "
+    "sparkclin ner --input note.parquet --output nlp --models models --model a_ner_model --output-schema omop": RunBy(
+        "tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_note_nlp_for_omop"
+    ),
+    "sparkclin classify --input notes.parquet --output labels --models models --model a_classifier": CLASSIFYING,
+    "sparkclin classify --input trials.parquet --output labels --models models --model "
     "a_classifier --pair-column statement": CLASSIFYING,
-    "spark-submit pipelines/answer_notes.py --input notes.parquet --output answers --models models --model a_reader "
+    "sparkclin answer --input notes.parquet --output answers --models models --model a_reader "
     '--question "Which drugs does the patient take?"': ASKING,
     "python -m examples.ner_dl train train.tsv --output ner_dl": NER_DL,
     "python -m examples.ner_dl train ncbi_2000.tsv --output ner_dl --epochs 8": NER_DL,
@@ -258,6 +302,18 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "python -m training.predict_qa questions.jsonl answer_checkpoint --output answers.parquet": ANSWERING,
     "python -m evaluation.qa score answers.parquet test.json": ANSWERING,
     "spark-submit --properties-file": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
+    SINGLE: Smoke(),
+    HALF: Smoke(),
+    "python -m evaluation.compare f32 f16": Smoke(after=(SINGLE, HALF)),
+    "python -m docsite.sizes": RunBy("tests/docsite/test_sizes.py::test_every_level_is_measured"),
+    "sparkclin map vectors --notes notes.jsonl --color specialties --hover title --output map.html": Smoke(
+        after=(EMBED,)
+    ),
+    "sparkclin nearest vectors --note 9 -k 5 --notes notes.jsonl --show title": Smoke(after=(EMBED,)),
+    "sparkclin nearest out/demo/vectors --note 9 -k 5 --notes sparkclin/demo/notes.jsonl --show title": DEMO,
+    "pip install 'sparkclin[map]'": RunBy(
+        "tests/sparkclin/maps/test_note_map.py::test_umap_keeps_groups_apart_and_gives_the_same_map_again"
+    ),
     "make sbom": RunBy("tests/hostile/test_supply_chain.py::test_the_bill_of_materials_is_valid_and_whole"),
     "make audit": RunBy("tests/hostile/test_supply_chain.py::test_an_audit_understands_its_options"),
     "make lock": RunBy("tests/hostile/test_supply_chain.py::test_the_lock_files_have_what_pyproject_asks_for"),
@@ -361,12 +417,40 @@ def test_what_make_would_run_is_right(command: str) -> None:
     # Without what `make test` tells a make that it starts.
     recipe = subprocess.run(dry, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=True).stdout
     words = shlex.split(recipe.strip().splitlines()[-1])
+    if target == "lint":
+        assert [line.split()[0] for line in recipe.splitlines() if " -m pip " not in line and "/ruff" in line] == [
+            ".venv/bin/ruff",
+            ".venv/bin/ruff",
+        ]
+        assert words == [".venv/bin/mypy"]
+        return
     if target == "test":
         assert words[:5] == [".venv/bin/python", "-m", "pytest", "-m", ""]
         return
     assert words[:3] == [".venv/bin/python", "-m", "benchmarks"]
     benchmarks = import_module("benchmarks.__main__")
     assert benchmarks.to_options(benchmarks.parser().parse_args(words[3:])).contenders is not None
+
+
+OF_THE_NODES = {"spark.pyspark.python", "spark.yarn.appMasterEnv.PYSPARK_PYTHON"}
+"""Settings of a cluster's own paths."""
+
+
+@pytest.mark.parametrize("command", OF_CLUSTERS)
+def test_a_line_for_a_cluster_is_right(command: str) -> None:
+    """As far as can be seen without such a cluster: spark-submit and the run know the options, and what is set is what
+    sparkclin sets."""
+    words = shlex.split(command)
+    script = next(index for index, word in enumerate(words) if word.endswith("embed_notes.py"))
+    ours, theirs = words[script + 1 :], words[1:script]
+    assert embed.parser().parse_args(ours).model == "clinical_longformer"
+    help_text = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--help"]
+    known = subprocess.run(help_text, capture_output=True, text=True, check=True)
+    options = theirs[::2]
+    assert [option for option in options if option not in re.findall(r"--[a-z-]+", known.stdout + known.stderr)] == []
+    table = {setting.key: setting.value for setting in SETTINGS}
+    asked = dict(value.split("=", 1) for option, value in zip(options, theirs[1::2], strict=True) if option == "--conf")
+    assert {key: value for key, value in asked.items() if table.get(key) != value}.keys() <= OF_THE_NODES
 
 
 @pytest.mark.export

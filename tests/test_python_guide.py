@@ -11,7 +11,7 @@ import pytest
 
 from testkit.demo import DEMO_NOTES
 
-GUIDE = Path(__file__).parents[1] / "docs" / "python.md"
+GUIDE = Path(__file__).parents[1] / "docs" / "how-to" / "python.md"
 
 
 @pytest.mark.usefixtures("spark")

@@ -1,10 +1,9 @@
-"""What the README and the model card say, word for word."""
+"""What the documents and the model card show in Python, word for word."""
 
 from __future__ import annotations
 
 import json
 import re
-from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
@@ -15,38 +14,30 @@ from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
 
 import sparkclin
-from sparkclin.commands import embed as embed_notes
-from sparkclin.commands import ner as ner_notes
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
-from sparkclin.schema import LEVELS
-from sparkclin.stages.vector_rows import OUTPUT
-from testkit.demo import DEMO_NOTES, MODEL, NER_MODEL
+from testkit.demo import MODEL, NER_MODEL
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = ROOT / "docs"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(page: str) -> list[str]:
+    """The Python of a page, one block after the other."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_the_python_examples_run_one_after_the_other(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_examples_of_a_pipeline_run_one_after_the_other(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From any folder."""
     monkeypatch.chdir(tmp_path)
-    notes = DEMO_NOTES.read_text(encoding="utf-8").splitlines(keepends=True)[:12]
-    Path("notes.jsonl").write_text("".join(notes), encoding="utf-8")
     names: dict[str, object] = {}
-    for block in blocks("python"):
+    for block in blocks("how-to/spark_nlp.md"):
         exec(block, names)
     assert names["spark"] is spark
-    shown = capsys.readouterr().out
-    assert "|     n1|" in shown
-    assert names["documents"].first().n_windows == 1  # type: ignore[attr-defined]
-    assert len(names["found"]) == 10  # type: ignore[arg-type]
-    assert "note_id   cosine" in shown
+    assert names["vectors"].count() == 9  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("spark")
@@ -54,36 +45,20 @@ def test_the_stock_classifier_labels_the_pieces_of_a_note(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    guide = (ROOT / "docs" / "stock_annotators.md").read_text(encoding="utf-8")
-    example = guide.partition("## Labels of pieces")[2].partition("```python\n")[2].partition("```")[0]
-    exec(example, {})
+    exec(blocks("how-to/stock_annotators.md")[0], {})
     shown = capsys.readouterr().out
     assert shown.count("|     n1|") > 5
     assert "|B-Chemical|" in shown
 
 
-def test_every_option_is_in_the_table_and_no_other() -> None:
-    assert options_named("Embed your notes", until="What comes out") == options_of(embed_notes.parser())
-
-
-def test_so_are_those_that_entities_add() -> None:
-    shared = options_of(embed_notes.parser())
-    assert options_named("Find entities", until="`python -m training.ner`") == options_of(ner_notes.parser()) - shared
-
-
-def options_named(section: str, *, until: str) -> set[str]:
-    """Those that begin a row of a table."""
-    return set(re.findall(r"`(--[a-z-]+)`(?=[^|\n]*\|)", README.split(f"## {section}\n")[1].split(until)[0]))
-
-
-def options_of(parser: ArgumentParser) -> set[str]:
-    return {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
-
-
-def test_output_columns_are_as_listed() -> None:
-    for level in LEVELS:
-        row = next(line for line in README.splitlines() if line.startswith(f"| {level} | `note_id`"))
-        assert re.findall(r"`(\w+)`", row) == ["note_id", *(field.name for field in OUTPUT[level])]
+def test_a_session_that_is_there_embeds_a_table(spark: SparkSession, card_models: Path, tmp_path: Path) -> None:
+    """As in a notebook of Databricks, with other paths."""
+    (block,) = blocks("how-to/clusters.md")
+    notes = [("n1", "Afebrile."), ("n2", "No cough.")]
+    spark.createDataFrame(notes, "note_id string, text string").createOrReplaceTempView("notes")
+    output = tmp_path / "vectors"
+    exec(block.replace("dbfs:/models", str(card_models)).replace("dbfs:/vectors", str(output)), {"spark": spark})
+    assert spark.read.parquet(str(output)).count() == len(notes)
 
 
 @pytest.fixture
@@ -161,7 +136,8 @@ def test_the_shipped_model_gives_the_reference_vectors(spark: SparkSession, engi
     expected = {"mean": mean, "mean_max": np.concatenate([mean, maximum]), "cls": vectors[0]}
     notes = spark.createDataFrame([("n", text)], "note_id string, text string")
     for pooling, vector in expected.items():
-        row = sparkclin.embed(notes, model=bundle, pooling=pooling).first()
+        options = sparkclin.EmbedOptions(pooling=pooling)
+        row = sparkclin.embed(notes, bundle=bundle, options=options).first()
         assert row is not None
         assert row.n_pieces == len(ids) - 2
         np.testing.assert_allclose(row.vector, vector, atol=1e-4, rtol=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import subprocess
 import sys
 import sysconfig
 import tomllib
@@ -15,7 +16,7 @@ import pyarrow.dataset
 import pytest
 
 from testkit.demo import MODEL, NER_MODEL
-from tests.installation import Installed
+from tests.installation import Demo, Installed, clean_environment
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"evaluation", "export", "pipelines", "sparkclin"}
@@ -74,6 +75,27 @@ def test_notes_are_embedded_outside_the_checkout(installed: Installed, tmp_path:
     vectors = pyarrow.dataset.dataset(output, format="parquet").to_table()
     assert sorted(vectors["note_id"].to_pylist()) == ["a", "b"]
     assert vectors["vector"].null_count == 0
+
+
+@pytest.mark.slow
+def test_a_machine_without_a_registry_is_set_up(demo: Demo, tmp_path: Path) -> None:
+    """By the commands of docs/how-to/air_gapped.md: what the first block packs is all that the others need."""
+    guide = (demo.clone / "docs" / "how-to" / "air_gapped.md").read_text(encoding="utf-8")
+    pack, unpack, check, *_ = re.findall(r"^```\n(.*?)^```", guide, flags=re.MULTILINE | re.DOTALL)
+    said = shell(pack, folder=demo.clone)
+    (demo.clone / "carry").rename(tmp_path / "carry")
+    said += shell(unpack + check, folder=tmp_path, PIP_INDEX_URL="http://127.0.0.1:9/", HOME=str(tmp_path))
+    assert "are there, with the pinned SHA-256" in said
+    assert said.count("files as exported") == 4
+
+
+def shell(commands: str, *, folder: Path, **variables: str) -> str:
+    """Runs lines that a user would paste; one that fails ends them."""
+    environment = clean_environment() | variables
+    bash = ["bash", "-e", "-c", commands]
+    done = subprocess.run(bash, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ class MapOptions:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise OptionError(f"method {self.method!r} is not one of {', '.join(METHODS)}")
+            raise OptionError(f"there is no map by the method {self.method!r}: expected one of {', '.join(METHODS)}.")
         if self.sample < FEWEST_NOTES:
             raise OptionError(f"a map of {self.sample} notes was asked for: expected {FEWEST_NOTES} or more.")
 

@@ -12,7 +12,7 @@ RATES: Mapping[str, Mapping[str, float]] = {
     TENSORFLOW.name: {FP32: 0.9},
 }
 """How fast notes become vectors, by engine and precision, as multiples of ONNX fp32's rate, on a CPU with bf16:
-docs/speed.md has the figures and the command. They are for advice only."""
+docs/explanation/speed.md has the figures and the command. They are for advice only."""
 
 
 def faster_in_workers(*, engine: str, precision: str) -> dict[str, float]:

@@ -108,7 +108,7 @@ class Manifest:
         try:
             raw = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ModelError(f"{where} is not JSON ({error}). Export the model again.") from None
+            raise ModelError(f"{where} cannot be read as JSON ({error}). Export the model again.") from None
         found = raw.get("format_revision") if isinstance(raw, dict) else None
         if type(found) is not int or not OLDEST_REVISION <= found <= FORMAT_REVISION:
             raise ModelError(
@@ -172,7 +172,9 @@ class Manifest:
         """
         most = self.max_pieces if max_pieces is None else max_pieces
         if most > self.max_pieces:
-            raise OptionError(f"max_pieces is {most}; {self.name} reads at most {self.max_pieces}.")
+            raise OptionError(
+                f"max_pieces is {most}, more than the model reads: {self.name} reads at most {self.max_pieces}."
+            )
         shared = default_stride(most) if stride is None else stride
         return WindowOptions(max_pieces=most, stride=shared, max_note_pieces=max_note_pieces)
 

@@ -221,7 +221,7 @@ class ModelRepository:
         if not matching:
             there = sorted({f"{r.name} ({r.language}, {r.engine} {r.precision})" for r in records})
             raise ModelError(
-                f"no model {wanted} in {self.root}. "
+                f"there is no model {wanted} in {self.root}. "
                 + (f"It has: {', '.join(there)}." if there else "It is empty; `python -m export` puts models there.")
             )
         return max(matching, key=_preference)

@@ -79,9 +79,11 @@ class NoteSource:
         if self.pair_text is not None and not self.pair_text.strip():
             raise OptionError("the text that all notes are to be read with, such as --question, is empty.")
         if self.format not in (None, *INPUT_FORMATS):
-            raise OptionError(f"input format {self.format!r} is not one of {', '.join(INPUT_FORMATS)}")
+            raise OptionError(f"there is no input format {self.format!r}: expected one of {', '.join(INPUT_FORMATS)}.")
         if self.hidden_files not in HIDDEN_FILES:
-            raise OptionError(f"--hidden-files {self.hidden_files!r} is not one of {', '.join(HIDDEN_FILES)}")
+            raise OptionError(
+                f"there is no --hidden-files {self.hidden_files!r}: expected one of {', '.join(HIDDEN_FILES)}."
+            )
         object.__setattr__(self, "encoding", _encoding(self.encoding))
         if self.encoding != UTF_8 and self.format not in (None, CSV, TEXT_FILES):
             raise OptionError(f"--encoding is for {CSV} and {TEXT_FILES}, and the input is {self.format}.")

@@ -24,7 +24,9 @@ class Sink:
 
     def __post_init__(self) -> None:
         if self.format not in OUTPUT_FORMATS:
-            raise OptionError(f"output format {self.format!r} is not one of {', '.join(OUTPUT_FORMATS)}")
+            raise OptionError(
+                f"there is no output format {self.format!r}: expected one of {', '.join(OUTPUT_FORMATS)}."
+            )
 
     def within(self, name: str) -> Sink:
         """A place of that name in the folder which this one is then."""

@@ -30,7 +30,7 @@ REMEDIES = {
     "ExecutorLostFailure": "an executor was lost, often because its machine's memory was full: raise "
     "spark.executor.memoryOverhead, or give an executor fewer cores",
     "ModuleNotFoundError": "a Python package is missing where the tasks run: install sparkclin and its packages on all "
-    "machines, see docs/clusters.md",
+    "machines, see docs/how-to/clusters.md",
     "EOFException": "a Python worker ended, often because the machine's memory was full: raise "
     "spark.executor.memoryOverhead, or run fewer tasks at once",
 }

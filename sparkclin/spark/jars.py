@@ -79,7 +79,8 @@ class JarManifest:
             found = json.loads(path.read_text(encoding="utf-8"))
             if found["revision"] != REVISION:
                 raise SetupError(
-                    f"{path} has revision {found['revision']}, expected {REVISION}. Run `sparkclin setup`."
+                    f"{path} is of another version of sparkclin: its revision is {found['revision']}, expected "
+                    f"{REVISION}. Run `sparkclin setup`."
                 )
             return cls(
                 packages=tuple(found["packages"]),

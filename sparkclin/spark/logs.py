@@ -26,7 +26,7 @@ logger.utils.name = org.apache.spark.util.Utils
 logger.utils.level = error
 
 # A cluster manager may have local folders of its own; and the key of encrypted files goes to executors as safely as the
-# network is (docs/clusters.md).
+# network is (docs/how-to/clusters.md).
 logger.conf.name = org.apache.spark.SparkConf
 logger.conf.level = error
 logger.env.name = org.apache.spark.SparkEnv

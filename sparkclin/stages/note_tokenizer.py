@@ -224,7 +224,8 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
         get = self.getOrDefault
         if get(self.context) not in CONTEXTS or (get(self.context) == "sentence" and not get(self.sentenceCol)):
             raise OptionError(
-                f"context is {get(self.context)!r}: expected 'note', or 'sentence' together with a sentenceCol."
+                f"there is no context {get(self.context)!r} here: expected 'note', or 'sentence' together with a "
+                "sentenceCol."
             )
         return WindowOptions(
             max_pieces=get(self.maxPieces) - int(get(self.cls)), stride=get(self.stride), context=get(self.context)
@@ -250,7 +251,7 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
         needed = [name for name in (text, sentences, question) if name]
         problems = column_problems(list(types), needed=needed, added=[field.name for field in added])
         strings = [name for name in (text, question) if types.get(name, "string") != "string"]
-        problems += [f"column {name} is {types[name]}, expected string" for name in strings]
+        problems += [f"column {name} is {types[name]}, expected a string per note" for name in strings]
         if sentences in types and not _are_annotations(dataset.schema[sentences]):
             problems.append(f"column {sentences} is {types[sentences]}, expected Spark NLP annotations")
         if problems:

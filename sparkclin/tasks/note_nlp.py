@@ -75,7 +75,10 @@ def nlp_system(bundle: Bundle) -> str:
     longest = max(kinds_of(manifest.labels), key=len, default="")
     values = {"nlp_system": system, "term_modifiers": LONGEST_MODIFIERS.format(label=longest)}
     if too_long := [name for name, value in values.items() if len(value) > WIDTHS[name]]:
-        listed = ", ".join(f"{name} would have {len(values[name])} characters of {WIDTHS[name]}" for name in too_long)
+        listed = ", ".join(
+            f"{name} would have {len(values[name])} characters, more than the {WIDTHS[name]} of OMOP"
+            for name in too_long
+        )
         raise ModelError(f"{listed}. Export {manifest.name} with a shorter name or shorter labels.")
     return system
 

@@ -44,7 +44,9 @@ class EntityOptions:
 
     def __post_init__(self) -> None:
         if self.aggregation not in AGGREGATIONS:
-            raise OptionError(f"aggregation is {self.aggregation!r}: expected one of {', '.join(AGGREGATIONS)}.")
+            raise OptionError(
+                f"there is no aggregation {self.aggregation!r} of entities: expected one of {', '.join(AGGREGATIONS)}."
+            )
 
 
 @dataclass(frozen=True)

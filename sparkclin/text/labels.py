@@ -45,7 +45,9 @@ class LabelOptions:
     def __post_init__(self) -> None:
         for name, allowed in (("problem_type", PROBLEM_TYPES), ("aggregation", LABEL_AGGREGATIONS)):
             if getattr(self, name) not in allowed:
-                raise OptionError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(allowed)}.")
+                raise OptionError(
+                    f"there is no {name} {getattr(self, name)!r} of labels: expected one of {', '.join(allowed)}."
+                )
 
 
 def merge_labels(

@@ -29,8 +29,8 @@ def check_pooling(level: str, pooling: str) -> None:
     allowed = TOKEN_POOLINGS if level == "token" else SEGMENT_POOLINGS
     if level not in LEVELS or pooling not in allowed:
         raise OptionError(
-            f"level {level!r} with pooling {pooling!r}: expected one of {', '.join(LEVELS)}, and at level "
-            f"{level} one of {', '.join(allowed)}."
+            f"there are no vectors of level {level!r} with pooling {pooling!r}: expected one of the levels "
+            f"{', '.join(LEVELS)}, and at level {level} one of the poolings {', '.join(allowed)}."
         )
 
 

@@ -42,7 +42,9 @@ class WindowOptions:
     def __post_init__(self) -> None:
         check_windows(self.max_pieces, self.stride)
         if self.context not in CONTEXTS:
-            raise OptionError(f"context is {self.context!r}: expected one of {', '.join(CONTEXTS)}.")
+            raise OptionError(
+                f"there is no context {self.context!r} of windows: expected one of {', '.join(CONTEXTS)}."
+            )
         if self.max_note_pieces is not None and self.max_note_pieces < 1:
             raise OptionError(f"max_note_pieces is {self.max_note_pieces}: expected 1 or more.")
 

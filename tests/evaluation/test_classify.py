@@ -49,7 +49,7 @@ def test_ids_are_row_numbers_where_there_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "columns", "message"),
     [
-        ([{"text": "secret"}], Columns(), "no column label in row 0; the columns are text. Name yours with"),
+        ([{"text": "secret"}], Columns(), "no column label in row 0; its columns are text. Name yours with"),
         ([{"text": "secret", "label": "x"}], Columns(pair="p"), "no column p in row 0"),
         (
             [{"text": "secret", "label": ["x"]}],
@@ -58,8 +58,12 @@ def test_ids_are_row_numbers_where_there_are_none(tmp_path: Path) -> None:
         ),
         ([{"text": "secret", "label": ""}], Columns(), "1 rows have another label"),
         ([{"text": "secret", "label": [1]}], MULTI, "Expected strings or a list of them"),
-        ([{"text": "secret", "label": "x"}, {"text": " ", "label": "x"}], Columns(), r"1 rows have no text .*row 1\)"),
-        ([{"text": None, "label": "x"}], Columns(), r"1 rows have no text"),
+        (
+            [{"text": "secret", "label": "x"}, {"text": " ", "label": "x"}],
+            Columns(),
+            r"1 rows are without text .*row 1\)",
+        ),
+        ([{"text": None, "label": "x"}], Columns(), r"1 rows are without text"),
         ([{"note_id": 1, "text": "secret", "label": "x"}] * 2, Columns(), "1 rows whose note_id another row has"),
         ([], Columns(), "has no row"),
     ],
@@ -76,7 +80,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"corpus.txt is not a kind of file .*\.csv, \.jsonl, \.parquet"):
         read_examples(tmp_path / "corpus.txt", Columns())
     (tmp_path / "corpus.jsonl").write_text('{"text": "x"\n')
-    with pytest.raises(InputError, match="line 1 is not JSON"):
+    with pytest.raises(InputError, match="line 1 cannot be read as JSON"):
         read_examples(tmp_path / "corpus.jsonl", Columns())
 
 

@@ -92,8 +92,8 @@ def test_what_is_wrong_with_a_file_is_told_at_once_and_without_its_text(tmp_path
     with pytest.raises(InputError) as raised:
         read_questions(write(tmp_path / "test.jsonl", broken))
     assert str(raised.value) == (
-        "test.jsonl: 1 rows have no option2 (the first: row 0); 1 rows have an answer_id that is none of A, B, C, D. "
-        "Leave these rows out."
+        "test.jsonl: 1 rows are without option2 (the first: row 0); 1 rows have an answer_id that is none of A, B, C, "
+        "D. Leave these rows out."
     )
     del first["vocab"]
     with pytest.raises(InputError, match=r"no column vocab in row 0.*Expected are those of ofir408/MedConceptsQA"):

@@ -216,7 +216,7 @@ def test_a_cut_off_gzip_is_named(spark: SparkSession, tmp_path: Path) -> None:
         packed = gzip.compress(HEADER + rows)
         (tmp_path / f"{name}.csv.gz").write_bytes(packed[: len(packed) // 2] if name == "b" else packed)
     message = refused(spark, tmp_path)
-    assert "b.csv.gz cannot be read (EOFException). A compressed file is cut off" in message
+    assert "b.csv.gz cannot be read by Spark (EOFException). A compressed file is cut off" in message
 
 
 def test_what_is_no_csv_says_its_format(spark: SparkSession, tmp_path: Path) -> None:

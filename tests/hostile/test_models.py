@@ -494,7 +494,7 @@ def test_a_file_that_names_no_digests_is_refused(tmp_path: Path, content: str | 
 
 @pytest.mark.skipif(shutil.which("minisign") is None, reason="minisign is not installed")
 def test_a_signed_repository_is_verified_by_minisign(in_spark_nlp: Bundle, tmp_path: Path) -> None:
-    """As docs/trust.md says: the signed file has the hash of every manifest, and these those of all files."""
+    """As the document on trust says: the signed file has the hash of every manifest, and these those of all files."""
     root, public, secret = in_spark_nlp.path.parent, tmp_path / "clinic.pub", tmp_path / "clinic.key"
 
     def minisign(*words: str | Path) -> int:

@@ -71,7 +71,7 @@ def test_an_error_is_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -
     assert main(["models", "describe", "klein"]) == 1
     assert main(["models", "describe", "klein", "--language", "de"]) == 0
     error = capsys.readouterr().err
-    assert error.startswith("sparkclin: no model 'klein' (en)")
+    assert error.startswith("sparkclin: there is no model 'klein' (en)")
     assert len(error.splitlines()) == 1
 
 

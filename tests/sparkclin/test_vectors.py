@@ -88,7 +88,9 @@ def test_what_is_no_vector_is_refused_without_its_value(vectors: Any, said: str)
 
 
 def test_another_word_for_missing_is_refused() -> None:
-    with pytest.raises(OptionError, match="missing 'zero' is not one of raise, nan, drop"):
+    with pytest.raises(
+        OptionError, match="there is no way 'zero' to treat missing vectors: expected one of raise, nan, drop"
+    ):
         to_matrix(VECTORS, missing="zero")
 
 
@@ -135,7 +137,7 @@ def delta(folder: Path) -> Path:
         (lambda folder: folder / "nothing", "has no Parquet files"),
         (lambda _: "s3a://bucket/out", "not on the local disk"),
         (lambda folder: delta(folder / "out"), "is a Delta table"),
-        (lambda folder: written(folder / "out", {"note_id": [1]}), "has no column vector; the columns are note_id"),
+        (lambda folder: written(folder / "out", {"note_id": [1]}), "has no column vector, but note_id"),
         (lambda folder: written(folder / "out", {"note_id": [1, 1], "vector": VECTORS}), "2 rows have 1 different ids"),
         (lambda folder: written(folder / "out", {"note_id": [1, 2], "vector": [[1.0], [1.0, 2.0]]}), "widths, 1, 2"),
         (lambda folder: written(folder / "out", {"note_id": [1], "vector": [[1.0, None]]}), "1 of them null"),

@@ -197,5 +197,5 @@ def test_the_defaults_are_the_authors(tmp_path: Path) -> None:
     asked = parse_options(["--train", "a", "b", "--dev", "c", "--init", "d", "--output", "e", "--work", "f"])
     assert (asked.lr, asked.epochs, asked.batch, asked.aggregation) == (2e-5, 10, 4, "mean")
     assert asked.columns == Columns()
-    with pytest.raises(OptionError, match="aggregation is 'sum'"):
+    with pytest.raises(OptionError, match="there is no aggregation 'sum'"):
         options(tmp_path, tmp_path, aggregation="sum")

@@ -32,4 +32,4 @@ def reading(path: str, *, remedy: str = "Check --input and --input-format.") -> 
             raise
         kind = getattr(error, "getErrorClass", lambda: None)() or first_cause(error)
         told = _REMEDIES.get(kind, remedy)
-        raise ours(error) or InputError(f"{path} cannot be read ({kind}). {told}") from None
+        raise ours(error) or InputError(f"{path} cannot be read by Spark ({kind}). {told}") from None

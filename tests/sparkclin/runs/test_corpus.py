@@ -78,7 +78,7 @@ def test_columns_that_are_missing_are_named(spark: SparkSession, tmp_path: Path)
 def test_a_path_without_notes_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing is there: "):
         read_notes(spark, NoteSource(path=str(tmp_path / "nowhere")))
-    with pytest.raises(OptionError, match="input format 'xml' is not one of"):
+    with pytest.raises(OptionError, match="there is no input format 'xml': expected one of"):
         NoteSource(path="x", format="xml")
 
 

@@ -66,5 +66,5 @@ def test_a_place_within_another_is_of_its_format() -> None:
 
 
 def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(OptionError, match="'csv' is not one of parquet, delta"):
+    with pytest.raises(OptionError, match="there is no output format 'csv': expected one of parquet, delta"):
         Sink(path="out", format="csv")

@@ -138,7 +138,7 @@ def test_a_folder_without_a_manifest_is_refused(folder: Path, text: str | None) 
 def test_a_manifest_of_a_later_sparkclin_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps(manifest | {"revision": 2}))
-    with pytest.raises(SetupError, match="revision 2, expected 1"):
+    with pytest.raises(SetupError, match="its revision is 2, expected 1"):
         check_jars(folder)
 
 

@@ -199,7 +199,7 @@ def test_columns_are_checked_at_once(spark: SparkSession, echo: Bundle) -> None:
     message = str(raised.value)
     assert "there is no column sentence; the columns are id, Status, document, text" in message
     assert "columns that would be added are there already: document, status" in message
-    assert "column text is int, expected string" in message
+    assert "column text is int, expected a string per note" in message
 
 
 def test_a_sentence_column_must_hold_annotations(spark: SparkSession, echo: Bundle) -> None:
@@ -215,7 +215,7 @@ def test_a_sentence_column_must_hold_annotations(spark: SparkSession, echo: Bund
         (NoteTokenizer(tokenizer="{}", maxPieces=5, stride=5), "max_pieces is 5 and stride 5"),
         (NoteTokenizer(tokenizer="{}", maxPieces=5, stride=4, cls=True), "max_pieces is 4 and stride 4"),
         (NoteTokenizer(tokenizer="{}", context="sentence"), "together with a sentenceCol"),
-        (NoteTokenizer(tokenizer="{}", context="word"), "context is 'word'"),
+        (NoteTokenizer(tokenizer="{}", context="word"), "there is no context 'word'"),
     ],
 )
 def test_settings_that_cannot_be(spark: SparkSession, tokenizer: NoteTokenizer, message: str) -> None:

@@ -180,7 +180,8 @@ def test_names_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     nlp_system(ner_bundle(tmp_path, labels=["O", "B-" + "x" * (WIDTHS["term_modifiers"] - 40)]))
     wrong = ner_bundle(tmp_path, name="n" * 200, labels=["O", "B-" + "x" * 2000])
     with pytest.raises(
-        ModelError, match=r"nlp_system would have 2\d\d characters of 250, term_modifiers would have 20"
+        ModelError,
+        match=r"nlp_system would have 2\d\d characters, more than the 250 of OMOP, term_modifiers would have 20",
     ):
         nlp_system(wrong)
 

@@ -134,5 +134,7 @@ def test_labels_are_taken_apart() -> None:
 
 
 def test_an_unknown_aggregation_is_refused() -> None:
-    with pytest.raises(OptionError, match="aggregation is 'median': expected one of simple, first, max, average"):
+    with pytest.raises(
+        OptionError, match="there is no aggregation 'median' of entities: expected one of simple, first, max, average"
+    ):
         EntityOptions(labels=LABELS, aggregation="median")

@@ -31,5 +31,5 @@ def test_windows_become_a_note_a_label_at_a_time(aggregation: str) -> None:
 
 
 def test_what_is_not_known_is_refused() -> None:
-    with pytest.raises(OptionError, match="aggregation is 'sum': expected one of mean, max"):
+    with pytest.raises(OptionError, match="there is no aggregation 'sum' of labels: expected one of mean, max"):
         LabelOptions(problem_type=SINGLE_LABEL, aggregation="sum")

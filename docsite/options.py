@@ -1,0 +1,109 @@
+"""The options of every command, from the parsers themselves."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from unittest.mock import patch
+
+from docsite.markdown import cell, escaped, table
+from export.command import COMMAND as EXPORT
+from sparkclin import cli
+
+COMMANDS = {
+    **{f"sparkclin {name}": (command.module,) for name, command in cli.COMMANDS.items()},
+    "sparkclin export": (EXPORT.module,),
+    "sparkclin export verify": (EXPORT.module, "verify"),
+    "python -m evaluation": ("evaluation.__main__",),
+    "python -m evaluation.compare": ("evaluation.compare",),
+    "python -m evaluation.ner": ("evaluation.ner",),
+    "python -m evaluation.classify": ("evaluation.classify",),
+    "python -m evaluation.qa": ("evaluation.qa",),
+    "python -m evaluation.pooling": ("evaluation.pooling",),
+    "python -m evaluation.medconceptsqa": ("evaluation.medconceptsqa",),
+}
+"""Each command: the module whose main() it calls, and what that is called with for another parser."""
+
+
+class _Found(BaseException):  # no error: it ends main() where the parser would parse
+    """Carries the parser out of main()."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.parser = parser
+
+
+def parser_of(main: Callable[[Sequence[str]], object], arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser that a command's main() makes, before it parses anything."""
+
+    def stop(parser: argparse.ArgumentParser, *_: object, **__: object) -> argparse.Namespace:
+        raise _Found(parser)
+
+    with patch.object(argparse.ArgumentParser, "parse_args", stop):
+        try:
+            main(arguments)
+        except _Found as found:
+            return found.parser
+    raise AssertionError(f"{main.__module__}.main() parses no arguments")
+
+
+def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Of every command, and of each of its actions."""
+    for command, (module, *arguments) in COMMANDS.items():
+        yield from _with_actions(command, parser_of(import_module(module).main, arguments))
+
+
+def _with_actions(command: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    yield command, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            said = {choice.dest: choice.help for choice in action._choices_actions}
+            for name, inner in action.choices.items():
+                inner.description = inner.description or said.get(name)
+                yield from _with_actions(f"{command} {name}", inner)
+
+
+def options_page() -> str:
+    """Markdown: a section per command, with a table of its options."""
+    return "\n\n".join(section(command, parser) for command, parser in parsers())
+
+
+def section(command: str, parser: argparse.ArgumentParser) -> str:
+    rows = [(names_of(action), meaning_of(action)) for action in parser._actions if is_listed(action)]
+    said = parser.description or ""
+    return "\n\n".join(
+        filter(None, [f"## `{command}`", sentence(said), table(("option", "meaning"), rows) if rows else ""])
+    )
+
+
+def sentence(text: str) -> str:
+    text = escaped(text.strip())
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "…")) or not text else ".")
+
+
+def is_listed(action: argparse.Action) -> bool:
+    """Neither `--help`, nor the actions of a command, which have a section each, nor what is not to be seen."""
+    hidden = action.help == argparse.SUPPRESS
+    return not hidden and not isinstance(action, argparse._HelpAction | argparse._SubParsersAction)
+
+
+def names_of(action: argparse.Action) -> str:
+    """`` `-o`, `--output PATH` ``"""
+    value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+    if action.choices is not None and not action.metavar:
+        value = ""  # they are listed beside it
+    if not action.option_strings:
+        return f"`{action.metavar or action.dest.upper()}`"
+    *others, last = action.option_strings
+    return ", ".join(f"`{name}`" for name in [*others, f"{last}{value}"])
+
+
+def meaning_of(action: argparse.Action) -> str:
+    """Its help, whether it is needed, and what it may be."""
+    said = action.help or ""
+    if action.choices is not None:
+        said = f"{said}; " if said else ""
+        said += "one of " + ", ".join(f"`{choice}`" for choice in action.choices)
+    if action.required and action.option_strings:
+        said += " (required)"
+    return cell(said)
