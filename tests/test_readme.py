@@ -136,8 +136,7 @@ def test_the_shipped_model_gives_the_reference_vectors(spark: SparkSession, engi
     expected = {"mean": mean, "mean_max": np.concatenate([mean, maximum]), "cls": vectors[0]}
     notes = spark.createDataFrame([("n", text)], "note_id string, text string")
     for pooling, vector in expected.items():
-        options = sparkclin.EmbedOptions(pooling=pooling)
-        row = sparkclin.embed(notes, bundle=bundle, options=options).first()
+        row = sparkclin.embed(notes, model=bundle, pooling=pooling).first()
         assert row is not None
         assert row.n_pieces == len(ids) - 2
         np.testing.assert_allclose(row.vector, vector, atol=1e-4, rtol=0)

@@ -78,7 +78,7 @@ def test_where_all_are_null_there_is_no_width() -> None:
         ([[[1.0]]], "class list is no vector"),
         ([b"abc"], "class bytes is no vector"),
         (7, "int is neither a list"),
-        (pd.DataFrame({"a": [1]}), "no column vector; the columns are a"),
+        (pd.DataFrame({"a": [1]}), "no column of vectors is named vector; there are a"),
     ],
 )
 def test_what_is_no_vector_is_refused_without_its_value(vectors: Any, said: str) -> None:

@@ -76,7 +76,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (f"ner --model {MODEL}", 1, "'entities' takes one that was exported from a"),
         (f"classify --model {MODEL}", 1, "'classify' takes one that was exported from a"),
         (f"answer --model {MODEL}", 1, "'answer' takes one that was exported from a"),
-        ("embed --max-pieces 4095", 1, f"max_pieces is 4095; {MODEL} reads at most 4094"),
+        ("embed --max-pieces 4095", 1, f"max_pieces is 4095, more than the model reads: {MODEL} reads at most 4094"),
         ("embed --stride 4094", 1, "stride 4094"),
         ("embed --trust 0000", 1, "is neither a SHA-256"),
         ("embed --models {places}/altered", 1, "is not what was exported: tokenizer.json: changed"),
