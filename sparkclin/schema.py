@@ -68,3 +68,8 @@ def printable_names(columns: Sequence[str]) -> str:
     if odd:
         return f"{len(columns)} that are not named here, because {odd} of the names are no identifiers"
     return ", ".join(columns[:MOST_NAMES]) + (", …" if len(columns) > MOST_NAMES else "") or "none"
+
+
+def printable(text: str) -> str:
+    """The text, with escapes where it has a character that a terminal would obey."""
+    return text if text.isprintable() else ascii(text)
