@@ -15,7 +15,7 @@ from string import Template
 
 from sparkclin.errors import InputError, OptionError
 from sparkclin.runs.findings import Findings, Mark, MarkedNote, Variant, by_label
-from sparkclin.spark.storage import OWNER_ONLY, is_remote, local_path, write_text
+from sparkclin.spark.storage import OWNER_ONLY, as_url, is_remote, is_taken, is_within, local_path, write_text
 
 DEFAULT_NOTES = 20
 HUES = (210, 25, 140, 285, 50, 340, 175, 250)
@@ -43,9 +43,12 @@ class PageOptions:
         return local_path(self.path)
 
 
-def check_page(options: PageOptions) -> None:
-    """Raises InputError where something is at the page's path already, or its folder is not there."""
-    if options.file.exists():
+def check_page(options: PageOptions, *, output: str) -> None:
+    """Raises InputError where something is at the page's path already, or its folder is not there, and OptionError
+    where it is the path of the `output`."""
+    if not is_remote(output) and is_within(as_url(options.path), as_url(output)):
+        raise OptionError(f"{options.file} is the output's place too. Choose another --page.")
+    if is_taken(options.path):
         raise InputError(f"{options.file} exists already; nothing is overwritten. Choose another --page.")
     if not options.file.absolute().parent.is_dir():
         raise InputError(f"{options.file.parent} is not a folder. Make it, or choose another --page.")

@@ -60,7 +60,8 @@ def shown(context: SparkContext, work: Work) -> Iterator[None]:
             thread.join()
             if stream.isatty():
                 print(f"\r{last}", file=stream, flush=True)
-            context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # Spark's way to take it back
+            with suppress(OSError):  # where Java has ended, which is said by what was raised first
+                context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # Spark's way to take it back
 
 
 @contextmanager
@@ -86,13 +87,19 @@ def _open_terminal(device: Path) -> TextIO | None:
 
 
 def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading.Event) -> None:
+    from py4j.protocol import Py4JError
+
     live = stream.isatty()
     started_s = last_line_s = time.monotonic()
     while not finished.wait(POLL_S):
         now_s = time.monotonic()
         if live or now_s - last_line_s >= PLAIN_LINE_EVERY_S:
             last_line_s = now_s
-            text = line(work.name, work.notes_done(context), work.n_notes, elapsed_s=now_s - started_s)
+            try:
+                done = work.notes_done(context)
+            except (Py4JError, OSError):  # Java has ended: the run says so
+                break
+            text = line(work.name, done, work.n_notes, elapsed_s=now_s - started_s)
             print(f"\r{text}" if live else text, end="" if live else "\n", file=stream, flush=True)
 
 

@@ -118,8 +118,8 @@ def _lines(spark: SparkSession, *paths: str, split: bool, recursive: bool = Fals
     for key, value in settings.items():
         session.conf().set(key, str(value))
     reader = session.read().format("text")
-    for key, value in {**_READER, "recursiveFileLookup": str(recursive).lower()}.items():
-        reader = reader.option(key, value)
+    for key, said in {**_READER, "recursiveFileLookup": str(recursive).lower()}.items():
+        reader = reader.option(key, said)
     return DataFrame(reader.load(jvm.PythonUtils.toSeq(list(paths))), spark)
 
 

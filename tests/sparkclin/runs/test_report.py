@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from sparkclin.runs.report import HUGE, LENGTH_EDGES, NoteCounts, RunReport, count_columns, length_labels
+from sparkclin.runs.report import HUGE, LENGTH_EDGES, NoteCounts, NotRead, RunReport, count_columns, length_labels
 
 COUNTED = "note_id string, n_pieces int, n_windows int, status string"
 REPORT = RunReport(
@@ -128,3 +128,22 @@ def test_no_notes_are_nothing_and_not_null(spark: SparkSession) -> None:
     [row] = frame.agg(*count_columns()).collect()
     counts = NoteCounts.from_metrics(row.asDict())
     assert (counts.notes, counts.pieces, counts.windows) == (0, 0, 0)
+
+
+def test_all_files_that_are_not_read_are_in_the_json_and_a_summary_names_the_first() -> None:
+    names = [f"_{number}.txt" for number in range(13)]
+    report = replace(REPORT, not_read=NotRead.of(names))
+    assert json.loads(report.to_json())["not_read"] == {"files": 13, "names": names}
+    assert f"- files not read: 13 ({', '.join(names[:10])}, …)" in report.summary()
+    assert "…" not in str(NotRead.of(names[:10]))
+
+
+def test_a_terminal_does_not_obey_names(tmp_path: Path) -> None:
+    odd = "_\x1b[31mRED\x1b[2J\nfake line\udcff.txt"
+    counts = replace(REPORT.counts, pieces=100_000, huge={odd: 90_000})
+    report = replace(REPORT, not_read=NotRead.of([odd]), counts=counts, settings={"input": odd, "trust": odd})
+    report.write(str(tmp_path))
+    for text in (report.summary(), (tmp_path / "_report.md").read_text(encoding="utf-8")):
+        assert "\x1b" not in text
+        assert "\nfake" not in text
+    assert json.loads((tmp_path / "_report.json").read_text(encoding="utf-8"))["not_read"]["names"] == [odd]
