@@ -31,9 +31,6 @@ from sparkclin.spark.session import under_spark_submit
 if TYPE_CHECKING:
     from sparkclin.runs.run import RunRequest, Task
 
-QUIET = {"spark.ui.showConsoleProgress": "false"}
-"""A run shows its own progress."""
-
 
 def run_command(
     parser: argparse.ArgumentParser,
@@ -138,8 +135,7 @@ def session_of(asked: argparse.Namespace) -> SessionOptions:
         raise OptionError(
             "--master, --conf and --driver-memory are spark-submit's own: give them before the program, not behind it."
         )
-    settings = QUIET | dict(asked.conf) if not under_spark_submit() else {}
-    return SessionOptions(master=asked.master, driver_memory=asked.driver_memory, settings=settings)
+    return SessionOptions(master=asked.master, driver_memory=asked.driver_memory, settings=dict(asked.conf))
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:

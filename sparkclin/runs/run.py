@@ -45,6 +45,9 @@ METADATA = "sparkclin"
 MOST_PARTITIONS = 1_000_000
 """Spark's driver holds all of them."""
 
+OWN_PROGRESS = {"spark.ui.showConsoleProgress": "false"}
+"""For a session that a run starts: Spark shows none beside the run's."""
+
 MOST_IN_A_LINE = 6
 """Values of a setting."""
 
@@ -204,7 +207,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
             advice=advice(engine=bundle.manifest.engine, precision=bundle.manifest.precision),
             settings={
                 **_settings(request, corpus.source, bundle),
-                "master": masked(spark.sparkContext.master),
+                "master": masked(str(spark.sparkContext.master)),
                 "partitions": n_tasks,
                 **chosen.settings,
             },
@@ -262,14 +265,15 @@ def start(
     local disk, where it can be looked at first."""
 
     def session(*, spark_nlp: bool = True) -> SparkSession:
+        asked, quieter = request.session, {}
         if running_session() is None:
             console.say("Spark starts")
-        asked = request.session
+            quieter = OWN_PROGRESS
         started = spark_session(
             app_name=f"sparkclin {task.name}",
             master=asked.master,
             driver_memory=asked.driver_memory,
-            settings=asked.settings,
+            settings=quieter | dict(asked.settings),
             spark_nlp=spark_nlp,
         )
         watch.lap("Spark")

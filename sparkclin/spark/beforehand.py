@@ -7,7 +7,6 @@ Where Hadoop or a cluster has a say, nothing is known, and the session is asked 
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,11 +69,11 @@ def _hadoop_is_configured(settings: Mapping[str, str]) -> bool:
     """Whether something may be there that Hadoop reads its configuration from."""
     folder = spark_conf_folder()
     script = folder / "spark-env.sh"
-    names = re.compile("|".join(HADOOP_VARIABLES))
-    folders = [entry for entry in os.environ.get(DIST_CLASS_PATH, "").split(os.pathsep) if Path(entry).is_dir()]
+    exported = script.read_text(encoding="utf-8", errors="replace") if script.is_file() else ""
+    class_path = filter(None, os.environ.get(DIST_CLASS_PATH, "").split(os.pathsep))
     return (
-        any(variable in os.environ for variable in HADOOP_VARIABLES)
+        any(variable in os.environ or variable in exported for variable in HADOOP_VARIABLES)
         or any((folder / name).exists() for name in HADOOP_FILES)
-        or bool(settings.get(DRIVER_CLASS_PATH_KEY) or [entry for entry in folders if entry])
-        or (script.is_file() and names.search(script.read_text(encoding="utf-8", errors="replace")) is not None)
+        or any(Path(entry).is_dir() for entry in class_path)  # jars are named, or their folder with a `*`
+        or bool(settings.get(DRIVER_CLASS_PATH_KEY))
     )

@@ -71,8 +71,8 @@ def test_what_spark_passes_over_is_refused_or_named(
 
 
 def test_bookkeeping_is_left_and_named(spark: SparkSession, tmp_path: Path) -> None:
-    names = ("_SUCCESS", "_committed_7", "_started_7", ".a.txt.crc", "_report.json", "_report.md", ".DS_Store")
-    names += ("_committed_vacuum7", "_report.html")
+    commits = ("_SUCCESS", "_committed_7", "_committed_vacuum7", "_started_7")
+    names = (*commits, ".a.txt.crc", "_report.json", "_report.md", "_report.html", ".DS_Store")
     for name in (*names, "a.txt"):
         (tmp_path / name).write_text("x")
     assert corpus_of(spark, tmp_path).not_read == tuple(sorted(names))

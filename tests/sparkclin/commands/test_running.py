@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sparkclin.commands import embed
-from sparkclin.commands.running import QUIET, session_of
+from sparkclin.commands.running import session_of
 from sparkclin.errors import OptionError
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.spark.options import SessionOptions
@@ -109,7 +109,8 @@ def test_progress_is_shown_on_a_terminal(notes: Path, tmp_path: Path) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    command = [sys.executable, "-m", "sparkclin", "embed", "--input", notes, "--output", tmp_path / "out", *SESSION]
+    command = [sys.executable, "-m", "sparkclin", "embed", "--input", str(notes)]
+    command += ["--output", str(tmp_path / "out"), *SESSION]
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs, env=env, check=False
@@ -133,14 +134,9 @@ def read_some(terminal: int) -> bytes:
 
 def test_options_of_the_session() -> None:
     asked = embed.parser().parse_args([*LEAST, *SESSION, "--conf", "a=b=c"])
-    settings = QUIET | {"spark.sql.shuffle.partitions": "3", "a": "b=c"}
+    settings = {"spark.sql.shuffle.partitions": "3", "a": "b=c"}
     assert session_of(asked) == SessionOptions(master="local[1]", driver_memory="1200m", settings=settings)
-    assert session_of(embed.parser().parse_args(LEAST)) == SessionOptions(settings=QUIET)
-
-
-def test_what_the_user_sets_goes_before_our_quiet() -> None:
-    (key,) = QUIET
-    assert session_of(embed.parser().parse_args([*LEAST, "--conf", f"{key}=true"])).settings == {key: "true"}
+    assert session_of(embed.parser().parse_args(LEAST)) == SessionOptions()
 
 
 @pytest.mark.parametrize("option", [["--master", "yarn"], ["--conf", "a=b"], ["--driver-memory", "1g"]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ print(json.dumps(vars(ahead)))
 """
 
 
-def look(options: dict[str, object] | None = None, **env: str) -> Beforehand:
+def look(options: Mapping[str, object] | None = None, **env: str) -> Beforehand:
     """In a process without a session, and without the environment's own configuration of Spark."""
     done = run_python(SHOW, json.dumps(options or {}), env=env)
     return Beforehand(**json.loads(done.stdout))
@@ -47,7 +48,7 @@ def test_one_machine_without_hadoop_is_known(conf: Path) -> None:
 
 @pytest.mark.parametrize("variable", ["HADOOP_CONF_DIR", "YARN_CONF_DIR", "PYSPARK_SUBMIT_ARGS"])
 def test_a_variable_may_lead_to_another_file_system(variable: str, conf: Path) -> None:
-    found = look(SPARK_CONF_DIR=str(conf), **{variable: "x"})
+    found = look({}, SPARK_CONF_DIR=str(conf), **{variable: "x"})
     assert not found.is_local("notes")
     assert found.is_local("file:///notes")
 
@@ -93,7 +94,7 @@ def test_a_running_session_is_asked(spark: SparkSession) -> None:
     assert look_ahead(SessionOptions(master="yarn")) == Beforehand(
         bare_is_local=True, runs_here=os.environ.get("PYSPARK_PYTHON", sys.executable) == sys.executable
     )
-    conf = spark._jsc.hadoopConfiguration()  # type: ignore[attr-defined]
+    conf = spark._jsc.hadoopConfiguration()
     before = conf.get("fs.defaultFS")
     conf.set("fs.defaultFS", "viewfs://storage/")
     try:
