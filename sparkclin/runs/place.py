@@ -25,6 +25,7 @@ from sparkclin.runs.sink import Sink
 from sparkclin.runs.sources.places import HIDDEN, check_outside
 from sparkclin.schema import printable
 from sparkclin.spark import storage
+from sparkclin.spark.interrupts import settled
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -113,10 +114,10 @@ def whole_or_nothing(spark: SparkSession, sink: Sink, *, tables: Sequence[str] =
     """
     location = storage.as_spark_means(spark, sink.path).rstrip("/")
     if location.partition(":")[0] in RENAMING:
-        with _beside(location) as folder:
+        with _beside(location) as folder, settled(spark.sparkContext):
             yield replace(sink, path=folder)
     else:
-        with _guarded(location, tables):
+        with _guarded(location, tables), settled(spark.sparkContext):
             yield replace(sink, path=location)
 
 

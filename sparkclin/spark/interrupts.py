@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
 CANCEL_EVERY_S = 0.5
+MOST_WAIT_S = 20.0
+"""A model in the JVM ends its batch first."""
 
 
 @contextmanager
@@ -49,6 +52,26 @@ def interruptible(context: SparkContext) -> Iterator[None]:
     finally:
         left.set()
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def settled(context: SparkContext) -> Iterator[None]:
+    """An exception leaves the block when no task runs any more, or after MOST_WAIT_S: those of a job that has failed or
+    was cancelled go on for a while, and write."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):
+            deadline = time.monotonic() + MOST_WAIT_S
+            while running_tasks(context) and time.monotonic() < deadline:
+                time.sleep(CANCEL_EVERY_S)
+        raise
+
+
+def running_tasks(context: SparkContext) -> int:
+    """Of all jobs of a session, on all executors."""
+    jsc: Any = context._jsc
+    return sum(executor.numRunningTasks() for executor in jsc.sc().statusTracker().getExecutorInfos())
 
 
 @contextmanager

@@ -22,11 +22,12 @@ from pyspark.sql import SparkSession
 
 from sparkclin.commands.embed import main
 from sparkclin.commands.ner import main as ner
-from sparkclin.errors import IncompleteError, InputError
+from sparkclin.errors import IncompleteError, InputError, StepError
 from sparkclin.runs import place
 from sparkclin.runs.place import GUARD_FILE, check_place, check_space, whole_or_nothing
 from sparkclin.runs.sink import Sink, read_rows, write_rows
 from sparkclin.spark import storage
+from sparkclin.spark.interrupts import running_tasks
 from testkit.cluster import ClusterError, StandaloneCluster
 from testkit.demo import SCRIPT
 
@@ -92,6 +93,18 @@ def test_a_failed_run_leaves_nothing_and_can_be_repeated(spark: SparkSession, si
         write_half(spark, sink)
     assert names(Path(sink.path).parent) == []
     test_nothing_is_there_before_all_is(spark, sink)
+
+
+def test_what_tasks_write_after_a_failure_is_removed_too(spark: SparkSession, sink: Sink) -> None:
+    """One task has failed, and another goes on, by which the folder would be there again."""
+
+    fails = spark.range(0, 2, numPartitions=2).selectExpr(
+        "if(id = 0, raise_error('half-way'), id + length(reflect('java.lang.Thread', 'sleep', 1500L))) as id"
+    )
+    with pytest.raises(StepError), whole_or_nothing(spark, sink) as made:
+        write_rows(fails, made)
+    assert running_tasks(spark.sparkContext) == 0
+    assert names(Path(sink.path).parent) == []
 
 
 def killed_while_writing(folder: Path) -> Path:
