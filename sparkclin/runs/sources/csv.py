@@ -65,7 +65,7 @@ def read_csv(spark: SparkSession, source: NoteSource, files: InputFiles) -> Sour
     return SourceNotes(
         notes=with_texts(notes),
         records=sum(file["records"] for file in found),
-        not_read=files.without_records({file["path"]: file["records"] for file in found}),
+        not_read=files.without_records({file["path"] for file in found if file["records"]}),
     )
 
 

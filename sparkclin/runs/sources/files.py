@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -58,9 +58,9 @@ class InputFiles:
         """Those that Spark's readers give."""
         return tuple(file for file in self.read if file.size)
 
-    def without_records(self, records: Mapping[str, int]) -> tuple[str, ...]:
-        """The names of files that have none, by how many each has, by its path as in messages."""
-        return tuple(file.name for file in self.read if not records.get(plain(file.path)))
+    def without_records(self, having: Collection[str]) -> tuple[str, ...]:
+        """The names of files that have none, by the paths, as in messages, of those that have."""
+        return tuple(file.name for file in self.read if plain(file.path) not in having)
 
 
 def find_files(spark: SparkSession | None, place: Place, *, recursive: bool, hidden_files: str) -> InputFiles:

@@ -58,7 +58,7 @@ def read_jsonl(spark: SparkSession, source: NoteSource, files: InputFiles) -> So
     return SourceNotes(
         notes=with_texts(notes),
         records=counts["records"],
-        not_read=files.without_records(sum((Counter(part["files"]) for part in found), Counter())),
+        not_read=files.without_records({path for part in found for path in part["files"]}),
     )
 
 
@@ -97,9 +97,9 @@ def each_line(lines: FileLines) -> Iterator[tuple[str, bytes]]:
 
 
 def surveyed(lines: FileLines, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Of all lines of a task: counts of records, of broken lines, and of ids and texts by their kinds; how many records
-    each file has; the keys, as far as there are not too many; and the file of the first broken line."""
-    counts, files, keys, first = Counter[str](), Counter[str](), set[str](), None
+    """Of all lines of a task: counts of records, of broken lines, and of ids and texts by their kinds; the files that
+    have a record; the keys, as far as there are not too many; and the file of the first broken line."""
+    counts, files, keys, first = Counter[str](), set[str](), set[str](), None
     needed, alike = set(columns), {name.lower() for name in columns}
     for path, line in each_line(lines):
         record = record_of(line)
@@ -108,15 +108,16 @@ def surveyed(lines: FileLines, columns: Sequence[str]) -> Iterator[dict[str, Any
             first = first or path
             continue
         counts["records"] += 1
-        files[path] += 1
+        files.add(path)
         if len(keys) < _MOST_KEYS:
             keys |= record.keys()
-        keys |= record.keys() & columns
+        present = record.keys() & needed
+        keys |= present
         counts[f"id {_id_kind(record.get(columns[0]))}"] += 1
         counts["other texts"] += any(not isinstance(record.get(name), str | None) for name in columns[1:])
-        if not record.keys() >= needed:
+        if len(present) < len(needed):
             counts["other case"] += any(key.lower() in alike and key not in needed for key in record)
-    yield {"counts": counts, "files": files, "keys": sorted(keys), "first": first}
+    yield {"counts": counts, "files": sorted(files), "keys": sorted(keys), "first": first}
 
 
 def _id_kind(value: object) -> str:

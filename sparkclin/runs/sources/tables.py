@@ -59,7 +59,11 @@ def read_parquet(spark: SparkSession, source: NoteSource, files: InputFiles) -> 
         frame = reader.parquet(files.path)
         check_listing(files, frame)
         notes = _notes(frame, source)
-    return SourceNotes(notes=notes, records=sum(records.values()), not_read=files.without_records(records))
+    return SourceNotes(
+        notes=notes,
+        records=sum(records.values()),
+        not_read=files.without_records({path for path, rows in records.items() if rows}),
+    )
 
 
 def _check_partitions(source: NoteSource, files: InputFiles) -> None:
