@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from sparkclin.commands.command import Command, commands_of_others
-from sparkclin.errors import SparkclinError
+from sparkclin.errors import INTERRUPTED, SparkclinError
 
 COMMANDS = {
     "embed": Command(module="sparkclin.commands.embed", help="make vectors of notes"),
@@ -39,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SparkclinError as error:
         print(f"sparkclin: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("sparkclin: interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:

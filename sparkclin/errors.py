@@ -16,16 +16,28 @@ _TOKEN = re.compile(r"(?<!abfs://)(?<!abfss://)(?<!wasb://)(?<!wasbs://)(?<=://)
 _QUERY = re.compile(r"(://[^\s?]*\?)\S*=\S*")
 
 
+INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C ends, as shells have it."""
+
+# What a terminal would obey: names of files may have such.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
 def masked(text: str) -> str:
     """The text with `***` for what is secret in a URL: user and password, and a query, which may be a signature."""
     return _QUERY.sub(r"\1***", _TOKEN.sub("***@", _PASSWORD.sub("***@", text)))
+
+
+def without_controls(text: str) -> str:
+    """The text with escapes for what a terminal would obey, but for line breaks."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class SparkclinError(Exception):
     """Base of all errors that sparkclin raises on purpose."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(masked(message))
+        super().__init__(without_controls(masked(message)))
 
 
 class SetupError(SparkclinError):

@@ -47,7 +47,7 @@ def task_of(asked: argparse.Namespace) -> Task:
     from sparkclin.runs.page import check_page
 
     if page := page_of(asked):
-        check_page(page)
+        check_page(page, output=asked.output)
     if asked.output_schema == OMOP:
         first_id = 1 if asked.first_note_nlp_id is None else asked.first_note_nlp_id
         return finding_for_omop(options_of(asked), first_id=first_id)

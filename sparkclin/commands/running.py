@@ -13,16 +13,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from sparkclin.engines import ENGINES, PRECISIONS
-from sparkclin.errors import OptionError, SparkclinError, masked
+from sparkclin.errors import INTERRUPTED, OptionError, SparkclinError, masked
 from sparkclin.runs.corpus import INPUT_FORMATS, NoteSource
 from sparkclin.runs.sink import OUTPUT_FORMATS, Sink
 from sparkclin.runs.sources.files import HIDDEN_FILES
 from sparkclin.runs.sources.text import UTF_8
-from sparkclin.schema import NOTE_ID, TEXT
+from sparkclin.schema import NOTE_ID, TEXT, printable
 from sparkclin.spark.failures import plain, unsafe_debug
+from sparkclin.spark.interrupts import without_tracebacks
 from sparkclin.spark.options import SessionOptions
 from sparkclin.spark.session import under_spark_submit
 
@@ -42,29 +44,47 @@ def run_command(
 
     `request` makes a RunRequest of the options where request_of() alone would not do. `afterwards` does what is left
     when all is written; what it returns goes to stdout, where nothing else does. Wrong usage ends the program with
-    status 2, as with every parser.
+    status 2, as with every parser. Ctrl-C ends it with INTERRUPTED.
     """
     asked = parser.parse_args(arguments)
     if asked.unsafe_debug:
         print("--unsafe-debug: errors and logs are shown as they are, note text in them too", file=sys.stderr)
     try:
-        with unsafe_debug(shown=asked.unsafe_debug):
+        check_arguments(asked)
+        with unsafe_debug(shown=asked.unsafe_debug), nullcontext() if asked.unsafe_debug else without_tracebacks():
             from sparkclin.runs.run import run
 
             requested = (request or request_of)(asked)
             report = run(task(asked), requested)
-            print(f"\n{masked(asked.output)}\n{report.summary()}", file=sys.stderr)
+            print(f"\n{printable(masked(asked.output))}\n{report.summary()}", file=sys.stderr)
             if more := afterwards(asked, requested) if afterwards else "":
                 print(f"\n{more}", flush=True)
     except SparkclinError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: no output is left", file=sys.stderr)
+        return INTERRUPTED
     except Exception as error:
         if asked.unsafe_debug:
             raise
         print(f"error: {plain(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def check_arguments(asked: argparse.Namespace) -> None:
+    """Raises OptionError for arguments with bytes that are no UTF-8: Java takes no such text."""
+    odd = [name for name, value in vars(asked).items() if _has_odd_bytes(value)]
+    if odd:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in odd)
+        raise OptionError(f"{named} has bytes that are not UTF-8, which Java cannot take. Name it in UTF-8.")
+
+
+def _has_odd_bytes(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_has_odd_bytes, value))
+    return isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def request_of(

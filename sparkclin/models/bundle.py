@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +33,8 @@ OLDEST_REVISION = 2
 DIGEST_DIGITS = 16
 """Of a SHA-256, where it is to tell a few models apart."""
 
-HADOOP_CHECKSUM = re.compile(r"\..+\.crc")
+BYTES_PER_CHECKSUM = 512
+"""Of Hadoop's files of checksums, which have 4 bytes for each so many, behind a head of 8."""
 
 SHOWN_PROBLEMS = 5
 """Of a bundle in an error."""
@@ -374,7 +374,7 @@ _checked: dict[tuple[str, str], dict[str, storage.FileState]] = {}
 def problems_of(folder: str | Path, manifest: Manifest) -> list[str]:
     """What differs between a folder and a manifest of it, a phrase per file. Raises ModelError where the folder cannot
     be listed."""
-    found, expected = set(filter(_is_exported, _states_of(folder))), manifest.files
+    found, expected = _exported(_states_of(folder)), manifest.files
     missing = [f"{name}: missing" for name in sorted(expected.keys() - found)]
     added = [f"{name}: not in the manifest" for name in sorted(found - expected.keys())]
     shared = sorted(found & expected.keys())
@@ -400,14 +400,17 @@ def _states_of(folder: str | Path) -> dict[str, storage.FileState]:
         raise ModelError(f"{folder} cannot be read ({type(error).__name__}): check the path and its rights.") from None
 
 
-def _is_exported(name: str) -> bool:
-    """Whether a bundle's manifest must have the file. Hadoop's hidden `.crc` files are checksums themselves: no reader
-    takes them for data, and object stores drop them."""
-    return name != MANIFEST_FILE and not HADOOP_CHECKSUM.fullmatch(name.rpartition("/")[2])
+def _exported(states: Mapping[str, storage.FileState]) -> set[str]:
+    """The files that a bundle's manifest must have. Hadoop's hidden `.crc` files beside them are checksums themselves:
+    no reader takes them for data, and object stores drop them."""
+    return {name for name in states if name != MANIFEST_FILE and not _is_checksum(name, states)}
+
+
+def _is_checksum(name: str, states: Mapping[str, storage.FileState]) -> bool:
+    checked = states.get(storage.checked_file(name) or "")
+    return checked is not None and states[name].size <= 8 + 4 * -(-checked.size // BYTES_PER_CHECKSUM)
 
 
 def hash_files(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below `folder` that a manifest of it must have, by its path relative to `folder`."""
-    return {
-        name: storage.sha256_of(folder / name) for name in sorted(storage.states_below(folder)) if _is_exported(name)
-    }
+    return {name: storage.sha256_of(folder / name) for name in sorted(_exported(storage.states_below(folder)))}

@@ -27,9 +27,12 @@ def check_trusted(sha256: str, *, location: str, trust: Sequence[str], by: str =
 
 
 def check_variable(sha256: str, *, location: str) -> None:
-    """As check_trusted(), by the variable, which holds for all models that this process loads."""
-    given = os.environ.get(TRUST_VARIABLE, "").split()
-    check_trusted(sha256, location=location, trust=given, by=f"${TRUST_VARIABLE}")
+    """As check_trusted(), by the variable, which holds for all models that this process loads. Raises OptionError where
+    it is blank: that stands for nobody, or for everybody."""
+    given = os.environ.get(TRUST_VARIABLE)
+    if given is not None and not given.strip():
+        raise OptionError(f"${TRUST_VARIABLE} is set and names no model to trust. Name one, or unset it to trust all.")
+    check_trusted(sha256, location=location, trust=(given or "").split(), by=f"${TRUST_VARIABLE}")
 
 
 def trusted_digests(given: str, *, by: str) -> frozenset[str]:
@@ -39,9 +42,11 @@ def trusted_digests(given: str, *, by: str) -> frozenset[str]:
         return frozenset([given.lower()])
     try:
         lines = storage.read_text(given).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise OptionError(f"{by} {given!r} is a file that is no UTF-8: expected a SHA-256 in each line.") from None
+    except OSError as error:
         raise OptionError(
-            f"{by} {given!r} is neither a SHA-256 of 64 hex digits nor a file of them ({type(error).__name__})."
+            f"{by} {given!r} is neither a SHA-256 of 64 hex digits nor a file of them that can be read ({error})."
         ) from None
     words = {number: line.partition("#")[0].split() for number, line in enumerate(lines, start=1)}
     digests = {number: first.lower() for number, (first, *_) in ((n, w) for n, w in words.items() if w)}

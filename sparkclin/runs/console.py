@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from sparkclin.errors import without_controls
 from sparkclin.spark.session import running_session, under_spark_submit
 
 
@@ -35,7 +36,11 @@ class Console:
     def say(self, *lines: str) -> None:
         """`[00:07] 60 notes`; further lines stand below the first."""
         stamp = f"[{tqdm.format_interval(self.wall_s)}] "
-        print(stamp + ("\n" + " " * len(stamp)).join(lines), file=sys.stderr, flush=True)
+        print(stamp + ("\n" + " " * len(stamp)).join(map(_in_one, lines)), file=sys.stderr, flush=True)
+
+
+def _in_one(line: str) -> str:
+    return without_controls(line.replace("\n", "\\n"))
 
 
 def _age_s(process: int) -> float:

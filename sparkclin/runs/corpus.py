@@ -101,10 +101,10 @@ class NoteSource:
 def _encoding(name: str) -> str:
     """Its usual name. Raises OptionError unless a byte of ASCII is always that character: lines and quotes are found
     before anything is decoded."""
-    ascii_ = bytes(range(128))
+    probe = bytes(range(128)) + rb"\u0041\x41\N{BULLET}.xn--bcher-kva"
     try:
         usual = codecs.lookup(name).name
-        as_it_is = ascii_.decode(usual) == ascii_.decode("ascii") and not usual.startswith(("iso2022", "hz"))
+        as_it_is = probe.decode(usual) == probe.decode("ascii") and not usual.startswith(("iso2022", "hz"))
     except (LookupError, UnicodeError, ValueError):
         as_it_is = False
     if not as_it_is:

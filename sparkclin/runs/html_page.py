@@ -16,7 +16,7 @@ from string import Template
 
 from sparkclin.errors import InputError, OptionError
 from sparkclin.schema import plain_value, printable
-from sparkclin.spark.storage import OWNER_ONLY, is_remote, local_path, write_text
+from sparkclin.spark.storage import OWNER_ONLY, is_remote, is_taken, local_path, write_text
 
 
 def html_page(*, title: str, style: str, body: str, script: str = "") -> str:
@@ -54,7 +54,7 @@ def check_file(path: str, *, option: str) -> Path:
     if is_remote(path):
         raise OptionError(f"the page is a file of this machine, and {path} is not. Write it here and copy it.")
     file = local_path(path)
-    if file.exists():
+    if is_taken(path):
         raise InputError(f"{file} exists already; nothing is overwritten. Choose another {option}.")
     if not file.absolute().parent.is_dir():
         raise InputError(f"{file.parent} is not a folder. Make it, or choose another {option}.")

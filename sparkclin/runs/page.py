@@ -15,7 +15,7 @@ from pathlib import Path
 from sparkclin.errors import OptionError
 from sparkclin.runs.findings import Findings, Mark, MarkedNote, Variant, by_label
 from sparkclin.runs.html_page import check_file, html_page, write_file
-from sparkclin.spark.storage import is_remote, local_path
+from sparkclin.spark.storage import as_url, is_remote, is_within, local_path
 
 DEFAULT_NOTES = 20
 HUES = (210, 25, 140, 285, 50, 340, 175, 250)
@@ -43,8 +43,11 @@ class PageOptions:
         return local_path(self.path)
 
 
-def check_page(options: PageOptions) -> None:
-    """Raises InputError where something is at the page's path already, or its folder is not there."""
+def check_page(options: PageOptions, *, output: str) -> None:
+    """Raises InputError where something is at the page's path already, or its folder is not there, and OptionError
+    where it is the path of the `output`."""
+    if not is_remote(output) and is_within(as_url(options.path), as_url(output)):
+        raise OptionError(f"{options.file} is the output's place too. Choose another --page.")
     check_file(options.path, option="--page")
 
 

@@ -22,7 +22,10 @@ from sparkclin.errors import IncompleteError, InputError, masked
 from sparkclin.runs.delta import check_delta
 from sparkclin.runs.report import JSON_FILE
 from sparkclin.runs.sink import Sink
+from sparkclin.runs.sources.places import HIDDEN, check_outside
+from sparkclin.schema import printable
 from sparkclin.spark import storage
+from sparkclin.spark.interrupts import settled
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -36,7 +39,6 @@ GUARD_FILE = "UNFINISHED.parquet"
 GUARD = "The run that writes this output has not finished. If none is running, remove the folder, or run it again.\n"
 
 WILDCARDS = frozenset("[]{}*?")
-HIDDEN = ("_", ".")
 
 
 def check_place(spark: SparkSession, sink: Sink, *, source: str = "") -> None:
@@ -48,6 +50,12 @@ def check_place(spark: SparkSession, sink: Sink, *, source: str = "") -> None:
     if sink.format == "delta":
         check_delta(spark)
     check_location(sink, partial(storage.as_spark_means, spark), source=source)
+    location = storage.as_spark_means(spark, sink.path)
+    if not storage.is_remote(location) and not storage.has_name(storage.encoding_of_names(spark), location):
+        raise InputError(f"Java cannot write the name {sink.path}. Start with LC_ALL=C.UTF-8, or choose another.")
+    if source:
+        parent, prefix = _beside_names(location)
+        check_outside(spark, source, location, f"{parent}/{prefix}0")
 
 
 def check_location(sink: Sink, locate: Callable[[str], str], *, source: str = "") -> None:
@@ -63,13 +71,14 @@ def check_location(sink: Sink, locate: Callable[[str], str], *, source: str = ""
         )
     with _writing(sink.path):
         location = locate(sink.path)
-        taken = storage.exists(location)
+        taken = storage.is_taken(location)
         if not taken and not storage.is_remote(location):
             _check_parent(storage.local_path(location).parent)
     with suppress(OSError):  # what is wrong with the input is said when it is looked for
-        if source and location.startswith(locate(source).rstrip("/") + "/"):
+        if source and storage.is_within(location, locate(source)):
             raise InputError(f"{sink.path} is in the input, where the next run would find it. Choose another --output.")
     if taken and not is_unfinished(location):
+        _remove_left(*_beside_names(location))
         raise InputError(f"{sink.path} exists already; nothing is overwritten. Choose another --output.")
 
 
@@ -105,10 +114,10 @@ def whole_or_nothing(spark: SparkSession, sink: Sink, *, tables: Sequence[str] =
     """
     location = storage.as_spark_means(spark, sink.path).rstrip("/")
     if location.partition(":")[0] in RENAMING:
-        with _beside(location) as folder:
+        with _beside(location) as folder, settled(spark.sparkContext):
             yield replace(sink, path=folder)
     else:
-        with _guarded(location, tables):
+        with _guarded(location, tables), settled(spark.sparkContext):
             yield replace(sink, path=location)
 
 
@@ -119,8 +128,7 @@ def is_unfinished(location: str) -> bool:
 
 @contextmanager
 def _beside(location: str) -> Iterator[str]:
-    parent, _, name = location.rpartition("/")
-    prefix = f".{name}.unfinished-"
+    parent, prefix = _beside_names(location)
     with _writing(location):
         _remove_left(parent, prefix)
         folder = f"{parent}/{prefix}{uuid4().hex[:12]}"
@@ -136,6 +144,12 @@ def _beside(location: str) -> Iterator[str]:
         _remove(folder)
 
 
+def _beside_names(location: str) -> tuple[str, str]:
+    """The folder of an output, and how the names of those begin where its rows are made."""
+    parent, _, name = location.rstrip("/").rpartition("/")
+    return parent, f".{name}.unfinished-"
+
+
 def _publish(rows: str, location: str) -> None:
     try:
         storage.rename(rows, location)
@@ -146,20 +160,23 @@ def _publish(rows: str, location: str) -> None:
 
 
 def _remove_left(parent: str, prefix: str) -> None:
-    """What killed runs have left of the same output. One on this disk is known by its lock, which ended with it."""
+    """What killed runs have left of the same output; rows that are whole are named instead. A run on this disk is known
+    by its lock, which ended with it."""
     if not storage.exists(f"{parent}/"):
         return
-    for name in storage.list_names(f"{parent}/"):
+    for name in filter(lambda name: name.startswith(prefix), storage.list_names(f"{parent}/")):
         folder = f"{parent}/{name}"
-        if not name.startswith(prefix) or _is_whole(folder):
-            continue
-        if storage.is_remote(folder):
-            print(
-                f"{masked(folder)} was left by a run that was ended, or belongs to one that runs now", file=sys.stderr
-            )
-            continue
-        with suppress(BlockingIOError), _locked(storage.local_path(folder) / LOCK):
-            _remove(folder)
+        if _is_whole(folder):
+            _say(f"{folder}/{ROWS} are the whole rows of a run that was ended before they had their name")
+        elif storage.is_remote(folder):
+            _say(f"{folder} was left by a run that was ended, or belongs to one that runs now")
+        else:
+            with suppress(BlockingIOError), _locked(storage.local_path(folder) / LOCK):
+                _remove(folder)
+
+
+def _say(left: str) -> None:
+    print(f"{printable(masked(left))}: move or remove it", file=sys.stderr)
 
 
 def _is_whole(folder: str) -> bool:

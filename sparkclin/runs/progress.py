@@ -61,7 +61,8 @@ def shown(context: SparkContext, work: Work) -> Iterator[Pace]:
             thread.join()
             if is_live(stream):
                 print(f"\r{last}", file=stream, flush=True)
-            context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # Spark's way to take it back
+            with suppress(OSError):  # where Java has ended, which is said by what was raised first
+                context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # Spark's way to take it back
 
 
 @contextmanager

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 JSON_FILE, MARKDOWN_FILE, HTML_FILE = "_report.json", "_report.md", "_report.html"
 MOST_NAMES = 10
-"""Of files, in a report."""
+"""Of files, in a summary."""
 
 # Upper edges of the histograms, in pieces and windows; the last bin is open.
 LENGTH_EDGES = (0, 128, 256, 512, 1024, 2048, 4094, 8188, 16376)
@@ -126,17 +126,18 @@ def bin_labels(edges: Sequence[int]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class NotRead:
-    """Files of the input that were not read, or had nothing to read: how many, and the first names."""
+    """Files of the input that were not read, or had nothing to read: how many, and the names of all. A summary has the
+    first."""
 
     files: int = 0
-    first: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, names: Sequence[str]) -> NotRead:
-        return cls(files=len(names), first=tuple(names[:MOST_NAMES]))
+        return cls(files=len(names), names=tuple(names))
 
     def __str__(self) -> str:
-        return ", ".join(self.first) + (", …" if self.files > len(self.first) else "")
+        return ", ".join(map(printable, self.names[:MOST_NAMES])) + (", …" if self.files > MOST_NAMES else "")
 
 
 class Stopwatch:
@@ -203,7 +204,8 @@ class RunReport:
 
     def to_json(self) -> str:
         rates = {"notes_per_s": round(self.notes_per_s, 3), "pieces_per_s": round(self.pieces_per_s, 1)}
-        return json.dumps({**asdict(self), "throughput": rates}, indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps({**asdict(self), "throughput": rates}, indent=2, ensure_ascii=False) + "\n"
+        return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate, as in a name that is not UTF-8
 
     def to_markdown(self) -> str:
         sections = {
@@ -262,4 +264,4 @@ def _table(rows: Mapping[str, Any]) -> str:
 
 
 def _cell(value: object) -> str:
-    return plain_value(value).replace("|", "\\|")
+    return printable(plain_value(value)).replace("|", "\\|")

@@ -30,6 +30,7 @@ from sparkclin.schema import METADATA, NOTE_ID, plain_value
 from sparkclin.spark import storage
 from sparkclin.spark.beforehand import Beforehand, look_ahead
 from sparkclin.spark.failures import quiet, step
+from sparkclin.spark.interrupts import interruptible
 from sparkclin.spark.options import SessionOptions
 from sparkclin.spark.session import running_session, spark_session
 from sparkclin.spark.tally import tally
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     Observe = Callable[[DataFrame], DataFrame]
+
+MOST_PARTITIONS = 1_000_000
+"""Spark's driver holds all of them."""
 
 OWN_PROGRESS = {"spark.ui.showConsoleProgress": "false"}
 """For a session that a run starts: Spark shows none beside the run's."""
@@ -128,8 +132,10 @@ class RunRequest:
     session: SessionOptions = field(default_factory=SessionOptions)
 
     def __post_init__(self) -> None:
-        if self.partitions is not None and self.partitions < 1:
-            raise OptionError(f"{self.partitions} partitions were asked for: there is at least one.")
+        if self.partitions is not None and not 1 <= self.partitions <= MOST_PARTITIONS:
+            raise OptionError(
+                f"{self.partitions} partitions were asked for: there is at least one, and at most {MOST_PARTITIONS:,}."
+            )
 
 
 def run(task: Task, request: RunRequest) -> RunReport:
@@ -155,7 +161,8 @@ def run(task: Task, request: RunRequest) -> RunReport:
     load_ahead(spark, bundle)  # while the input is looked through, which leaves cores and Spark NLP idle
     in_workers = engine_of(bundle).in_workers is not None
     console.say("the input is looked through" + ("" if in_workers else ", and the model is loaded"))
-    with step("in the run"), whole_or_nothing(spark, request.sink, tables=tables) as place:
+    context = spark.sparkContext
+    with interruptible(context), step("in the run"), whole_or_nothing(spark, request.sink, tables=tables) as place:
         corpus = read_corpus(spark, request.source)
         notes, n_notes = corpus.notes, count_corpus(corpus)
         check_space(spark, request.sink, least_bytes=n_notes * task.least_bytes(bundle.manifest))

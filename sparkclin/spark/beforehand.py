@@ -34,7 +34,7 @@ class Beforehand:
 
     def is_local(self, path: str) -> bool:
         """Whether a path that a user gives certainly is one of this machine's disk."""
-        return not storage.is_remote(path) and (self.bare_is_local or path.lower().startswith("file:/"))
+        return not storage.is_remote(path) and (self.bare_is_local or storage.is_disk(path))
 
 
 def look_ahead(options: SessionOptions) -> Beforehand:
@@ -45,7 +45,7 @@ def look_ahead(options: SessionOptions) -> Beforehand:
     if running is not None:
         settings = dict(running.sparkContext.getConf().getAll())
         default: Any = running._jsc.hadoopConfiguration().get("fs.defaultFS")
-        return Beforehand(bare_is_local=_is_disk(str(default)), runs_here=_runs_here(settings))
+        return Beforehand(bare_is_local=storage.is_disk(str(default)), runs_here=_runs_here(settings))
     settings = {**settings_present(), **options.as_settings()}
     return Beforehand(bare_is_local=_bare_is_local(settings), runs_here=_runs_here(settings))
 
@@ -60,13 +60,9 @@ def _bare_is_local(settings: Mapping[str, str]) -> bool:
         from pyspark import SparkContext
 
         jvm: Any = SparkContext._jvm
-        return _is_disk(str(jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf().get("fs.defaultFS")))
+        return storage.is_disk(str(jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf().get("fs.defaultFS")))
     said = [settings[key] for key in FILE_SYSTEM_KEYS if key in settings]
-    return all(map(_is_disk, said)) and not _hadoop_is_configured(settings)
-
-
-def _is_disk(file_system: str) -> bool:
-    return file_system.lower().startswith("file:")
+    return all(map(storage.is_disk, said)) and not _hadoop_is_configured(settings)
 
 
 def _hadoop_is_configured(settings: Mapping[str, str]) -> bool:

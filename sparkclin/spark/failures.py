@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 REMEDIES = {
+    "JavaEnded": "the process of Java, where Spark runs, was killed or has crashed, often because the machine's memory "
+    "was full: lower spark.driver.memory, or run fewer tasks at once, as with --master 'local[2]'",
+    "ParquetDecodingException": "a Parquet file of the input is damaged: copy it again",
     "OutOfMemoryError": "Java's memory was full: raise spark.executor.memory, or spark.driver.memory in local mode",
     "ExecutorLostFailure": "an executor was lost, often because its machine's memory was full: raise "
     "spark.executor.memoryOverhead, or give an executor fewer cores",
@@ -57,7 +60,10 @@ def shows_all() -> bool:
 def quiet(spark: SparkSession) -> None:
     """Leave nothing in the driver's log: Spark logs an exception that ends a task, with what it says. Nor does anything
     that its JVM prints show, such as Spark NLP's word on the kind of processor."""
-    spark.sparkContext.setLogLevel("ERROR" if _unsafe_debug.get() else "OFF")
+    level = "ERROR" if _unsafe_debug.get() else "OFF"
+    log4j = spark._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
+    # Not setLogLevel(): that leaves classes alone which a configuration names.
+    log4j.core.config.Configurator.setAllLevels("", log4j.Level.valueOf(level))
     if not _unsafe_debug.get():
         java: Any = spark._jvm.java  # type: ignore[union-attr]
         nowhere = spark._jvm.org.apache.commons.io.output.NullOutputStream()  # type: ignore[union-attr]
@@ -75,7 +81,7 @@ def step(doing: str) -> Iterator[None]:
 
     try:
         yield
-    except (PySparkException, Py4JError) as error:
+    except (PySparkException, Py4JError, ConnectionError) as error:
         if _unsafe_debug.get():
             raise
         raise ours(error) or _of_spark(error, doing) from None
@@ -127,8 +133,22 @@ def ours(error: Exception) -> SparkclinError | None:
 
 
 def _of_spark(error: Exception, doing: str) -> SparkclinError:
+    if java_has_ended():
+        return _step_error("JavaEnded", doing, "")
     frames = re.findall(r'File "([^"\n]*)", line (\d+)', str(error))
     return _step_error(first_cause(error), doing, _innermost(frames))
+
+
+def java_has_ended() -> bool:
+    """Whether the JVM that this process has started, or was started by, is gone."""
+    from py4j.protocol import Py4JError
+    from pyspark import SparkContext
+
+    jvm: Any = SparkContext._jvm
+    try:
+        return jvm is not None and not jvm.java.lang.System.nanoTime()
+    except (Py4JError, OSError):
+        return True
 
 
 def first_cause(error: Exception) -> str:

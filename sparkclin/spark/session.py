@@ -31,6 +31,9 @@ from sparkclin.spark.settings import (
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+MOST_OF_A_LINE, NO_LIMIT = "mapreduce.input.linerecordreader.line.maxlength", str(2**31 - 1)
+"""Hadoop's setting by which longer lines are left out, and its default."""
+
 
 def spark_session(
     *,
@@ -82,6 +85,7 @@ def check_session(spark: SparkSession, *, spark_nlp: bool = True) -> None:
         *_spark_problems(spark.version),
         *version_problems(str(jvm.java.lang.System.getProperty("java.version")), whose="the session's JVM"),
         *(_spark_nlp_problems(spark) if spark_nlp else []),
+        *_hadoop_problems(spark),
     ]
     if problems:
         raise SetupError("\n".join(problems))
@@ -232,6 +236,18 @@ def _spark_problems(version: str) -> list[str]:
     return [
         f"Spark {version} was found; Spark NLP {SPARK_NLP_VERSION} is built for Scala 2.12 and needs Spark 3.x. "
         "Install pyspark 3.5 (pip install 'pyspark>=3.5,<4'), or use a cluster with Spark 3.5."
+    ]
+
+
+def _hadoop_problems(spark: SparkSession) -> list[str]:
+    """Spark NLP reads vocabularies as lines, by the configuration of the whole session."""
+    jsc: Any = spark._jsc
+    found = jsc.hadoopConfiguration().get(MOST_OF_A_LINE)
+    if found in (None, NO_LIMIT):
+        return []
+    return [
+        f"{MOST_OF_A_LINE} is {found}: Hadoop leaves out longer lines of a model's files and says nothing. Start with "
+        f"--conf spark.hadoop.{MOST_OF_A_LINE}={NO_LIMIT}"
     ]
 
 

@@ -60,6 +60,11 @@ def is_remote(location: str) -> bool:
     return scheme is not None and scheme[1].lower() != "file"
 
 
+def is_disk(location: str) -> bool:
+    """Whether `location` says itself that it is on the local disk, as `file:/x` does."""
+    return location.lower().startswith("file:/")
+
+
 def local_path(location: str) -> Path:
     """The path on the local disk that a location means which is not remote."""
     return Path(re.sub(r"^file:/+", "/", location, flags=re.IGNORECASE))
@@ -68,9 +73,17 @@ def local_path(location: str) -> Path:
 def as_url(location: str) -> str:
     """`location` as Spark takes it: a bare path would mean the cluster's default file system.
 
-    Nothing is percent-encoded, because Hadoop decodes nothing.
+    Nothing is percent-encoded, because Hadoop decodes nothing. The folder of a local path is the one that this machine
+    finds, without links and without `..`: Hadoop takes the name before `..` away without looking where a link leads.
+    The last name stays, even if it is a link's.
     """
-    return location if is_remote(location) else f"file://{local_path(location).absolute()}"
+    return location if is_remote(location) else f"file:///{_without_links(local_path(location)).lstrip('/')}"
+
+
+def _without_links(path: Path) -> str:
+    if path.name in ("", ".."):
+        return os.path.realpath(path)
+    return str(Path(os.path.realpath(path.parent)) / path.name)
 
 
 def as_spark_means(spark: SparkSession, path: str) -> str:
@@ -78,6 +91,8 @@ def as_spark_means(spark: SparkSession, path: str) -> str:
 
     Raises OSError where Spark knows no such file system.
     """
+    if is_disk(path) or (not is_remote(path) and is_disk(str(_configuration(spark).get("fs.defaultFS")))):
+        return as_url(path)
     with _as_os_errors(path):
         found: Any = _hadoop_path(spark, path)
         return str(found.getFileSystem(_configuration(spark)).makeQualified(found).toString())
@@ -89,6 +104,38 @@ def exists(location: str) -> bool:
         return local_path(location).exists()
     with _hadoop_file(location) as file:
         return bool(file.system.exists(file.path))
+
+
+def is_taken(location: str) -> bool:
+    """Whether anything has the name, as a link to nowhere has; raises OSError where that cannot be told."""
+    return exists(location) or (not is_remote(location) and os.path.lexists(local_path(location)))
+
+
+def is_within(location: str, folder: str) -> bool:
+    """Whether `location` is `folder` or below it, wherever the links of local paths lead; both as as_url() gives."""
+    inner, outer = (path if is_remote(path) else os.path.realpath(local_path(path)) for path in (location, folder))
+    return f"{inner.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/")
+
+
+def checked_file(path: str) -> str | None:
+    """The file that Hadoop keeps checksums of in a file of this name: `x/a` for `x/.a.crc`; None for other names."""
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}{name[1:-4]}" if re.fullmatch(r"\..+\.crc", name, flags=re.DOTALL) else None
+
+
+def encoding_of_names(spark: SparkSession) -> str:
+    """In which Java decodes paths of the local disk."""
+    jvm: Any = spark._jvm
+    return str(jvm.java.lang.System.getProperty("sun.jnu.encoding"))
+
+
+def has_name(encoding: str, path: str) -> bool:
+    """Whether a path can be decoded in it: Java opens no other, and lists none."""
+    try:
+        path.encode("utf-8").decode("utf-8").encode(encoding)
+    except (UnicodeError, LookupError):
+        return False
+    return True
 
 
 def list_names(location: str) -> list[str]:
@@ -130,6 +177,33 @@ def matching(spark: SparkSession, pattern: str) -> list[Entry]:
         path = _hadoop_path(spark, pattern)
         found: Any = path.getFileSystem(_configuration(spark)).globStatus(path)
         return sorted((_entry(str(status.toString())) for status in found or ()), key=lambda entry: entry.path)
+
+
+def would_match(spark: SparkSession, pattern: str, location: str) -> bool:
+    """Whether Hadoop's glob matches a location, or a folder above it, once that is there."""
+    jvm: Any = spark._jvm
+    hadoop = jvm.org.apache.hadoop.fs
+    if _root_of(pattern) != _root_of(location):
+        return False
+    names = _names_of(location)
+    with _as_os_errors(pattern):
+        for one in hadoop.GlobExpander.expand(pattern):
+            parts = _names_of(str(one))
+            pairs = zip(parts, names, strict=False)
+            if len(parts) <= len(names) and all(hadoop.GlobFilter(a).accept(hadoop.Path("/", b)) for a, b in pairs):
+                return True
+    return False
+
+
+def _root_of(location: str) -> str:
+    """The scheme and authority of a URL; "" for the local disk."""
+    found = re.match(r"[^:/]+://[^/]*", location) if is_remote(location) else None
+    return found[0] if found else ""
+
+
+def _names_of(location: str) -> list[str]:
+    path = location.removeprefix(_root_of(location)) if is_remote(location) else re.sub("^file:", "", location)
+    return [name for name in path.split("/") if name]
 
 
 def _local_files(folder: Path) -> Iterator[Entry]:
@@ -193,7 +267,7 @@ def make_folder(location: str) -> None:
 def rename(location: str, new: str) -> None:
     """Give a file or folder another name on the same file system; raises OSError where that one is taken."""
     if not is_remote(location):
-        if local_path(new).exists():
+        if os.path.lexists(local_path(new)):
             raise FileExistsError(f"{new} is there already")
         local_path(location).rename(local_path(new))
         return

@@ -197,6 +197,9 @@ def test_other_forms(spark: SparkSession, tmp_path: Path, name: str, content: by
         ({"encoding": "utf-16"}, "--encoding 'utf-16' is not a known one in which ASCII is as it is"),
         ({"encoding": "utf-7"}, "--encoding 'utf-7'"),
         ({"encoding": "iso2022_jp"}, "--encoding 'iso2022_jp'"),
+        ({"encoding": "raw_unicode_escape"}, "--encoding 'raw_unicode_escape'"),
+        ({"encoding": "unicode_escape"}, "--encoding 'unicode_escape'"),
+        ({"encoding": "idna"}, "--encoding 'idna'"),
         ({"encoding": "rot13"}, "--encoding 'rot13'"),
         ({"encoding": "nothing"}, "--encoding 'nothing'"),
         ({"encoding": "latin-1", "format": "jsonl"}, "--encoding is for csv and text"),
@@ -208,6 +211,22 @@ def test_other_forms(spark: SparkSession, tmp_path: Path, name: str, content: by
 def test_options_that_cannot_be(options: dict[str, str], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         NoteSource(path="x", **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_header_between_records_is_no_note(spark: SparkSession, tmp_path: Path, mark: bytes) -> None:
+    """As where files were put behind each other by `cat`."""
+    (tmp_path / "a.csv").write_bytes(mark + HEADER + b"1,x\r\n" + mark + b"note_id,text\r\n2,y\n")
+    assert "1 are the header again" in (message := refused(spark, tmp_path))
+    assert "begins in line 3" in message
+
+
+def test_files_without_a_record_are_named(spark: SparkSession, tmp_path: Path) -> None:
+    files = {"a.csv": HEADER + b"1,x\n", "b.csv": HEADER, "c d.csv": b"", "e.csv.gz": gzip.compress(b"")}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    corpus = corpus_of(spark, tmp_path)
+    assert (corpus.records, corpus.not_read) == (1, ("b.csv", "c d.csv", "e.csv.gz"))
 
 
 def test_a_cut_off_gzip_is_named(spark: SparkSession, tmp_path: Path) -> None:

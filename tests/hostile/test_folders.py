@@ -71,10 +71,80 @@ def test_what_spark_passes_over_is_refused_or_named(
 
 
 def test_bookkeeping_is_left_and_named(spark: SparkSession, tmp_path: Path) -> None:
-    names = ("_SUCCESS", "_committed_7", "_started_7", ".a.txt.crc", "_report.json", "_report.md", ".DS_Store")
+    commits = ("_SUCCESS", "_committed_7", "_committed_vacuum7", "_started_7")
+    names = (*commits, ".a.txt.crc", "_report.json", "_report.md", "_report.html", ".DS_Store")
     for name in (*names, "a.txt"):
         (tmp_path / name).write_text("x")
     assert corpus_of(spark, tmp_path).not_read == tuple(sorted(names))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["_started_insulin.txt", "_committed_suicide.txt", "_report.txt", ".note7.crc", "_started_7.txt", "_SUCCESS.txt"],
+)
+def test_a_note_is_no_bookkeeping(spark: SparkSession, tmp_path: Path, name: str) -> None:
+    """Nor are checksums of a file that is not there."""
+    for file in (name, "a.txt"):
+        (tmp_path / file).write_text("x")
+    assert f"are not read by Spark, because of their names ({name})" in refused(spark, tmp_path)
+    assert corpus_of(spark, tmp_path, hidden_files="skip").not_read == (name,)
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """A folder with a link, behind which `..` is another folder than its own; notes lie in both."""
+    for name in ("real/sub", "real/notes", "here/notes"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "real" / "sub")
+    (tmp_path / "real" / "notes" / "behind.txt").write_text("behind the link")
+    (tmp_path / "here" / "notes" / "_hidden.txt").write_text("hidden")
+    (tmp_path / "here" / "notes" / "beside.txt").write_text("beside the link")
+    return tmp_path / "here"
+
+
+@pytest.mark.parametrize(
+    "path", ["link/../notes", "link/../notes/", "link/../note*", "link/../notes/*.txt", "link/../n*/*"]
+)
+@pytest.mark.parametrize("recursive", [False, True])
+def test_the_folder_that_is_listed_is_the_one_that_spark_reads(
+    spark: SparkSession, linked: Path, path: str, *, recursive: bool
+) -> None:
+    [(name, text)] = texts_of(spark, f"{linked}/{path}", recursive=recursive).items()
+    assert text == "behind the link"
+    assert str(name).rpartition("/")[2] == "behind.txt"
+
+
+def test_ids_are_whole_whatever_way_leads_to_the_folder(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes" / "ward7" / "patient").mkdir(parents=True)
+    (tmp_path / "notes" / "ward7" / "patient" / "note-4711.txt").write_text("x")
+    (tmp_path / "job").mkdir()
+    (tmp_path / "link").symlink_to("notes")
+    monkeypatch.chdir(tmp_path / "job")
+    ways = ["../notes", "../notes/.", "../link", ".././notes//", "../notes/ward7/..", f"//{tmp_path}/job/../notes"]
+    for way in [*ways, f"file:{tmp_path}/job/../notes", "../not*"]:
+        [name] = texts_of(spark, way, recursive=True)
+        assert str(name).removeprefix("notes/") == "ward7/patient/note-4711.txt"
+
+
+def test_a_wildcard_before_two_dots_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    assert "has .. behind a wildcard" in refused(spark, f"{tmp_path}/*/../x")
+
+
+def test_a_wildcard_does_not_match_hidden_folders(spark: SparkSession, tmp_path: Path) -> None:
+    for folder in (".git", "_temporary", "k=v", "ward"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{folder}.txt".lstrip("._")).write_text(folder)
+    assert "matches 2 hidden folders too (.git, _temporary)" in refused(spark, f"{tmp_path}/*")
+    assert set(texts_of(spark, f"{tmp_path}/[!._]*")) == {"k=v.txt", "ward.txt"}
+    assert set(texts_of(spark, f"{tmp_path}/_*")) == {"temporary.txt"}
+
+
+def test_what_a_terminal_obeys_is_not_in_a_message(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "_\x1b[31mRED\x1b[2J\nfake line.txt").write_text("x")
+    assert "\x1b" not in refused(spark, tmp_path)
+    assert "\x1b" not in refused(spark, f"{tmp_path}/\x1b[2J")
 
 
 def test_folders_are_read_if_asked(spark: SparkSession, tmp_path: Path) -> None:
@@ -162,13 +232,16 @@ def test_names_that_hadoop_does_not_open_are_counted(spark: SparkSession, tmp_pa
     assert f"1 files of {tmp_path} have a colon in their names (08:15.txt)" in refused(spark, tmp_path)
 
 
-def test_spark_has_to_find_as_many_files(spark: SparkSession, tmp_path: Path) -> None:
+def test_spark_has_to_find_the_same_files(spark: SparkSession, tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text("x")
     files = find_files(spark, locate(spark, str(tmp_path)), recursive=False, hidden_files="refuse")
-    (tmp_path / "b.txt").unlink()
-    with pytest.raises(InputError, match=r"^2 files lie in .*, and Spark finds 1\."):
-        read_text(spark, NoteSource(path=str(tmp_path)), files)
+    for others, found in (([], 1), (["c.txt"], 2)):
+        (tmp_path / "b.txt").unlink(missing_ok=True)
+        for name in others:
+            (tmp_path / name).write_text("x")
+        with pytest.raises(InputError, match=rf"^2 files lie in .*, and Spark finds {found}, without 1 .*/b\.txt\)"):
+            read_text(spark, NoteSource(path=str(tmp_path)), files)
 
 
 def test_a_remote_folder_is_listed_as_a_local_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,20 @@ def test_one_array_over_many_lines_is_refused(spark: SparkSession, tmp_path: Pat
 def test_csv_read_as_jsonl_says_so(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("note_id,text\n1,Quackenbush\n")
     assert "--input-format csv" in refused(spark, tmp_path, format="jsonl")
+
+
+def test_a_key_in_another_case_is_not_taken_for_a_missing_text(spark: SparkSession, tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "a.jsonl", {"note_id": 1, "text": "x"}, {"note_id": 2, "Text": "Quackenbush"}, {"note_id": 3}
+    )
+    assert "1 lack one of note_id, text and have it in another case" in refused(spark, file)
+    file = write(tmp_path / "b.jsonl", {"note_id": 1, "text": "x", "Text": "y"}, {"note_id": 3})
+    assert notes_of(spark, file) == [(1, "x"), (3, None)]
+
+
+def test_files_without_a_record_are_named(spark: SparkSession, tmp_path: Path) -> None:
+    write(tmp_path / "a b.jsonl", {"note_id": 1, "text": "x"})
+    (tmp_path / "b.jsonl").write_text(" \n\n")
+    (tmp_path / "c.jsonl").write_text("")
+    (tmp_path / "d.jsonl.gz").write_bytes(gzip.compress(b""))
+    assert read_corpus(spark, NoteSource(path=str(tmp_path))).not_read == ("b.jsonl", "c.jsonl", "d.jsonl.gz")

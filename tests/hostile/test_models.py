@@ -459,6 +459,44 @@ def test_the_variable_holds_for_pretrained_too(
     assert LOADERS[loader](spark) is not None
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n\t"])
+def test_a_blank_variable_does_not_trust_everybody(
+    bundle: Bundle, blank: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(TRUST_VARIABLE, blank)
+    assert "$SPARKCLIN_TRUST is set and names no model to trust" in refused(bundle, tmp_path, capsys)
+
+
+def test_a_model_behind_a_link_and_two_dots_is_the_one_that_is_compared(in_spark_nlp: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere" / "sub").mkdir(parents=True)
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "elsewhere" / "sub")
+    shutil.copytree(in_spark_nlp.path.parent, tmp_path / "elsewhere" / "models")
+    found = ModelRepository(f"{tmp_path}/here/link/../models").find(NAME)
+    assert found.url == f"file://{tmp_path}/elsewhere/models/{Path(found.location).name}"
+
+
+@pytest.mark.parametrize("name", [".evil.crc", "fields/.evil.crc", ".cls.tokenizer.json.crc"])
+def test_what_only_has_the_name_of_checksums_is_not_in_the_manifest(in_spark_nlp: Bundle, name: str) -> None:
+    (in_spark_nlp.path / name).write_bytes(b"x")
+    assert in_spark_nlp.problems() == [f"{name}: not in the manifest"]
+
+
+def test_checksums_are_as_small_as_checksums(in_spark_nlp: Bundle) -> None:
+    file = in_spark_nlp.path / ".tokenizer.json.crc"
+    size = 8 + 4 * -(-(in_spark_nlp.path / TOKENIZER_FILE).stat().st_size // 512)
+    file.write_bytes(bytes(size))
+    assert in_spark_nlp.problems() == []
+    file.write_bytes(bytes(size + 1))
+    assert in_spark_nlp.problems() == [".tokenizer.json.crc: not in the manifest"]
+
+
+def test_a_file_of_digests_that_cannot_be_reached_says_why(spark: SparkSession) -> None:
+    with pytest.raises(OptionError, match=r"'s3a://b/trusted' is neither .* \(s3a://b/trusted: .*S3AFileSystem"):
+        trusted_digests("s3a://b/trusted", by="--trust")
+    assert spark
+
+
 def sha256sum(bundle: Bundle) -> str:
     """What the program prints of a bundle's manifest."""
     words = ["sha256sum", str(bundle.path / MANIFEST_FILE)]

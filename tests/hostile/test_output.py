@@ -21,11 +21,13 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from sparkclin.commands.embed import main
-from sparkclin.errors import IncompleteError, InputError
+from sparkclin.commands.ner import main as ner
+from sparkclin.errors import IncompleteError, InputError, StepError
 from sparkclin.runs import place
 from sparkclin.runs.place import GUARD_FILE, check_place, check_space, whole_or_nothing
 from sparkclin.runs.sink import Sink, read_rows, write_rows
 from sparkclin.spark import storage
+from sparkclin.spark.interrupts import running_tasks
 from testkit.cluster import ClusterError, StandaloneCluster
 from testkit.demo import SCRIPT
 
@@ -93,6 +95,18 @@ def test_a_failed_run_leaves_nothing_and_can_be_repeated(spark: SparkSession, si
     test_nothing_is_there_before_all_is(spark, sink)
 
 
+def test_what_tasks_write_after_a_failure_is_removed_too(spark: SparkSession, sink: Sink) -> None:
+    """One task has failed, and another goes on, by which the folder would be there again."""
+
+    fails = spark.range(0, 2, numPartitions=2).selectExpr(
+        "if(id = 0, raise_error('half-way'), id + length(reflect('java.lang.Thread', 'sleep', 1500L))) as id"
+    )
+    with pytest.raises(StepError), whole_or_nothing(spark, sink) as made:
+        write_rows(fails, made)
+    assert running_tasks(spark.sparkContext) == 0
+    assert names(Path(sink.path).parent) == []
+
+
 def killed_while_writing(folder: Path) -> Path:
     """What a run leaves of the output `out` whose process is killed; returns that."""
     script = f"""
@@ -114,6 +128,28 @@ def test_what_a_killed_run_left_is_removed_by_the_next(spark: SparkSession, sink
     assert left.exists()
     test_nothing_is_there_before_all_is(spark, sink)
     assert not left.exists()
+
+
+def test_what_was_killed_after_its_rename_is_removed_by_the_next(
+    spark: SparkSession, sink: Sink, tmp_path: Path
+) -> None:
+    left = killed_while_writing(tmp_path)
+    shutil.rmtree(left / "rows")
+    Path(sink.path).mkdir()
+    with pytest.raises(InputError, match="exists already"):
+        check_place(spark, sink)
+    assert names(tmp_path) == ["out"]
+
+
+def test_whole_rows_of_a_killed_run_are_named(
+    spark: SparkSession, sink: Sink, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = killed_while_writing(tmp_path)
+    (left / "rows" / "_report.json").write_text("{}")
+    with whole_or_nothing(spark, sink) as made:
+        folder_of(made).mkdir()
+    assert f"{left}/rows are the whole rows of a run that was ended" in capsys.readouterr().err
+    assert (left / "rows" / "part-0.parquet").exists()
 
 
 def test_what_a_running_run_writes_is_left_alone(spark: SparkSession, sink: Sink, tmp_path: Path) -> None:
@@ -191,6 +227,62 @@ def test_an_output_in_the_input_is_refused_at_once(notes: Path, capsys: pytest.C
     folder = notes.parent
     assert main(["--input", str(folder), "--output", str(folder / "out")]) == 1
     assert f"{folder / 'out'} is in the input" in capsys.readouterr().err
+
+
+def test_an_output_behind_a_link_to_the_input_is_in_it(notes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = notes.parent
+    (folder.parent / f"{folder.name}-link").symlink_to(folder)
+    for given in (folder, f"{folder}-link", f"{folder}/../{folder.name}-link"):
+        for output in (folder / "out", f"{folder}-link/out", f"{folder}-link/../{folder.name}/out"):
+            assert main(["--input", str(given), "--output", str(output)]) == 1
+            assert "is in the input" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("pattern", ["*", "[n.]*", "{x,out}", "ou?"])
+def test_an_output_that_the_input_would_match_is_refused(
+    notes: Path, pattern: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before it is made: its lock would be a note."""
+    folder = notes.parent
+    (folder / "x").write_text("")
+    assert main(["--input", f"{folder}/{pattern}", "--input-format", "text", "--output", str(folder / "out")]) == 1
+    assert "which this run would make. Choose another --output." in capsys.readouterr().err
+
+
+def test_a_link_to_nowhere_takes_a_name(notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").symlink_to(tmp_path / "gone")
+    assert main(command(notes, str(tmp_path / "out"))) == 1
+    said = capsys.readouterr().err
+    assert "exists already; nothing is overwritten" in said
+    assert "notes with" not in said
+
+
+def test_a_page_in_the_place_of_the_output_is_refused_at_once(
+    notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for page in (tmp_path / "out", tmp_path / ".." / tmp_path.name / "out"):
+        assert ner(["--page", str(page), *command(notes, str(tmp_path / "out"))]) == 1
+        said = capsys.readouterr().err
+        assert "is the output's place too. Choose another --page." in said
+        assert "notes with" not in said
+
+
+@pytest.mark.parametrize("option", ["--input", "--output", "--models", "--model", "--trust", "--id-column"])
+def test_arguments_that_are_not_utf8_are_refused_at_once(
+    notes: Path, tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command(notes, str(tmp_path / "out")), option, f"{tmp_path}/\udcff"]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == f"error: {option} has bytes that are not UTF-8, which Java cannot take. Name it in UTF-8."
+
+
+def test_a_name_that_java_cannot_write_is_refused(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "encoding_of_names", lambda _: "ascii")
+    check_place(spark, Sink(path=str(tmp_path / "out")))
+    with pytest.raises(InputError, match=r"Java cannot write the name .*LC_ALL"):
+        check_place(spark, Sink(path=str(tmp_path / "é")))
 
 
 @pytest.mark.parametrize("name", ["_out", ".out/"])

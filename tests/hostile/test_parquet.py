@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from sparkclin.errors import InputError
-from sparkclin.runs.corpus import NoteSource, count_notes, read_corpus
+from sparkclin.errors import IncompleteError, InputError, StepError
+from sparkclin.runs.corpus import NoteSource, count_corpus, count_notes, read_corpus
+from sparkclin.runs.sources import tables
+from sparkclin.spark.failures import step
 
 SCHEMA = pa.schema([("note_id", pa.string()), ("text", pa.string())])
 
@@ -111,6 +113,60 @@ def test_the_name_of_a_folder_does_not_take_the_place_of_a_column(
     assert "other" not in message
     corpus = read_corpus(spark, NoteSource(path=str(tmp_path), recursive=True))
     assert [row.text for row in corpus.notes.orderBy("note_id").collect()] == [f"a{i} Quackenbush" for i in range(3)]
+
+
+@pytest.mark.parametrize("other", ["a.parquet", "ward=2/year=7/a.parquet", "year=7/a.parquet"])
+def test_a_file_beside_partition_folders_is_not_lost(spark: SparkSession, tmp_path: Path, other: str) -> None:
+    """Spark reads the files in partition folders alone, or an assertion in it fails."""
+    write(tmp_path / "ward=1" / "b.parquet")
+    write(tmp_path / other)
+    assert "are in folders of other keys (key=value) than" in (message := refused(spark, tmp_path))
+    assert "--recursive" in message
+    corpus = read_corpus(spark, NoteSource(path=str(tmp_path), recursive=True))
+    assert corpus.records == count_corpus(corpus) == 6
+
+
+def test_records_are_counted_by_the_footers(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever of the files Spark reads."""
+    write(tmp_path / "ward=1" / "b.parquet")
+    write(tmp_path / "a.parquet", n=5)
+    write(tmp_path / "c.parquet", n=0)
+    monkeypatch.setattr(tables, "_check_partitions", lambda *_: None)
+    corpus = read_corpus(spark, NoteSource(path=str(tmp_path)))
+    assert (corpus.records, corpus.not_read) == (8, ("c.parquet",))
+    with pytest.raises(IncompleteError, match=r"8 records lie in .*, and 3 notes are read"):
+        count_corpus(corpus)
+
+
+def test_a_page_that_is_not_what_was_written_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    """By the checksums that a writer may have given its pages."""
+    texts = pa.table([pa.array(["1"]), pa.array(["no fever " * 9])], schema=SCHEMA)
+    file = tmp_path / "a.parquet"
+    plainly = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    pq.write_table(texts, file, write_page_checksum=True, **plainly)
+    file.write_bytes(file.read_bytes().replace(b"no fever", b"my fever", 1))
+    notes = read_corpus(spark, NoteSource(path=str(tmp_path))).notes
+    with pytest.raises(StepError, match="a Parquet file of the input is damaged"), step("in the test"):
+        notes.collect()
+
+
+@pytest.mark.parametrize(
+    ("kind", "ids"),
+    [(pa.list_(pa.string()), [["a"]]), (pa.map_(pa.string(), pa.int64()), [[("Quackenbush, John", 1)]])],
+)
+def test_an_id_of_many_values_is_refused(
+    spark: SparkSession, tmp_path: Path, kind: pa.DataType, ids: list[object]
+) -> None:
+    pq.write_table(pa.table({"note_id": pa.array(ids, kind), "text": ["x"]}), tmp_path / "a.parquet")
+    assert "an id is one value of its own" in refused(spark, tmp_path)
+
+
+def test_fields_of_a_text_are_not_named(spark: SparkSession, tmp_path: Path) -> None:
+    text = pa.array([{"Quackenbush, John": 1}])
+    pq.write_table(pa.table({"note_id": ["a"], "text": text}), tmp_path / "a.parquet")
+    assert "is struct, expected string" in refused(spark, tmp_path)
 
 
 def test_ids_that_are_not_utf8_are_counted(spark: SparkSession, tmp_path: Path) -> None:

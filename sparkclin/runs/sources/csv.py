@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from sparkclin.errors import InputError
 from sparkclin.runs.sources.files import InputFiles, check_folders
-from sparkclin.runs.sources.formats import advice_on_format, ending_of
+from sparkclin.runs.sources.formats import advice_on_format, check_compression, ending_of
 from sparkclin.runs.sources.lines import Batches, FileLines, each_file, map_lines, survey
 from sparkclin.runs.sources.notes import SourceNotes, batches_of, check_columns, schema_of, with_texts
 from sparkclin.runs.sources.places import plain
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 MOST_BYTES = 256 * 1024**2
 """Of a record: a quote that is not closed would take the rest of the file."""
 
+_PROBLEMS = {
+    "broken": "are not as RFC 4180 says, with the fields of the header",
+    "undecoded": "are not {}",
+    "headers": "are the header again, as where files were put behind each other",
+}
+"""Of records, by what is counted of each file."""
+
 _BOM = b"\xef\xbb\xbf"
 _QUOTE = b'"'
 _TAB = "\t"
@@ -41,6 +48,7 @@ def read_csv(spark: SparkSession, source: NoteSource, files: InputFiles) -> Sour
     Raises InputError, with counts, where a record is broken, headers differ, or a column is missing.
     """
     check_folders(files)
+    check_compression(files)
     form = CsvForm(encoding=source.encoding, delimiter=source.delimiter or _delimiter(files))
     found = survey(spark, files, lambda lines: surveyed(lines, form), split=False)
     found.sort(key=lambda file: str(file["path"]))
@@ -57,7 +65,7 @@ def read_csv(spark: SparkSession, source: NoteSource, files: InputFiles) -> Sour
     return SourceNotes(
         notes=with_texts(notes),
         records=sum(file["records"] for file in found),
-        not_read=tuple(file.name for file in files.read if not file.size),
+        not_read=files.without_records({file["path"] for file in found if file["records"]}),
     )
 
 
@@ -167,20 +175,22 @@ def each_record(lines: FileLines) -> Iterator[tuple[str, int, bytes]]:
 
 
 def surveyed(lines: FileLines, form: CsvForm) -> Iterator[dict[str, Any]]:
-    """Of each file its path, its header, how many records it has, how many are broken and how many are not in the
-    encoding, and the line where the first of these begins."""
+    """Of each file its path, its header, how many records it has, how many are broken, how many are not in the encoding
+    and how many are the header again, and the line where the first of these begins."""
     file: dict[str, Any] = {}
+    headers: tuple[bytes, ...] = ()
     parser = RecordParser(form=form, n_fields=0)
     for path, number, record in each_record(lines):
         if file.get("path") != path:
             if file:
                 yield file
             header = form.header(record)
-            file = {"path": path, "header": header, "records": 0, "broken": 0, "undecoded": 0, "first": None}
+            file = {"path": path, "header": header, "records": 0, **dict.fromkeys(_PROBLEMS, 0), "first": None}
+            headers = (record.removeprefix(_BOM), _BOM + record.removeprefix(_BOM))
             parser = RecordParser(form=form, n_fields=len(header or ()))
             continue
         file["records"] += 1
-        if (problem := _problem(record, parser)) is not None:
+        if (problem := "headers" if record in headers else _problem(record, parser)) is not None:
             file[problem] += 1
             file["first"] = file["first"] or number
     if file:
@@ -216,14 +226,10 @@ def _check_records(found: Sequence[dict[str, Any]], source: NoteSource, form: Cs
             f"the first line of {len(headless)} files is no header in CSV that is {form.encoding} (first: "
             f"{headless[0]}). {advice_on_format(files, 'csv')} Or give --encoding or --delimiter."
         )
-    broken, undecoded = (sum(file[kind] for file in found) for kind in ("broken", "undecoded"))
-    if not broken and not undecoded:
+    counts = {kind: sum(file[kind] for file in found) for kind in _PROBLEMS}
+    problems = [f"{number:,} {_PROBLEMS[kind].format(form.encoding)}" for kind, number in counts.items() if number]
+    if not problems:
         return
-    problems = []
-    if broken:
-        problems.append(f"{broken:,} are not as RFC 4180 says, with the fields of the header")
-    if undecoded:
-        problems.append(f"{undecoded:,} are not {form.encoding}")
     first = next(file for file in found if file["first"])
     records = sum(file["records"] for file in found)
     raise InputError(

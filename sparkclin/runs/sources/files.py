@@ -7,12 +7,14 @@ what Java cannot name, and say nothing. So the files are listed here first, whol
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from sparkclin.errors import InputError
-from sparkclin.runs.sources.places import Place, named, without_scheme
+from sparkclin.runs.sources.places import Place, named, plain, without_scheme
 from sparkclin.spark import storage
 from sparkclin.spark.storage import Entry
 
@@ -22,10 +24,10 @@ if TYPE_CHECKING:
 HIDDEN_FILES = ("refuse", "skip")
 
 _BOOKKEEPING = re.compile(
-    r"_SUCCESS|_committed_.*|_started_.*|\..*\.crc|_report\..*|_delta_log|_metadata|_common_metadata|\.DS_Store",
-    flags=re.DOTALL,
+    r"_SUCCESS|_committed_(vacuum)?\d+|_started_\d+|_report\.(json|md|html)|_delta_log|_metadata|_common_metadata"
+    r"|\.DS_Store"
 )
-"""What Spark, Delta Lake, a run of ours or a desktop leaves beside data."""
+"""What Spark, Databricks, Delta Lake, a run of ours or a desktop leaves beside data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,10 @@ class InputFiles:
         """Those that Spark's readers give."""
         return tuple(file for file in self.read if file.size)
 
+    def without_records(self, having: Collection[str]) -> tuple[str, ...]:
+        """The names of files that have none, by the paths, as in messages, of those that have."""
+        return tuple(file.name for file in self.read if plain(file.path) not in having)
+
 
 def find_files(spark: SparkSession | None, place: Place, *, recursive: bool, hidden_files: str) -> InputFiles:
     """All files of an input. `hidden_files` says what is done with those that Spark does not read: `refuse` or `skip`.
@@ -71,7 +77,8 @@ def find_files(spark: SparkSession | None, place: Place, *, recursive: bool, hid
     if spark is not None:
         _check_names(spark, path, files)
     hidden = [file for file in files if is_hidden(file.below)]
-    unknown = [file.name for file in hidden if not _is_bookkeeping(file.below)]
+    present = {file.path for file in files}
+    unknown = [file.name for file in hidden if not _is_bookkeeping(file, present)]
     if unknown and hidden_files == "refuse":
         raise InputError(
             f"{len(unknown)} files of {path} are not read by Spark, because of their names ({named(unknown)}): it "
@@ -100,9 +107,12 @@ def _is_hidden_part(part: str) -> bool:
     return (part.startswith("_") and "=" not in part) or part.startswith(".") or part.endswith("._COPYING_")
 
 
-def _is_bookkeeping(name: str) -> bool:
-    """Whether all that hides a file is a known name."""
-    return all(_BOOKKEEPING.fullmatch(part) for part in name.split("/") if _is_hidden_part(part))
+def _is_bookkeeping(file: InputFile, present: Collection[str]) -> bool:
+    """Whether all that hides a file is a known name, or Hadoop's for the checksums of one that is `present`."""
+    parts = [part for part in file.below.split("/") if _is_hidden_part(part)]
+    if storage.checked_file(file.path) in present:
+        parts.remove(file.path.rpartition("/")[2])
+    return all(_BOOKKEEPING.fullmatch(part) for part in parts)
 
 
 def check_folders(files: InputFiles, *, partitions: bool = False) -> None:
@@ -121,17 +131,20 @@ def _in_partitions(name: str) -> bool:
 
 
 def check_listing(files: InputFiles, frame: DataFrame) -> None:
-    """Compares the files that Spark has found for a DataFrame with those that lie there.
+    """Compares the files that Spark has found for a DataFrame with those that lie there, by their names.
 
-    Raises InputError, with counts, where they differ in number.
+    Raises InputError, with counts, where they differ.
     """
     jvm: Any = frame.sparkSession._jvm
-    paths = str(jvm.org.apache.hadoop.util.StringUtils.join("\0", frame._jdf.inputFiles())).split("\0")
-    found = sum(not is_hidden(path.rpartition("/")[2]) for path in paths if path)
-    if found != len(files.read):
+    urls = str(jvm.org.apache.hadoop.util.StringUtils.join("\0", frame._jdf.inputFiles())).split("\0")
+    paths = (without_scheme(unquote(url)) for url in urls if url)
+    found = Counter(path for path in paths if not _is_hidden_part(path.rpartition("/")[2]))
+    there = Counter(without_scheme(file.path) for file in files.read)
+    if found != there:
+        missing = [path for path in there if path not in found]
         raise InputError(
-            f"{len(files.read)} files lie in {files.shown}, and Spark finds {found}. Check that nothing is written "
-            "there, and that all of it may be read."
+            f"{there.total()} files lie in {files.shown}, and Spark finds {found.total()}, without {len(missing)} of "
+            f"these ({named(missing)}). Check that nothing is written there, and that all of it may be read."
         )
 
 
@@ -160,10 +173,9 @@ def _relative(path: str, folder: str) -> str:
 
 def _check_names(spark: SparkSession, path: str, files: Sequence[InputFile]) -> None:
     """Of local files: Hadoop leaves out those whose names Java cannot decode, and opens none with a colon."""
-    jvm: Any = spark._jvm
-    encoding = str(jvm.java.lang.System.getProperty("sun.jnu.encoding"))
+    encoding = storage.encoding_of_names(spark)
     local = [file for file in files if not storage.is_remote(file.path)]
-    if unnamed := sum(not _has(encoding, file.path) for file in local):
+    if unnamed := sum(not storage.has_name(encoding, file.path) for file in local):
         raise InputError(
             f"{unnamed} files of {path} have names that Java cannot read in the encoding {encoding}. Rename them, or "
             "start with LC_ALL=C.UTF-8 if they are UTF-8."
@@ -173,11 +185,3 @@ def _check_names(spark: SparkSession, path: str, files: Sequence[InputFile]) -> 
             f"{len(colons)} files of {path} have a colon in their names ({named(colons)}): Hadoop opens no such file "
             "on a local disk. Rename them."
         )
-
-
-def _has(encoding: str, path: str) -> bool:
-    try:
-        path.encode("utf-8").decode("utf-8").encode(encoding)
-    except (UnicodeError, LookupError):
-        return False
-    return True

@@ -7,6 +7,7 @@ from collections import Counter
 
 from sparkclin.errors import InputError
 from sparkclin.runs.sources.files import InputFiles
+from sparkclin.runs.sources.places import named
 
 _FORMATS = {
     ".parquet": "parquet",
@@ -17,7 +18,10 @@ _FORMATS = {
     ".json": "jsonl",
     ".txt": "text",
 }
-_COMPRESSED = re.compile(r"\.(gz|bz2|zst|snappy|lz4|deflate)$", flags=re.IGNORECASE)
+_COMPRESSED = re.compile(r"\.(gz|bz2|zst|snappy|lz4|lzo|deflate|xz|br|z|zip|7z|tar|tgz|tbz2?|txz)$", re.IGNORECASE)
+GZIP = ".gz"
+"""The one compression that Hadoop reads to its end or not at all: it takes bzip2 that is cut off between two blocks, or
+has something behind its end, for whole, and the others as they are where it lacks a library."""
 
 
 def format_of(files: InputFiles) -> str:
@@ -33,9 +37,20 @@ def format_of(files: InputFiles) -> str:
     )
 
 
+def check_compression(files: InputFiles) -> None:
+    """Raises InputError for compressed files other than gzip's, of which notes may be missing, and for `.GZ`, which
+    Hadoop does not know."""
+    packed = [file.name for file in files.read if _COMPRESSED.search(file.name) and not file.name.endswith(GZIP)]
+    if packed:
+        raise InputError(
+            f"{len(packed)} files of {files.shown} are packed in another way than {GZIP} ({named(packed)}), of which "
+            f"notes could be missing. Unpack them, or pack them by gzip, with names that end in {GZIP}."
+        )
+
+
 def ending_of(name: str) -> str:
     """`.csv` of `a.csv.gz`, in lower case."""
-    found = re.search(r"[^/](\.\w+)$", _COMPRESSED.sub("", name))
+    found = re.search(r"[^/](\.\w+)$", _COMPRESSED.sub("", name)) or re.search(r"[^/](\.\w+)$", name)
     return found[1].lower() if found else ""
 
 

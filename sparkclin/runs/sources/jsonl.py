@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from sparkclin.errors import InputError
 from sparkclin.runs.sources.files import InputFiles, check_folders
-from sparkclin.runs.sources.formats import advice_on_format
+from sparkclin.runs.sources.formats import advice_on_format, check_compression
 from sparkclin.runs.sources.lines import Batches, FileLines, each_file, map_lines, survey
 from sparkclin.runs.sources.notes import SourceNotes, batches_of, check_columns, schema_of, with_texts
 from sparkclin.runs.sources.places import plain
@@ -37,6 +37,7 @@ def read_jsonl(spark: SparkSession, source: NoteSource, files: InputFiles) -> So
     has.
     """
     check_folders(files)
+    check_compression(files)
     columns = source.columns
     found = survey(spark, files, lambda lines: surveyed(lines, columns), split=True)
     counts = Counter[str]()
@@ -57,7 +58,7 @@ def read_jsonl(spark: SparkSession, source: NoteSource, files: InputFiles) -> So
     return SourceNotes(
         notes=with_texts(notes),
         records=counts["records"],
-        not_read=tuple(file.name for file in files.read if not file.size),
+        not_read=files.without_records({path for part in found for path in part["files"]}),
     )
 
 
@@ -96,9 +97,10 @@ def each_line(lines: FileLines) -> Iterator[tuple[str, bytes]]:
 
 
 def surveyed(lines: FileLines, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Of all lines of a task: counts of records, of broken lines, and of ids and texts by their kinds; the keys, as far
-    as there are not too many; and the file of the first broken line."""
-    counts, keys, first = Counter[str](), set[str](), None
+    """Of all lines of a task: counts of records, of broken lines, and of ids and texts by their kinds; the files that
+    have a record; the keys, as far as there are not too many; and the file of the first broken line."""
+    counts, files, keys, first = Counter[str](), set[str](), set[str](), None
+    needed, alike = set(columns), {name.lower() for name in columns}
     for path, line in each_line(lines):
         record = record_of(line)
         if record is None:
@@ -106,12 +108,16 @@ def surveyed(lines: FileLines, columns: Sequence[str]) -> Iterator[dict[str, Any
             first = first or path
             continue
         counts["records"] += 1
+        files.add(path)
         if len(keys) < _MOST_KEYS:
             keys |= record.keys()
-        keys |= record.keys() & columns
+        present = record.keys() & needed
+        keys |= present
         counts[f"id {_id_kind(record.get(columns[0]))}"] += 1
         counts["other texts"] += any(not isinstance(record.get(name), str | None) for name in columns[1:])
-    yield {"counts": counts, "keys": sorted(keys), "first": first}
+        if len(present) < len(needed):
+            counts["other case"] += any(key.lower() in alike and key not in needed for key in record)
+    yield {"counts": counts, "files": sorted(files), "keys": sorted(keys), "first": first}
 
 
 def _id_kind(value: object) -> str:
@@ -167,5 +173,7 @@ def _check_values(counts: Counter[str], source: NoteSource) -> None:
         problems.append(f"the ids ({source.id_column}) are not all strings or all integers of 64 bits: {listed}")
     if counts["other texts"]:
         problems.append(f"{counts['other texts']:,} have a text that is neither a string nor null")
+    if counts["other case"]:
+        problems.append(f"{counts['other case']:,} lack one of {', '.join(source.columns)} and have it in another case")
     if problems:
         raise InputError(f"of {counts['records']:,} records of {source.path}, {'; '.join(problems)}. Mend them.")

@@ -17,6 +17,7 @@ from sparkclin.runs.sources.files import InputFile, InputFiles, check_listing, f
 from sparkclin.runs.sources.places import escaped, plain
 from sparkclin.runs.sources.reading import reading
 from sparkclin.spark.failures import in_task
+from sparkclin.spark.session import MOST_OF_A_LINE, NO_LIMIT
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -28,6 +29,14 @@ SPLIT_BYTES = 128 * 1024**2
 """What a task reads of a file that may be split."""
 
 _NO_LIMIT = 2**40
+_MOST = 2**31 - 1
+_READER = {
+    "lineSep": "\n",
+    "ignoreCorruptFiles": "false",
+    "ignoreMissingFiles": "false",
+    MOST_OF_A_LINE: NO_LIMIT,
+}
+"""What a session may say otherwise."""
 _TASKS_PER_CORE = 16
 _PLACE_BITS = 33
 """monotonically_increasing_id() has a row's number in its partition in so many bits."""
@@ -58,6 +67,8 @@ def map_lines(
     """What `function` makes of the lines, which each_file() gives it; where `split`, a file may be in several tasks."""
     lines = _lines(spark, files.path, split=split, recursive=files.recursive)
     check_listing(files, lines)
+    if not split:
+        _check_tasks(files, lines)
     n_tasks = _TASKS_PER_CORE * spark.sparkContext.defaultParallelism
     return _handed_over(spark, _placed(lines).coalesce(n_tasks).mapInArrow(in_task(function), schema))
 
@@ -101,15 +112,26 @@ def _lines(spark: SparkSession, *paths: str, split: bool, recursive: bool = Fals
     settings = {
         "spark.sql.files.maxPartitionBytes": SPLIT_BYTES if split else _NO_LIMIT,
         "spark.sql.files.openCostInBytes": _NO_LIMIT,  # a partition for each file, or split of one
+        "spark.sql.files.maxPartitionNum": _MOST,
         "spark.sql.execution.arrow.maxRecordsPerBatch": LINES_AT_ONCE,
     }
     for key, value in settings.items():
         session.conf().set(key, str(value))
-    reader = session.read().format("text").option("lineSep", "\n")
-    for key in ("ignoreCorruptFiles", "ignoreMissingFiles"):
-        reader = reader.option(key, "false")
-    reader = reader.option("recursiveFileLookup", str(recursive).lower())
+    reader = session.read().format("text")
+    for key, said in {**_READER, "recursiveFileLookup": str(recursive).lower()}.items():
+        reader = reader.option(key, said)
     return DataFrame(reader.load(jvm.PythonUtils.toSeq(list(paths))), spark)
+
+
+def _check_tasks(files: InputFiles, lines: DataFrame) -> None:
+    """Raises InputError unless each file is read by a task of its own: where it begins is known by that."""
+    java: Any = lines._jdf
+    n_tasks = java.queryExecution().toRdd().getNumPartitions()
+    if n_tasks != len(files.with_bytes):
+        raise InputError(
+            f"Spark reads the {len(files.with_bytes)} files of {files.shown} in {n_tasks} tasks, and not each in its "
+            "own. Look for spark.sql.files.… in the settings of the session."
+        )
 
 
 def _placed(lines: DataFrame) -> DataFrame:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sparkclin.errors import InputError
 from sparkclin.schema import printable
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _GLOB = re.compile(r"[\[\]{}*?\\]")
 _MOST_NAMES = 3
+
+HIDDEN = ("_", ".")
+"""What names begin with that Spark passes over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,7 @@ class Place:
     def base(self) -> str:
         """The folder that names are relative to: itself, the one that a file is in, or what of a glob is none."""
         if self.itself is None:
-            return _GLOB.split(self.path, maxsplit=1)[0].rpartition("/")[0]
+            return _fixed_folder(self.path)
         return self.itself.path if self.itself.is_folder else self.itself.path.rpartition("/")[0]
 
 
@@ -49,13 +52,15 @@ def locate(spark: SparkSession, path: str) -> Place:
     looked at.
     """
     with _reaching(path):
-        location = storage.as_url(path) if _is_local(spark, path) else storage.as_spark_means(spark, path)
+        location = storage.as_spark_means(spark, path)
         if itself := _itself(path, location):
             return itself
-        found = storage.matching(spark, location) if _GLOB.search(location) else []
-    if not found:
+        pattern = location if storage.is_remote(location) else _pattern_on_disk(path)
+        found = storage.matching(spark, pattern) if pattern and _GLOB.search(pattern) else []
+    if not pattern or not found:
         raise _nothing_there(path)
-    return Place(shown=path, path=location, found=tuple(found))
+    _check_matches(path, pattern, found)
+    return Place(shown=printable(path), path=pattern, found=tuple(found))
 
 
 def locate_on_disk(path: str) -> Place | None:
@@ -67,10 +72,23 @@ def locate_on_disk(path: str) -> Place | None:
         location = storage.as_url(path)
         if itself := _itself(path, location):
             return itself
-        parts = _GLOB.split(location, maxsplit=1)
-        if len(parts) == 1 or not storage.exists(parts[0].rpartition("/")[0] + "/"):
+        pattern = _pattern_on_disk(path)
+        if not pattern or not storage.exists(_fixed_folder(pattern) + "/"):
             raise _nothing_there(path)
     return None
+
+
+def check_outside(spark: SparkSession, path: str, *places: str) -> None:
+    """Raises InputError where an input is a glob that would match one of the places, which need not be there yet, or a
+    folder that one is in."""
+    with _reaching(path):
+        location = storage.as_spark_means(spark, path)
+        if storage.exists(location):
+            return
+        pattern = location if storage.is_remote(location) else _pattern_on_disk(path)
+        matched = [place for place in places if pattern and storage.would_match(spark, pattern, place)]
+    if matched:
+        raise InputError(f"{path} matches {plain(matched[0])}, which this run would make. Choose another --output.")
 
 
 def _itself(path: str, location: str) -> Place | None:
@@ -78,7 +96,39 @@ def _itself(path: str, location: str) -> Place | None:
     if not storage.exists(location):
         return None
     entry = storage.entry_at(location)
-    return Place(shown=path, path=escaped(entry.path), found=(entry,))
+    return Place(shown=printable(path), path=escaped(entry.path), found=(entry,))
+
+
+def _pattern_on_disk(path: str) -> str | None:
+    """A glob as a location, the folder before its first wildcard as this machine finds it (storage.as_url()); None for
+    a path without a wildcard."""
+    text = str(storage.local_path(path))
+    begins = _GLOB.search(text)
+    if begins is None:
+        return None
+    folder, slash, name = text[: begins.start()].rpartition("/")
+    pattern = name + text[begins.start() :]
+    if ".." in pattern.split("/"):
+        raise InputError(f"{path} has .. behind a wildcard, which takes the name before it away. Write it without.")
+    return f"{escaped(storage.as_url(folder + slash or '.')).rstrip('/')}/{pattern}"
+
+
+def _fixed_folder(pattern: str) -> str:
+    """What of a glob's folders is none."""
+    return _GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0]
+
+
+def _check_matches(path: str, pattern: str, found: Sequence[Entry]) -> None:
+    """Raises InputError where a wildcard matches hidden folders: Spark reads those, unlike what is hidden in a folder.
+    A run's own place, before its output takes its name, is such a folder."""
+    if pattern.rpartition("/")[2].startswith(HIDDEN):
+        return
+    folders = [entry.path.rpartition("/")[2] for entry in found if entry.is_folder]
+    if hidden := [name for name in folders if name.startswith(HIDDEN) and "=" not in name]:
+        raise InputError(
+            f"{path} matches {len(hidden)} hidden folders too ({named(hidden)}). Put [!._] before a * that begins a "
+            "name, or choose an --output elsewhere if they are a run's own."
+        )
 
 
 @contextmanager
@@ -111,13 +161,6 @@ def named(names: Sequence[str]) -> str:
 def without_scheme(path: str) -> str:
     """The path of a URL: `/a/b` of `s3a://bucket/a/b`, of `file:/a/b` and of `file:///a/b`."""
     return re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?", "", path).rstrip("/")
-
-
-def _is_local(spark: SparkSession, path: str) -> bool:
-    if storage.is_remote(path):
-        return False
-    jsc: Any = spark._jsc
-    return path.lower().startswith("file:/") or str(jsc.hadoopConfiguration().get("fs.defaultFS")).startswith("file:")
 
 
 def _remedy(message: str) -> str:

@@ -10,6 +10,7 @@ from sparkclin.spark.failures import first_cause, ours, shows_all
 
 _REMEDIES = {
     "EOFException": "A compressed file is cut off or damaged: copy it again.",
+    "IOException": "If it is compressed, it is damaged or has more behind its end: copy it again.",
     "ZipException": "A compressed file is damaged, or is none: copy it again, or name it without .gz.",
     "FileNotFoundException": "A file went away while it was read: run again when nothing changes there.",
     "AccessControlException": "It may not be read: look at its permissions.",

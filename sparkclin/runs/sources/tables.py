@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparkclin.errors import InputError
@@ -16,7 +16,7 @@ from sparkclin.runs.sources.files import (
 )
 from sparkclin.runs.sources.formats import advice_on_format
 from sparkclin.runs.sources.notes import SourceNotes, check_columns
-from sparkclin.runs.sources.places import Place, plain
+from sparkclin.runs.sources.places import Place, named, plain
 from sparkclin.runs.sources.reading import reading
 from sparkclin.schema import NOTE_ID, PAIR, TEXT
 from sparkclin.spark import storage
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from sparkclin.runs.corpus import NoteSource
 
 _FOOTER_THREADS = "16"
+
+VERIFY_CHECKSUMS = "parquet.page.verify-checksum.enabled"
+"""Writers may give each page a checksum; no reader looks at them unless it is told."""
 
 
 def is_delta(place: Place) -> bool:
@@ -49,25 +52,44 @@ def read_parquet(spark: SparkSession, source: NoteSource, files: InputFiles) -> 
             "them again, or remove them."
         )
     _check_partitions(source, files)
-    _check_footers(spark, source, files)
-    options = {"recursiveFileLookup": files.recursive, "mergeSchema": False}
+    records = _check_footers(spark, source, files)
+    options = {"recursiveFileLookup": files.recursive, "mergeSchema": False, VERIFY_CHECKSUMS: True}
     with reading(files.shown):
         reader = spark.read.options(ignoreCorruptFiles=False, ignoreMissingFiles=False, **options)
         frame = reader.parquet(files.path)
         check_listing(files, frame)
-        return SourceNotes(notes=table_notes(frame, source), records=frame.count())
+        notes = table_notes(frame, source)
+    return SourceNotes(
+        notes=notes,
+        records=sum(records.values()),
+        not_read=files.without_records({path for path, rows in records.items() if rows}),
+    )
 
 
 def _check_partitions(source: NoteSource, files: InputFiles) -> None:
-    """Raises InputError where folders are named after a column of notes: Spark would take what their names say instead
-    of what the files have, and make the number 7 of `note_id=007`."""
-    keys = {folder.partition("=")[0].lower() for file in files.read for folder in file.below.split("/")[:-1]}
-    taken = [name for name in source.columns if name.lower() in keys]
-    if taken and not files.recursive:
+    """Raises InputError where files are in folders of other keys than others, or in none: Spark would read a part of
+    them. And where folders are named after a column of notes: Spark would take what their names say instead of what the
+    files have, and make the number 7 of `note_id=007`."""
+    if files.recursive:
+        return
+    keys = {file.name: _keys(file) for file in files.read}
+    if unlike := [name for name in keys if keys[name] != keys[files.read[0].name]]:
+        raise InputError(
+            f"{len(unlike)} of {len(keys)} files of {files.shown} are in folders of other keys (key=value) than "
+            f"{named([files.read[0].name])} ({named(unlike)}): Spark would read a part of them. Move them, or give "
+            "--recursive, which reads the files alone."
+        )
+    taken = [name for name in source.columns if name.lower() in {key.lower() for key in keys[files.read[0].name]}]
+    if taken:
         raise InputError(
             f"folders of {files.shown} are named after the column {', '.join(taken)}, as in {taken[0]}=…: Spark would "
             "take their names for what the files have. Rename them, or give --recursive, which reads the files alone."
         )
+
+
+def _keys(file: InputFile) -> tuple[str, ...]:
+    """Those of the folders below the input that it is in, as Spark writes them."""
+    return tuple(folder.partition("=")[0] for folder in file.below.split("/")[:-1])
 
 
 def read_delta(spark: SparkSession, source: NoteSource, location: str) -> SourceNotes:
@@ -84,8 +106,11 @@ def table_notes(frame: DataFrame, source: NoteSource) -> DataFrame:
     from pyspark.sql import functions as F
 
     check_columns(source.path, source.columns, frame.columns)
+    id_type = frame.schema[source.id_column].dataType.typeName()
+    if id_type in ("array", "map", "struct"):
+        raise InputError(f"column {source.id_column} of {source.path} is {id_type}: an id is one value of its own.")
     for column in source.columns[1:]:
-        found = frame.schema[column].dataType.simpleString()
+        found = frame.schema[column].dataType.simpleString().partition("<")[0]  # a struct's fields have names
         if found not in ("string", "void"):
             raise InputError(f"column {column} of {source.path} is {found}, expected string.")
     columns = [F.col("`" + name.replace("`", "``") + "`") for name in source.columns]
@@ -93,8 +118,9 @@ def table_notes(frame: DataFrame, source: NoteSource) -> DataFrame:
     return frame.select(columns[0].alias(NOTE_ID), *texts)
 
 
-def _check_footers(spark: SparkSession, source: NoteSource, files: InputFiles) -> None:
-    """The schema in each file's footer; they are read side by side in the driver."""
+def _check_footers(spark: SparkSession, source: NoteSource, files: InputFiles) -> dict[str, int]:
+    """Compares the schemas in the files' footers, which are read side by side in the driver; how many records each file
+    has by its footer, by its path as in messages."""
     jvm: Any = spark._jvm
     configuration = jvm.org.apache.hadoop.conf.Configuration(spark._jsc.hadoopConfiguration())
     configuration.set("parquet.metadata.read.parallelism", _FOOTER_THREADS)
@@ -107,7 +133,7 @@ def _check_footers(spark: SparkSession, source: NoteSource, files: InputFiles) -
             statuses.add(jvm.org.apache.hadoop.fs.FileStatus(file.size, False, 1, 0, 0, path))
         with reading(files.shown):
             return jvm.org.apache.parquet.hadoop.ParquetFileReader.readAllFootersInParallel(
-                configuration, statuses, True
+                configuration, statuses, False
             )
 
     def fails(some: Sequence[InputFile]) -> bool:
@@ -127,18 +153,23 @@ def _check_footers(spark: SparkSession, source: NoteSource, files: InputFiles) -
             f"{plain(culprit.path)} is no whole Parquet file: it is cut off, damaged, or of another format. "
             f"{advice_on_format(files, 'parquet', otherwise='Copy it again, or check --input-format.')}"
         ) from None
-    _compare(found, source, files)
+    metadata = {str(footer.getFile().toString()): footer.getParquetMetadata() for footer in found}
+    _compare({path: of_file.getFileMetaData() for path, of_file in metadata.items()}, source, files)
+    rows = dict.fromkeys((plain(file.path) for file in files.read), 0)
+    for path, of_file in metadata.items():
+        rows[plain(path)] += sum(int(block.getRowCount()) for block in of_file.getBlocks())
+    return rows
 
 
-def _compare(footers: Any, source: NoteSource, files: InputFiles) -> None:
+def _compare(metadata: Mapping[str, Any], source: NoteSource, files: InputFiles) -> None:
     schemas: dict[str, dict[str, str]] = {}
     of_files: dict[str, dict[str, str]] = {}
-    for footer in footers:
-        schema = footer.getParquetMetadata().getFileMetaData().getSchema()
+    for path, of_file in metadata.items():
+        schema = of_file.getSchema()
         shown = str(schema.toString())
         if shown not in schemas:
             schemas[shown] = _columns(schema, source.columns)
-        of_files[str(footer.getFile().toString())] = schemas[shown]
+        of_files[path] = schemas[shown]
     first_file, *others = sorted(of_files)
     first = of_files[first_file]
     unlike = [path for path in others if of_files[path] != first]

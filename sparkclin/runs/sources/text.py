@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from sparkclin.errors import InputError
 from sparkclin.runs.sources.files import InputFiles, check_folders, check_listing
+from sparkclin.runs.sources.formats import check_compression
 from sparkclin.runs.sources.notes import SourceNotes
 from sparkclin.runs.sources.places import without_scheme
 from sparkclin.runs.sources.reading import reading
@@ -22,18 +23,28 @@ if TYPE_CHECKING:
 
 UTF_8 = "utf-8"
 
+# Of bytes: Spark's substring() of a text goes by what the first byte of each character says.
+_WITHOUT_MARK = (
+    "if(startswith(cast(value as binary), X'EFBBBF'), cast(substring(cast(value as binary), 4) as string), value)"
+)
+
 
 def read_text(spark: SparkSession, source: NoteSource, files: InputFiles) -> SourceNotes:
-    """The notes; without another encoding their bytes are as they lie there. A file without a byte is an empty note.
+    """The notes; without another encoding their bytes are as they lie there, without the mark of UTF-8 that a file may
+    begin with. A file without a byte is an empty note.
 
     Raises InputError, with a count, for files that are not in the encoding said.
     """
+    from pyspark.sql import functions as F
+
     check_folders(files)
+    check_compression(files)
     options = {"wholetext": True, "recursiveFileLookup": files.recursive}
     reader = spark.read.options(ignoreCorruptFiles=False, ignoreMissingFiles=False, **options)
     frame = reader.format("text").load(files.path)
     check_listing(files, frame)
-    notes = frame.select(_id_of(files).alias(NOTE_ID), frame["value"].alias(TEXT))
+    value = "value" if source.encoding != UTF_8 else _WITHOUT_MARK
+    notes = frame.select(_id_of(files).alias(NOTE_ID), F.expr(value).alias(TEXT))
     if source.encoding != UTF_8:
         notes = _decoded(notes, source.encoding, files)
     if empty := [(_name(files, file.name), "") for file in files.read if not file.size]:

@@ -65,7 +65,7 @@ def test_broken_lines_are_counted_and_not_shown(spark: SparkSession, tmp_path: P
 @pytest.mark.parametrize("kind", ["bigint", "array<string>", "binary"])
 def test_a_text_column_that_is_not_text_is_refused(spark: SparkSession, tmp_path: Path, kind: str) -> None:
     spark.createDataFrame([], f"note_id string, text {kind}").write.parquet(str(tmp_path / "notes"))
-    with pytest.raises(InputError, match=f"column text of .* is {kind}, expected string"):
+    with pytest.raises(InputError, match=f"column text of .* is {kind.partition('<')[0]}, expected string"):
         read_notes(spark, NoteSource(path=str(tmp_path / "notes")))
 
 

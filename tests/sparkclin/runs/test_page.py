@@ -132,16 +132,18 @@ def test_only_the_owner_reads_it(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "page.html"
-    check_page(PageOptions(path=str(file)))
-    file.touch()
-    with pytest.raises(InputError, match=r"page\.html exists already; nothing is overwritten"):
-        check_page(PageOptions(path=str(file)))
+    check_page(PageOptions(path=str(file)), output=str(tmp_path / "out"))
+    for link in (tmp_path / "gone", __file__):
+        file.unlink(missing_ok=True)
+        file.symlink_to(link)
+        with pytest.raises(InputError, match=r"page\.html exists already; nothing is overwritten"):
+            check_page(PageOptions(path=str(file)), output=str(tmp_path / "out"))
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     options = PageOptions(path=str(tmp_path / "none" / "page.html"))
     with pytest.raises(InputError, match="none is not a folder"):
-        check_page(options)
+        check_page(options, output=str(tmp_path / "out"))
     with pytest.raises(InputError, match=r"nothing can be written to .*Check --page"):
         write_page(findings(), options)
 

@@ -16,6 +16,7 @@ from sparkclin.runs.report import (
     WINDOW_EDGES,
     LongNote,
     NoteCounts,
+    NotRead,
     RunReport,
     bin_labels,
     count_columns,
@@ -158,3 +159,23 @@ def test_no_notes_are_nothing_and_not_null(spark: SparkSession) -> None:
     [row] = frame.agg(*count_columns()).collect()
     counts = NoteCounts.from_metrics(row.asDict())
     assert (counts.notes, counts.pieces, counts.windows) == (0, 0, 0)
+
+
+def test_all_files_that_are_not_read_are_in_the_json_and_a_summary_names_the_first() -> None:
+    names = [f"_{number}.txt" for number in range(13)]
+    report = replace(REPORT, not_read=NotRead.of(names))
+    assert json.loads(report.to_json())["not_read"] == {"files": 13, "names": names}
+    assert f"- files not read: 13 ({', '.join(names[:10])}, …)" in report.summary()
+    assert "…" not in str(NotRead.of(names[:10]))
+
+
+def test_a_terminal_does_not_obey_names(tmp_path: Path) -> None:
+    odd = "_\x1b[31mRED\x1b[2J\nfake line\udcff.txt"
+    longest = (LongNote(note_id=odd, pieces=90_000, windows=22),)
+    counts = replace(REPORT.counts, pieces=100_000, longest=longest)
+    report = replace(REPORT, not_read=NotRead.of([odd]), counts=counts, settings={"input": odd, "trust": odd})
+    report.write(str(tmp_path))
+    for text in (report.summary(), (tmp_path / "_report.md").read_text(encoding="utf-8")):
+        assert "\x1b" not in text
+        assert "\nfake" not in text
+    assert json.loads((tmp_path / "_report.json").read_text(encoding="utf-8"))["not_read"]["names"] == [odd]

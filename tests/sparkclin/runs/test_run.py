@@ -188,7 +188,7 @@ def test_the_report_names_files_that_were_not_read(request_: RunRequest, tmp_pat
         (folder / name).write_text("x")
     source = NoteSource(path=str(folder), hidden_files="skip")
     report = run(letters(spaces=True), replace(request_, source=source))
-    assert (report.in_input, report.not_read.files, report.not_read.first) == (4, 2, ("_SUCCESS", "_more.jsonl"))
+    assert (report.in_input, report.not_read.files, report.not_read.names) == (4, 2, ("_SUCCESS", "_more.jsonl"))
     assert "- files not read: 2 (_SUCCESS, _more.jsonl)" in report.summary()
     assert (report.settings["input_format"], report.settings["hidden_files"]) == ("jsonl", "skip")
 

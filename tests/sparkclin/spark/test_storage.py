@@ -161,7 +161,7 @@ def test_a_url_needs_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bare_path_is_where_spark_means_it_to_be(spark: SparkSession, tmp_path: Path, mounted: str) -> None:
-    assert storage.as_spark_means(spark, str(tmp_path)) == f"file:{tmp_path}"
+    assert storage.as_spark_means(spark, str(tmp_path)) == f"file://{tmp_path}"
     assert storage.as_spark_means(spark, f"{mounted}/x") == f"{mounted}/x"
     conf = spark.sparkContext._jsc.hadoopConfiguration()
     before = conf.get("fs.defaultFS")
@@ -192,3 +192,41 @@ def test_which_locations_are_remote(location: str, *, remote: bool) -> None:
 def test_spark_gets_a_local_folder_as_a_url(location: str) -> None:
     assert storage.as_url(location) == "file:///data/models"
     assert storage.as_url("s3a://bucket/models") == "s3a://bucket/models"
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("here/link/../notes", "real/notes"),
+        ("here/link/..", "real"),
+        ("here/link", "here/link"),
+        ("here/link/x", "real/sub/x"),
+        ("here/./notes/", "here/notes"),
+        ("none/../notes", "notes"),
+    ],
+)
+def test_a_local_url_is_where_this_machine_finds_it(tmp_path: Path, location: str, expected: str) -> None:
+    for folder in ("real/sub", "here"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "real" / "sub")
+    assert storage.as_url(f"{tmp_path}/{location}") == f"file://{tmp_path}/{expected}"
+    assert storage.as_url(storage.as_url(f"{tmp_path}/{location}")) == f"file://{tmp_path}/{expected}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "location", "matches"),
+    [
+        ("file:/a/*", "file:///a/out", True),
+        ("file:/a/*", "file:/a/.out.unfinished-0", True),
+        ("file:/a/*", "file:/a/b/out", True),
+        ("file:/a/*.csv", "file:/a/out", False),
+        ("file:/a/*/*.csv", "file:/a/out", False),
+        ("file:/a/{b/*,x}", "file:/a/b/out", True),
+        ("file:/a/[!._]*", "file:/a/.out.unfinished-0", False),
+        ("hdfs://n:1/a/*", "hdfs://n:1/a/out", True),
+        ("hdfs://n:1/a/*", "hdfs://m:1/a/out", False),
+        ("hdfs://n:1/a/*", "file:/a/out", False),
+    ],
+)
+def test_what_a_glob_would_match(spark: SparkSession, pattern: str, location: str, *, matches: bool) -> None:
+    assert storage.would_match(spark, pattern, location) is matches

@@ -1,0 +1,82 @@
+"""Ctrl-C, and a JVM that is killed: a line and a status, no traceback, nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sparkclin.errors import INTERRUPTED, OptionError
+from sparkclin.runs.corpus import NoteSource
+from sparkclin.runs.run import RunRequest
+from sparkclin.runs.sink import Sink
+
+PLANTED = "Quackenbush"
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """More than a minute of work."""
+    file = tmp_path / "notes.jsonl"
+    text = f"{PLANTED}, fever and chills. " * 1500
+    file.write_text("".join(json.dumps({"note_id": str(n), "text": text}) + "\n" for n in range(2000)))
+    return file
+
+
+def started(notes: Path, errors: Path) -> subprocess.Popen[bytes]:
+    """A run, when its work has begun."""
+    command = ["-m", "sparkclin", "embed", "--input", str(notes), "--output", str(notes.parent / "out")]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYSPARK", "SPARK"))}
+    with errors.open("wb") as stream:
+        run = subprocess.Popen(
+            [sys.executable, *command], stdout=stream, stderr=stream, env=clean, start_new_session=True
+        )
+    deadline = time.monotonic() + 240
+    while " tasks" not in errors.read_text() and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(3)  # in the midst of it
+    assert run.poll() is None, errors.read_text()
+    return run
+
+
+def what_is_said(run: subprocess.Popen[bytes], errors: Path) -> str:
+    """In the end, after the run's own lines; nothing else is there."""
+    run.wait(timeout=120)
+    said = errors.read_text()
+    assert "Traceback" not in said
+    assert PLANTED not in said
+    assert sorted(path.name for path in errors.parent.iterdir()) == ["err", "notes.jsonl"]
+    lines = [line for line in re.split("[\r\n]+", said) if line.strip() and not re.match(r" *\[| {8}", line)]
+    [line] = lines
+    return line
+
+
+@pytest.mark.parametrize("whole_group", [False, True], ids=["the driver", "as a terminal does"])
+def test_ctrl_c_ends_a_run_in_a_line(notes: Path, tmp_path: Path, *, whole_group: bool) -> None:
+    run = started(notes, tmp_path / "err")
+    (os.killpg if whole_group else os.kill)(run.pid, signal.SIGINT)
+    assert what_is_said(run, tmp_path / "err") == "interrupted: no output is left"
+    assert run.returncode == INTERRUPTED
+
+
+def test_a_jvm_that_is_killed_is_said(notes: Path, tmp_path: Path) -> None:
+    run = started(notes, tmp_path / "err")
+    [java] = [child for child in psutil.Process(run.pid).children() if "java" in child.name()]
+    java.kill()
+    line = what_is_said(run, tmp_path / "err")
+    assert line.startswith("error: JavaEnded while computing and writing; the process of Java, where Spark runs, was")
+    assert run.returncode == 1
+
+
+@pytest.mark.parametrize("partitions", [0, -1, 1_000_001, 99_999_999_999])
+def test_no_run_has_so_many_partitions(partitions: int) -> None:
+    with pytest.raises(OptionError, match=r"there is at least one, and at most 1,000,000"):
+        RunRequest(source=NoteSource(path="x"), sink=Sink(path="y"), partitions=partitions)
