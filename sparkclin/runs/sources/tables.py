@@ -108,7 +108,10 @@ def table_notes(frame: DataFrame, source: NoteSource) -> DataFrame:
     check_columns(source.path, source.columns, frame.columns)
     id_type = frame.schema[source.id_column].dataType.typeName()
     if id_type in ("array", "map", "struct"):
-        raise InputError(f"column {source.id_column} of {source.path} is {id_type}: an id is one value of its own.")
+        raise InputError(
+            f"column {source.id_column} of {source.path} is {id_type}: an id is one value of its own. Choose another "
+            "--id-column."
+        )
     for column in source.columns[1:]:
         found = frame.schema[column].dataType.simpleString().partition("<")[0]  # a struct's fields have names
         if found not in ("string", "void"):
