@@ -24,7 +24,7 @@ from sparkclin.runs.sources.notes import check_columns, schema_of, with_texts
 from sparkclin.runs.sources.tables import table_notes
 from sparkclin.schema import NOTE_ID, PAIR, STATUS, STATUSES, TEXT
 from sparkclin.spark import storage
-from sparkclin.spark.failures import step
+from sparkclin.spark.failures import quiet, step
 from sparkclin.spark.session import running_session, spark_session
 from sparkclin.text.vectors import HALF
 from sparkclin.vectors import VECTOR, is_null, is_spark
@@ -221,9 +221,13 @@ def _opened(job: Job) -> tuple[SparkSession, Bundle]:
 
 
 def _session(job: Job, *, spark_nlp: bool = True) -> SparkSession:
-    # Spark's own bar, of its stages, would stand in the same line as ours.
-    settings = None if running_session() else {"spark.ui.showConsoleProgress": "false"}
-    return spark_session(app_name=f"sparkclin {job.task.name}", settings=settings, spark_nlp=spark_nlp)
+    name = f"sparkclin {job.task.name}"
+    if running_session() is not None:
+        return spark_session(app_name=name, spark_nlp=spark_nlp)
+    # Spark's own bar, of its stages, would stand in the same line as ours, and Java's words below the cell.
+    ours = spark_session(app_name=name, settings={"spark.ui.showConsoleProgress": "false"}, spark_nlp=spark_nlp)
+    quiet(ours)
+    return ours
 
 
 def _found(job: Job) -> Bundle:

@@ -78,6 +78,17 @@ def plain_value(value: object) -> str:
     return str(value)
 
 
+PLAIN_ID = "[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}"
+"""An id that errors and reports may show; others, such as those with a space, may be a name or a text."""
+
+ID_NOT_SHOWN = "(id not shown)"
+
+
+def shown_id(note_id: str) -> str:
+    """The id where it is plain."""
+    return note_id if re.fullmatch(PLAIN_ID, note_id) else ID_NOT_SHOWN
+
+
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 MOST_NAMES = 20
 

@@ -75,6 +75,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
     """These variables, for a kernel that starts meanwhile."""
     before = dict(os.environ)
     os.environ.update(variables)
+    os.environ.pop("PYTEST_CURRENT_TEST", None)  # with it a kernel does not show what Java writes
     try:
         yield
     finally:

@@ -131,7 +131,7 @@ def test_the_wheels_exporter_exports(installed: Installed, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("sparkclin", ("openvino",)), ("pipelines", ()), ("evaluation", ("train",)), ("export", ("export",))],
+    [("sparkclin", ("openvino", "map")), ("pipelines", ()), ("evaluation", ("train",)), ("export", ("export",))],
 )
 def test_what_a_package_imports_is_declared(folder: str, extras: tuple[str, ...]) -> None:
     """In the main dependencies or the extras."""

@@ -19,7 +19,7 @@ from sparkclin.runs.sources.places import Place, locate, locate_on_disk, named
 from sparkclin.runs.sources.reading import reading
 from sparkclin.runs.sources.tables import is_delta, read_delta, read_parquet
 from sparkclin.runs.sources.text import UTF_8, read_text
-from sparkclin.schema import NOTE_ID, PAIR, TEXT
+from sparkclin.schema import NOTE_ID, PAIR, PLAIN_ID, TEXT
 from sparkclin.spark.storage import local_path
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ _READERS: dict[str, Callable[[SparkSession, NoteSource, InputFiles], SourceNotes
     TEXT_FILES: read_text,
 }
 _SHOWN_IDS = 3
-_PLAIN_ID = "[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,7 +284,7 @@ def _plain_ids(ids: DataFrame) -> list[str]:
     from pyspark.sql import functions as F
 
     shown = F.col(NOTE_ID).cast("string").alias(NOTE_ID)
-    plain = ids.filter(F.col(NOTE_ID).cast("string").rlike(rf"\A{_PLAIN_ID}\z")).orderBy(NOTE_ID).limit(_SHOWN_IDS)
+    plain = ids.filter(F.col(NOTE_ID).cast("string").rlike(rf"\A{PLAIN_ID}\z")).orderBy(NOTE_ID).limit(_SHOWN_IDS)
     return [row[NOTE_ID] for row in plain.select(shown).collect()]
 
 
@@ -318,7 +317,7 @@ def check_ids(counts: IdCounts, *, shown: Callable[[], str]) -> None:
 
 def such_as(ids: Sequence[str]) -> str:
     """The first ids that are plain; others may hold anything."""
-    plain = [note_id for note_id in ids if re.fullmatch(_PLAIN_ID, note_id)]
+    plain = [note_id for note_id in ids if re.fullmatch(PLAIN_ID, note_id)]
     return f" (such as {', '.join(plain[:_SHOWN_IDS])})" if plain else ""
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkclin.runs.pace import Sample
 from sparkclin.runs.report_page import report_html
-from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, STATUSES, plain_value, printable
+from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, STATUSES, plain_value, printable, shown_id
 from sparkclin.spark.storage import OWNER_ONLY, write_text
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class NoteCounts:
             statuses={status: metrics[f"status {status}"] for status in STATUSES},
             windows_per_note={label: metrics[f"windows {label}"] for label in bin_labels(WINDOW_EDGES)},
             longest=tuple(
-                LongNote(note_id=str(note[NOTE_ID]), pieces=note[N_PIECES], windows=note[N_WINDOWS])
+                LongNote(note_id=shown_id(str(note[NOTE_ID])), pieces=note[N_PIECES], windows=note[N_WINDOWS])
                 for note in json.loads(metrics["longest"])
             ),
         )
@@ -76,10 +76,9 @@ class NoteCounts:
         """A note's share of all pieces, which is about its share of the work."""
         return note.pieces / self.pieces
 
-    def runaways(self) -> dict[str, float]:
-        """The huge notes that took more than SHARE of all pieces: id -> their share of the work, the largest first."""
-        huge = (note for note in self.longest if note.pieces > HUGE)
-        return {note.note_id: round(self.share(note), 3) for note in huge if self.share(note) >= SHARE}
+    def runaways(self) -> list[LongNote]:
+        """The huge notes that took more than SHARE of all pieces, the largest first."""
+        return [note for note in self.longest if note.pieces > HUGE and self.share(note) >= SHARE]
 
 
 def count_columns() -> list[Column]:
@@ -237,10 +236,7 @@ class RunReport:
                 f"- time: {self.wall_s:,.1f} s for the whole command; {self.elapsed_s:,.1f} s of it for the notes: "
                 f"{self.notes_per_s:,.2f} notes/s, {self.pieces_per_s:,.0f} pieces/s",
                 *([f"- {self.advice}"] if self.advice else []),
-                *(
-                    f"- note {printable(name)} took {share:.0%} of the work"
-                    for name, share in counts.runaways().items()
-                ),
+                *(f"- note {note.note_id} took {counts.share(note):.0%} of the work" for note in counts.runaways()),
             ]
         )
 

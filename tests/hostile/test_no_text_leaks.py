@@ -83,10 +83,14 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 
 
 def plant(planted: Planted) -> None:
-    """Some 20 notes of planted words, well-formed and not; ids are planted too, but where they are what is wrong."""
+    """Some 20 notes of planted words, well-formed and not; ids are planted too, but where they are what is wrong.
+
+    A report names the ten longest notes. Their ids are no plain ones, so it must not show them.
+    """
     words = iter(f"{planted.mark}x{number}" for number in range(10_000))
-    texts = [" ".join(["fever", *(next(words) for _ in range(8))]) for _ in range(20)]
-    notes = pd.DataFrame({"note_id": [next(words) for _ in texts], "text": texts})
+    texts = [" ".join(["fever", *(next(words) for _ in range(16 if number < 10 else 8))]) for number in range(20)]
+    ids = [f"{next(words)} by name" if number < 10 else next(words) for number in range(20)]
+    notes = pd.DataFrame({"note_id": ids, "text": texts})
     folder = planted.folder
     (folder / "mark").write_text(planted.mark)
     notes.to_parquet(folder / "notes.parquet")
