@@ -131,7 +131,7 @@ def test_the_report_says_in_which_precision_it_was_computed(
     assert sum(report["ran"].values()) in (1, 2)  # tasks with notes that have pieces
     [what] = report["ran"]
     assert what.startswith(said) or precision == "int8"
-    assert f"- computed in {what}: " in capsys.readouterr().out
+    assert f"- computed in {what}: " in capsys.readouterr().err
 
 
 def test_a_repository_on_another_file_system_is_copied_to_executors(
