@@ -69,9 +69,12 @@ def settled(context: SparkContext) -> Iterator[None]:
 
 
 def running_tasks(context: SparkContext) -> int:
-    """Of all jobs of a session, on all executors."""
+    """Of all jobs of a session, on all executors. The scheduler counts them: a status tracker hears of a task later."""
     jsc: Any = context._jsc
-    return sum(executor.numRunningTasks() for executor in jsc.sc().statusTracker().getExecutorInfos())
+    counts, total = jsc.sc().taskScheduler().runningTasksByExecutors().valuesIterator(), 0
+    while counts.hasNext():
+        total += counts.next()
+    return total
 
 
 @contextmanager
