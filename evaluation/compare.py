@@ -21,8 +21,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from sparkclin.errors import InputError, exit_status
-from sparkclin.schema import NOTE_ID
-from sparkclin.stages.vector_rows import INDEX_COLUMNS, VECTOR
+from sparkclin.schema import NOTE_ID, VECTOR
+from sparkclin.stages.vector_rows import INDEX_COLUMNS
 from sparkclin.text.vectors import as_floats
 
 

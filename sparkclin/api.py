@@ -35,14 +35,13 @@ import pandas as pd
 from sparkclin.errors import InputError, OptionError
 from sparkclin.models.bundle import Bundle
 from sparkclin.notes import Job, Layout, chosen, rows_of
-from sparkclin.runs.run import Task
-from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES, PAIR, STATUS, STATUS_OK, TEXT
-from sparkclin.stages.vector_rows import INDEX_COLUMNS
+from sparkclin.runs.tasks import answering, classifying, embedding, finding
+from sparkclin.schema import PAIR, STATUS, STATUS_OK, TEXT, VECTOR
 from sparkclin.tasks import answers, entities, labels
 from sparkclin.tasks import embed as vectors
 from sparkclin.text.answers import AnswerOptions
 from sparkclin.text.labels import THRESHOLD
-from sparkclin.vectors import NAN, RAISE, VECTOR, is_null, to_matrix
+from sparkclin.vectors import NAN, RAISE, is_null, to_matrix
 
 if TYPE_CHECKING:
     from sparkclin.notes import Notes
@@ -95,16 +94,8 @@ def embed(
         stride=stride,
         max_note_pieces=max_note_pieces,
     )
-    task = Task(
-        name=EMBED,
-        rows=lambda frame, bundle, observe: vectors.embed(frame, bundle=bundle, options=options, observe=observe),
-        settings=options.settings,
-        index=INDEX_COLUMNS.get(level),
-        model_task=EMBED,
-        needs_spark_nlp=options.needs_spark_nlp,
-    )
     job = Job(
-        task=task,
+        task=embedding(options),
         model=chosen(model, models=models, engine=engine, precision=precision, trust=trust),
         layout=Layout(id_column=id_column, text_column=text_column),
         listed=partial(_vectors, options=options),
@@ -137,17 +128,8 @@ def find_entities(
     options = entities.NerOptions(
         aggregation=aggregation, max_pieces=max_pieces, stride=stride, max_note_pieces=max_note_pieces
     )
-    task = Task(
-        name=ENTITIES,
-        rows=lambda frame, bundle, observe: entities.find_entities(
-            frame, bundle=bundle, options=options, observe=observe
-        ),
-        settings=options.settings,
-        index=entities.INDEX,
-        model_task=ENTITIES,
-    )
     job = Job(
-        task=task,
+        task=finding(options),
         model=chosen(model, models=models, engine=engine, precision=precision, trust=trust),
         layout=Layout(id_column=id_column, text_column=text_column),
         listed=lambda rows: _dicts(rows[rows[STATUS] == STATUS_OK], ENTITY_FIELDS),
@@ -193,15 +175,8 @@ def classify(
         stride=stride,
         max_note_pieces=max_note_pieces,
     )
-    task = Task(
-        name=CLASSIFY,
-        rows=lambda frame, bundle, observe: labels.classify(frame, bundle=bundle, options=options, observe=observe),
-        settings=options.settings,
-        index=labels.INDEX,
-        model_task=CLASSIFY,
-    )
     job = Job(
-        task=task,
+        task=classifying(options),
         model=chosen(model, models=models, engine=engine, precision=precision, trust=trust),
         layout=Layout(id_column=id_column, text_column=text_column, pair=pair, pair_column=pair_column),
         listed=lambda rows: _dicts(rows, LABEL_FIELDS),
@@ -248,15 +223,8 @@ def answer(
         stride=stride,
         max_note_pieces=max_note_pieces,
     )
-    task = Task(
-        name=ANSWER,
-        rows=lambda frame, bundle, observe: answers.answer(frame, bundle=bundle, options=options, observe=observe),
-        settings=options.settings,
-        index=answers.INDEX,
-        model_task=ANSWER,
-    )
     job = Job(
-        task=task,
+        task=answering(options),
         model=chosen(model, models=models, engine=engine, precision=precision, trust=trust),
         layout=Layout(id_column=id_column, text_column=text_column, pair=question, pair_column=question_column),
         listed=lambda rows: _dicts(rows, ANSWER_FIELDS),

@@ -19,15 +19,15 @@ from sparkclin.models.pretrained import engine_of
 from sparkclin.models.trust import check_trusted
 from sparkclin.runs.corpus import IdCounts, NoteSource, check_ids, default_partitions, such_as
 from sparkclin.runs.progress import Work, shown
-from sparkclin.runs.run import ModelChoice, Task
+from sparkclin.runs.run import OWN_PROGRESS, ModelChoice, Task
 from sparkclin.runs.sources.notes import check_columns, schema_of, with_texts
 from sparkclin.runs.sources.tables import table_notes
-from sparkclin.schema import NOTE_ID, PAIR, STATUS, STATUSES, TEXT
+from sparkclin.schema import NOTE_ID, PAIR, STATUS, STATUSES, TEXT, VECTOR
 from sparkclin.spark import storage
 from sparkclin.spark.failures import quiet, step
 from sparkclin.spark.session import running_session, spark_session
 from sparkclin.text.vectors import HALF
-from sparkclin.vectors import VECTOR, is_null, is_spark
+from sparkclin.vectors import is_null, is_spark
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -225,7 +225,7 @@ def _session(job: Job, *, spark_nlp: bool = True) -> SparkSession:
     if running_session() is not None:
         return spark_session(app_name=name, spark_nlp=spark_nlp)
     # Spark's own bar, of its stages, would stand in the same line as ours, and Java's words below the cell.
-    ours = spark_session(app_name=name, settings={"spark.ui.showConsoleProgress": "false"}, spark_nlp=spark_nlp)
+    ours = spark_session(app_name=name, settings=OWN_PROGRESS, spark_nlp=spark_nlp)
     quiet(ours)
     return ours
 

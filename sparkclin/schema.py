@@ -13,7 +13,7 @@ and another text; the part of a note that answers a question."""
 
 NOTE_ID, TEXT, PAIR, QUESTION = "note_id", "text", "pair", "question"
 PIECES, N_PIECES, N_WINDOWS, STATUS = "pieces", "n_pieces", "n_windows", "status"
-EMBEDDINGS, VECTORS = "embeddings", "vectors"
+EMBEDDINGS, VECTORS, VECTOR = "embeddings", "vectors", "vector"
 
 MODEL, ENGINE, PRECISION, MODEL_DIGEST = MADE_BY = ("model", "engine", "precision", "model_digest")
 """Columns of every task's rows, side by side: which exported model made a row. The digest is Bundle.digest."""

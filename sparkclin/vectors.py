@@ -12,18 +12,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from sparkclin.errors import InputError, OptionError
-from sparkclin.schema import NOTE_ID, printable_names
+from sparkclin.schema import NOTE_ID, VECTOR, printable_names
 from sparkclin.spark import storage
 from sparkclin.spark.failures import step
-from sparkclin.text.vectors import HALF
+from sparkclin.text.vectors import as_floats
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
     Matrix = npt.NDArray[np.float32]
-
-VECTOR = "vector"
 
 RAISE, NAN, DROP = MISSING = ("raise", "nan", "drop")
 """What becomes of a row without a vector: an error, a row of NaN, or no row."""
@@ -213,7 +211,7 @@ def _array(vector: Any) -> npt.NDArray[np.float32]:
     """Raises InputError, without a value, for what is no vector."""
     try:
         if isinstance(vector, bytes | bytearray | memoryview):
-            return np.frombuffer(vector, HALF).astype(np.float32)
+            return as_floats(vector)
         array = np.asarray(vector)
         if array.ndim == 1 and np.issubdtype(array.dtype, np.number):
             return array.astype(np.float32, copy=False)

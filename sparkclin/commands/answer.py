@@ -16,7 +16,7 @@ from sparkclin.commands.running import (
     request_of,
     run_command,
 )
-from sparkclin.schema import ANSWER, PAIR, QUESTION
+from sparkclin.schema import PAIR, QUESTION
 from sparkclin.text.answers import AnswerOptions
 
 if TYPE_CHECKING:
@@ -26,21 +26,13 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "sparkclin answer") -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
-    return run_command(parser(prog), arguments, task=lambda asked: answering(options_of(asked)), request=notes_of)
+    return run_command(parser(prog), arguments, task=task_of, request=notes_of)
 
 
-def answering(options: QuestionOptions) -> Task:
-    """answer() as a task of a run."""
-    from sparkclin.runs.run import Task
-    from sparkclin.tasks.answers import INDEX, answer
+def task_of(asked: argparse.Namespace) -> Task:
+    from sparkclin.runs.tasks import answering
 
-    return Task(
-        name=ANSWER,
-        rows=lambda notes, bundle, observe: answer(notes, bundle=bundle, options=options, observe=observe),
-        settings=options.settings,
-        index=INDEX,
-        model_task=ANSWER,
-    )
+    return answering(options_of(asked))
 
 
 def notes_of(asked: argparse.Namespace) -> RunRequest:

@@ -16,7 +16,7 @@ from sparkclin.commands.running import (
     request_of,
     run_command,
 )
-from sparkclin.schema import CLASSIFY, PAIR
+from sparkclin.schema import PAIR
 from sparkclin.text.labels import LABEL_AGGREGATIONS, THRESHOLD
 
 if TYPE_CHECKING:
@@ -26,21 +26,13 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "sparkclin classify") -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
-    return run_command(parser(prog), arguments, task=lambda asked: classifying(options_of(asked)), request=notes_of)
+    return run_command(parser(prog), arguments, task=task_of, request=notes_of)
 
 
-def classifying(options: ClassifyOptions) -> Task:
-    """classify() as a task of a run."""
-    from sparkclin.runs.run import Task
-    from sparkclin.tasks.labels import INDEX, classify
+def task_of(asked: argparse.Namespace) -> Task:
+    from sparkclin.runs.tasks import classifying
 
-    return Task(
-        name=CLASSIFY,
-        rows=lambda notes, bundle, observe: classify(notes, bundle=bundle, options=options, observe=observe),
-        settings=options.settings,
-        index=INDEX,
-        model_task=CLASSIFY,
-    )
+    return classifying(options_of(asked))
 
 
 def notes_of(asked: argparse.Namespace) -> RunRequest:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sparkclin.commands.running import add_run_arguments, add_window_arguments, reading_of, run_command
-from sparkclin.schema import EMBED, LEVELS
+from sparkclin.schema import LEVELS
 from sparkclin.text.segments import POOLINGS
 from sparkclin.text.vectors import FLOAT32, VECTOR_DTYPES
 from sparkclin.text.windows import CONTEXTS
@@ -22,24 +22,13 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "sparkclin embed") -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
-    return run_command(parser(prog), arguments, task=lambda asked: embedding(options_of(asked)))
+    return run_command(parser(prog), arguments, task=task_of)
 
 
-def embedding(options: EmbedOptions) -> Task:
-    """embed() as a task of a run."""
-    from sparkclin.runs.run import Task
-    from sparkclin.stages.vector_rows import INDEX_COLUMNS
-    from sparkclin.tasks.embed import embed
+def task_of(asked: argparse.Namespace) -> Task:
+    from sparkclin.runs.tasks import embedding
 
-    return Task(
-        name=EMBED,
-        rows=lambda notes, bundle, observe: embed(notes, bundle=bundle, options=options, observe=observe),
-        settings=options.settings,
-        index=INDEX_COLUMNS.get(options.level),
-        model_task=EMBED,
-        needs_spark_nlp=options.needs_spark_nlp,
-        least_bytes=options.least_bytes,
-    )
+    return embedding(options_of(asked))
 
 
 def options_of(asked: argparse.Namespace) -> EmbedOptions:

@@ -45,15 +45,16 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "sparkclin ner")
 def task_of(asked: argparse.Namespace) -> Task:
     """Raises OptionError for options that do not go together."""
     from sparkclin.runs.page import check_page
+    from sparkclin.runs.tasks import finding
 
     if page := page_of(asked):
         check_page(page, output=asked.output)
     if asked.output_schema == OMOP:
         first_id = 1 if asked.first_note_nlp_id is None else asked.first_note_nlp_id
-        return finding_for_omop(options_of(asked), first_id=first_id)
+        return for_omop(finding(options_of(asked)), first_id=first_id)
     if asked.first_note_nlp_id is not None:
         raise OptionError(f"--first-note-nlp-id is for --output-schema {OMOP}.")
-    return finding(options_of(asked))
+    return with_settings(finding(options_of(asked)), output_schema=ENTITIES)
 
 
 def notes_of(asked: argparse.Namespace) -> RunRequest:
@@ -63,27 +64,17 @@ def notes_of(asked: argparse.Namespace) -> RunRequest:
     return request_of(asked)
 
 
-def finding(options: NerOptions) -> Task:
-    """find_entities() as a task of a run."""
-    from sparkclin.runs.run import Task
-    from sparkclin.tasks.entities import INDEX, find_entities
-
-    return Task(
-        name=ENTITIES,
-        rows=lambda notes, bundle, observe: find_entities(notes, bundle=bundle, options=options, observe=observe),
-        settings=lambda manifest: {**options.settings(manifest), "output_schema": ENTITIES},
-        index=INDEX,
-        model_task=ENTITIES,
-    )
+def with_settings(task: Task, **more: object) -> Task:
+    """The task, with more settings in its report."""
+    return replace(task, settings=lambda manifest: {**task.settings(manifest), **more})
 
 
-def finding_for_omop(options: NerOptions, *, first_id: int) -> Task:
-    """The same with OMOP's note_nlp, whose ids begin with `first_id`; raises OptionError where they cannot."""
+def for_omop(found: Task, *, first_id: int) -> Task:
+    """The task with OMOP's note_nlp, whose ids begin with `first_id`; raises OptionError where they cannot."""
     from sparkclin.runs.derived import DerivedTable
     from sparkclin.tasks.note_nlp import check_first_id, check_note_nlp, nlp_system, note_nlp
 
     check_first_id(first_id)
-    found = finding(options)
 
     def derived(bundle: Bundle) -> DerivedTable:
         system = nlp_system(bundle)
@@ -96,8 +87,7 @@ def finding_for_omop(options: NerOptions, *, first_id: int) -> Task:
             check=lambda written, rows: check_note_nlp(written, rows, first_id=first_id),
         )
 
-    chosen = {"output_schema": OMOP, "first_note_nlp_id": first_id}
-    return replace(found, settings=lambda manifest: {**found.settings(manifest), **chosen}, derived=derived)
+    return replace(with_settings(found, output_schema=OMOP, first_note_nlp_id=first_id), derived=derived)
 
 
 def show(asked: argparse.Namespace, request: RunRequest) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from sparkclin.errors import InputError
-from sparkclin.schema import NOTE_ID, TEXT, printable_names
-from sparkclin.vectors import VECTOR, is_null
+from sparkclin.schema import NOTE_ID, TEXT, VECTOR, printable_names
+from sparkclin.vectors import is_null
 
 TEXT_COLUMNS = frozenset({TEXT, "note_text"})
 LONGEST_LABEL = 200

@@ -45,14 +45,19 @@ def shown(value: object) -> str:
     return escape(printable(plain_value(value)))
 
 
+def check_is_here(path: str) -> None:
+    """Raises OptionError for a page's path on another file system."""
+    if is_remote(path):
+        raise OptionError(f"the page is a file of this machine, and {path} is not. Write it here and copy it.")
+
+
 def check_file(path: str, *, option: str) -> Path:
     """The file of a page that is to be written, before the work begins; `option` is where its name comes from.
 
     Raises OptionError for a path on another file system, and InputError where something is there already, or its folder
     is not.
     """
-    if is_remote(path):
-        raise OptionError(f"the page is a file of this machine, and {path} is not. Write it here and copy it.")
+    check_is_here(path)
     file = local_path(path)
     if is_taken(path):
         raise InputError(f"{file} exists already; nothing is overwritten. Choose another {option}.")

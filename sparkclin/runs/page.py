@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sparkclin.errors import OptionError
 from sparkclin.runs.findings import Findings, Mark, MarkedNote, Variant, by_label
-from sparkclin.runs.html_page import check_file, html_page, write_file
+from sparkclin.runs.html_page import check_file, check_is_here, html_page, write_file
 from sparkclin.spark.storage import as_url, is_remote, is_within, local_path
 
 DEFAULT_NOTES = 20
@@ -33,8 +33,7 @@ class PageOptions:
     notes: int = DEFAULT_NOTES
 
     def __post_init__(self) -> None:
-        if is_remote(self.path):
-            raise OptionError(f"the page is a file of this machine, and {self.path} is not. Write it here and copy it.")
+        check_is_here(self.path)
         if self.notes < 1:
             raise OptionError(f"a page of {self.notes} notes was asked for: there is at least one.")
 

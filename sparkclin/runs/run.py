@@ -44,7 +44,7 @@ MOST_PARTITIONS = 1_000_000
 """Spark's driver holds all of them."""
 
 OWN_PROGRESS = {"spark.ui.showConsoleProgress": "false"}
-"""For a session that a run starts: Spark shows none beside the run's."""
+"""For a session that we start: Spark shows none beside ours."""
 
 MOST_IN_A_LINE = 6
 """Values of a setting."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import types as T
 
-from sparkclin.schema import METADATA, N_PIECES, N_WINDOWS, STATUS, STATUS_NO_PIECES, STATUS_OK, TEXT
+from sparkclin.schema import METADATA, N_PIECES, N_WINDOWS, STATUS, STATUS_NO_PIECES, STATUS_OK, TEXT, VECTOR
 from sparkclin.stages.columns import MADE_BY, entry_type, made_by_columns, vector_type
 from sparkclin.text.vectors import VectorFormat
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 INDEX_COLUMNS = {"window": "window", "sentence": "sentence", "token": "token_index"}
 """What numbers a note's rows at a level; a document has one."""
 
-VECTOR, TOKEN = "vector", "token"
+TOKEN = "token"
 
 _VECTOR = T.StructField(VECTOR, vector_type())
 _RANGE = [T.StructField("begin", T.IntegerType()), T.StructField("end", T.IntegerType())]

@@ -75,6 +75,6 @@ def to_half(vector: Floats) -> NDArray[np.float16]:
 def as_floats(value: Any) -> Floats:
     """A value of the column `vector`, of either dtype -> (width,). DuckDB gives bytes as a bytearray."""
     found: Floats = np.asarray(
-        np.frombuffer(value, HALF) if isinstance(value, bytes | bytearray) else value, np.float32
+        np.frombuffer(value, HALF) if isinstance(value, bytes | bytearray | memoryview) else value, np.float32
     )
     return found
