@@ -35,9 +35,10 @@ demo: $(STAMPS)/setup
 	$(BIN)/sparkclin nearest $(DEMO_OUTPUT)/vectors --note $(DEMO_NOTE) -k 5 --notes $(DEMO_NOTES) --show title
 
 # make test ARGS="-k windows" runs some of the tests. In two processes, because much of a test is waiting for the start
-# of another one; each holds a Spark session of up to 6 GB. ARGS="-n 0" is for a debugger.
+# of another one; each holds a Spark session of up to 6 GB. ARGS="-n 0" is for a debugger. A process that crashes ends
+# the run: pytest-xdist 3.8 would start another one, and then wait for ever for modules that the first had finished.
 test: $(STAMPS)/dev $(STAMPS)/setup
-	$(BIN)/python -m pytest -m "" -n 2 --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -m "" -n 2 --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .

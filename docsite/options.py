@@ -22,8 +22,29 @@ COMMANDS = {
     "python -m evaluation.qa": ("evaluation.qa",),
     "python -m evaluation.pooling": ("evaluation.pooling",),
     "python -m evaluation.medconceptsqa": ("evaluation.medconceptsqa",),
+    # Of a checkout: what is below is in no wheel.
+    "python -m training.tokenizer": ("training.tokenizer",),
+    "python -m training.pretrain": ("training.pretrain",),
+    "python -m training.evaluate": ("training.evaluate",),
+    "python -m training.split": ("training.split",),
+    "python -m training.ner": ("training.ner",),
+    "python -m training.predict_ner": ("training.predict_ner",),
+    "python -m training.stock_entities": ("training.stock_entities",),
+    "python -m training.classify": ("training.classify",),
+    "python -m training.predict_classify": ("training.predict_classify",),
+    "python -m training.qa": ("training.qa",),
+    "python -m training.predict_qa": ("training.predict_qa",),
+    "python -m training.sample_notes": ("training.sample_notes",),
+    "python -m training.compare_feeds": ("training.compare_feeds",),
+    "python -m examples.ner_dl": ("examples.ner_dl",),
+    "python -m benchmarks": ("benchmarks.__main__",),
+    "python -m benchmarks.memory": ("benchmarks.memory",),
+    "python -m benchmarks.profile": ("benchmarks.profile",),
 }
 """Each command: the module whose main() it calls, and what that is called with for another parser."""
+
+CALLED_BY_OTHERS = {"benchmarks.models", "benchmarks.stock", "benchmarks.stock_head", "benchmarks.worker"}
+"""Modules with a main() that the benchmark starts in processes of their own; nobody types them."""
 
 
 class _Found(BaseException):  # no error: it ends main() where the parser would parse
@@ -70,15 +91,19 @@ def options_page() -> str:
 
 def section(command: str, parser: argparse.ArgumentParser) -> str:
     rows = [(names_of(action), meaning_of(action)) for action in parser._actions if is_listed(action)]
-    said = parser.description or ""
-    return "\n\n".join(
-        filter(None, [f"## `{command}`", sentence(said), table(("option", "meaning"), rows) if rows else ""])
-    )
+    said = described(parser.description or "")
+    return "\n\n".join(filter(None, [f"## `{command}`", said, table(("option", "meaning"), rows) if rows else ""]))
+
+
+def described(text: str) -> str:
+    """Paragraphs, and examples, which are indented: those are code already."""
+    parts = text.strip().split("\n\n")
+    return "\n\n".join(part if part.startswith("    ") else sentence(part) for part in parts)
 
 
 def sentence(text: str) -> str:
     text = escaped(text.strip())
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "…")) or not text else ".")
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "…", ":")) or not text else ".")
 
 
 def is_listed(action: argparse.Action) -> bool:
@@ -99,11 +124,12 @@ def names_of(action: argparse.Action) -> str:
 
 
 def meaning_of(action: argparse.Action) -> str:
-    """Its help, whether it is needed, and what it may be."""
-    said = action.help or ""
-    if action.choices is not None:
-        said = f"{said}; " if said else ""
-        said += "one of " + ", ".join(f"`{choice}`" for choice in action.choices)
-    if action.required and action.option_strings:
-        said += " (required)"
-    return cell(said)
+    """Its help, what it may be, its default unless the help has it, and whether it is needed."""
+    told = action.help or ""
+    said = [told % {"default": action.default}] if told else []
+    if action.choices is not None and not all(str(choice) in told for choice in action.choices):
+        said.append("one of " + ", ".join(f"`{choice}`" for choice in action.choices))
+    if isinstance(action.default, str | int | float) and action.nargs != 0 and "default" not in told:
+        said += [f"default: {action.default}"] if action.default != "" else []
+    required = " (required)" if action.required and action.option_strings else ""
+    return cell("; ".join(said) + required)
