@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from sparkclin.errors import IncompleteError, InputError, OptionError
 from sparkclin.runs.sources.csv import read_csv
-from sparkclin.runs.sources.files import HIDDEN_FILES, InputFiles, find_files
+from sparkclin.runs.sources.files import HIDDEN_FILES, InputFiles, check_unchanged, find_files
 from sparkclin.runs.sources.formats import format_of
 from sparkclin.runs.sources.jsonl import read_jsonl
 from sparkclin.runs.sources.notes import SourceNotes
 from sparkclin.runs.sources.places import Place, locate, locate_on_disk, named
 from sparkclin.runs.sources.reading import reading
-from sparkclin.runs.sources.tables import is_delta, read_delta, read_parquet
+from sparkclin.runs.sources.tables import check_no_delta, is_delta, read_delta, read_parquet
 from sparkclin.runs.sources.text import UTF_8, read_text
 from sparkclin.schema import NOTE_ID, PAIR, PLAIN_ID, TEXT
 from sparkclin.spark.storage import local_path
@@ -25,15 +25,15 @@ from sparkclin.spark.storage import local_path
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-DELTA, CSV, TEXT_FILES = "delta", "csv", "text"
-INPUT_FORMATS = ("parquet", CSV, "jsonl", TEXT_FILES, DELTA)
+DELTA, CSV, TEXT_FILES, PARQUET = "delta", "csv", "text", "parquet"
+INPUT_FORMATS = (PARQUET, CSV, "jsonl", TEXT_FILES, DELTA)
 
 NOTES_PER_PARTITION = 200
 PARTITIONS_PER_CORE = 4
 MAX_PARTITIONS = 10_000
 
 _READERS: dict[str, Callable[[SparkSession, NoteSource, InputFiles], SourceNotes]] = {
-    "parquet": read_parquet,
+    PARQUET: read_parquet,
     CSV: read_csv,
     "jsonl": read_jsonl,
     TEXT_FILES: read_text,
@@ -123,13 +123,20 @@ class Corpus:
     """The notes of a source, as (note_id, text) and, where it has such, pair; nothing of them is computed yet.
 
     `source` says the format that was found. `records` is how many lie in the input, as its reader counts them;
-    `not_read` names the files that are not read, or have nothing to read.
+    `not_read` names the files that are not read, or have nothing to read. `files` is None for Delta Lake, which keeps
+    the version that it has begun to read.
     """
 
     source: NoteSource
     notes: DataFrame
     records: int
     not_read: tuple[str, ...] = ()
+    files: InputFiles | None = None
+
+    def check_unchanged(self) -> None:
+        """Raises InputError where files have changed since they were found."""
+        if self.files is not None:
+            check_unchanged(self.files)
 
 
 def read_notes(spark: SparkSession, source: NoteSource) -> DataFrame:
@@ -147,16 +154,19 @@ def read_corpus(spark: SparkSession, source: NoteSource) -> Corpus:
     """
     from pyspark.sql import functions as F
 
-    source, found, not_read = _load(spark, source)
+    source, files = _files_of(spark, source, place := locate(spark, source.path))
+    if files is None:
+        found = read_delta(spark, source, place.found[0].path)
+    else:
+        found = _READERS[source.format or ""](spark, source, files)
     notes = found.notes
     if source.pair_text is not None:
         notes = notes.withColumn(PAIR, F.lit(source.pair_text))
     if source.integer_ids:
         with reading(source.path):
             notes = _with_integer_ids(notes)
-    return Corpus(
-        source=source, notes=notes, records=found.records, not_read=tuple(sorted({*not_read, *found.not_read}))
-    )
+    left = {*found.not_read, *(files.not_read if files else ())}
+    return Corpus(source=source, notes=notes, records=found.records, not_read=tuple(sorted(left)), files=files)
 
 
 def look_at_disk(source: NoteSource) -> NoteSource:
@@ -191,15 +201,10 @@ def _files_of(spark: SparkSession | None, source: NoteSource, place: Place) -> t
     if source.format == DELTA:
         return source, None
     files = find_files(spark, place, recursive=source.recursive, hidden_files=source.hidden_files)
-    return replace(source, format=source.format or format_of(files)), files
-
-
-def _load(spark: SparkSession, source: NoteSource) -> tuple[NoteSource, SourceNotes, tuple[str, ...]]:
-    place = locate(spark, source.path)
-    source, files = _files_of(spark, source, place)
-    if files is None:
-        return source, read_delta(spark, source, place.found[0].path), ()
-    return source, _READERS[source.format or ""](spark, source, files), files.not_read
+    source = replace(source, format=source.format or format_of(files))
+    if source.format == PARQUET:
+        check_no_delta(files)
+    return source, files
 
 
 def _with_integer_ids(notes: DataFrame) -> DataFrame:

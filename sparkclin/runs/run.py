@@ -182,6 +182,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
         elapsed_s = watch.lap("work")
         console.say("what was written is counted")
         written = check_written(spark, sink, n_notes=n_notes, index=task.index)
+        corpus.check_unchanged()
         watch.lap("check")
         derived = {}
         if table:

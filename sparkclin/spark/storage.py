@@ -33,17 +33,21 @@ EVERYBODY_READS = 0o644
 OWNER_ONLY = 0o600
 OWNERS_FOLDER = 0o700
 
-_STATUS = re.compile(r"\w*\{path=(.*); isDirectory=(true|false);(?: length=(\d+);)?", flags=re.DOTALL)
+_STATUS = re.compile(
+    r"\w*\{path=(.*); isDirectory=(true|false);(?: length=(\d+);)?(?:.*?; modification_time=(\d+);)?", flags=re.DOTALL
+)
 """How Hadoop shows a file's status. A name may hold the same words; the last ones are not the name's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A file or a folder; `path` is a URL in which nothing is percent-encoded, `size` the bytes of a file."""
+    """A file or a folder; `path` is a URL in which nothing is percent-encoded. Of a file `size` is its bytes, and
+    `changed` when its content was last changed, in ms since 1970."""
 
     path: str
     is_folder: bool = False
     size: int = 0
+    changed: int = 0
 
 
 @dataclass(frozen=True)
@@ -222,7 +226,7 @@ def _local_entry(url: str, found: os.stat_result) -> Entry:
         return Entry(path=url, is_folder=True)
     if not stat.S_ISREG(found.st_mode):
         raise OSError(f"{local_path(url)} is neither a file nor a folder")
-    return Entry(path=url, size=found.st_size)
+    return Entry(path=url, size=found.st_size, changed=found.st_mtime_ns // 1_000_000)
 
 
 def _entry(status: str) -> Entry:
@@ -230,7 +234,8 @@ def _entry(status: str) -> Entry:
     found = _STATUS.match(status)
     if found is None:
         raise OSError("the file system shows its files in a way that is not known")
-    return Entry(path=found[1], is_folder=found[2] == "true", size=int(found[3] or 0))
+    is_folder = found[2] == "true"
+    return Entry(path=found[1], is_folder=is_folder, size=int(found[3] or 0), changed=int(found[4] or 0))
 
 
 def size_of(location: str) -> int:

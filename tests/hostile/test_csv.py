@@ -17,6 +17,7 @@ from sparkclin.runs.sources.csv import CsvForm, RecordParser, parsed, surveyed
 
 HEADER = b"note_id,text\n"
 FORM = CsvForm(encoding="utf-8", delimiter=",")
+COLUMNS = ("note_id", "text")
 
 
 def lines_of(content: bytes, *, at_once: int = 2) -> lines.FileLines:
@@ -27,7 +28,7 @@ def lines_of(content: bytes, *, at_once: int = 2) -> lines.FileLines:
 
 
 def taken(content: bytes) -> dict[object, object]:
-    (file,) = surveyed(lines_of(HEADER + content), FORM)
+    (file,) = surveyed(lines_of(HEADER + content), FORM, COLUMNS)
     assert (file["broken"], file["undecoded"], file["header"]) == (0, 0, ["note_id", "text"])
     parser = RecordParser(form=FORM, n_fields=2, wanted=(0, 1))
     found = parsed(lines_of(HEADER + content), parser)
@@ -73,7 +74,7 @@ def test_what_is_whole_is_taken_as_it_stands(content: bytes, texts: dict[str, st
     ],
 )
 def test_what_is_not_is_counted_with_its_line(content: bytes, broken: int, line: int) -> None:
-    (file,) = surveyed(lines_of(HEADER + content), FORM)
+    (file,) = surveyed(lines_of(HEADER + content), FORM, COLUMNS)
     assert (file["broken"], file["first"]) == (broken, line)
     with pytest.raises(InputError, match=rf"^/notes\.csv has a broken record in line {line}, .*being changed\.$"):
         list(parsed(lines_of(HEADER + content), RecordParser(form=FORM, n_fields=2, wanted=(0, 1))))
@@ -81,7 +82,7 @@ def test_what_is_not_is_counted_with_its_line(content: bytes, broken: int, line:
 
 def test_a_quote_that_is_never_closed_does_not_take_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sparkclin.runs.sources.csv.MOST_BYTES", 1000)
-    (file,) = surveyed(lines_of(HEADER + b'1,"' + b"fever\n" * 1000), FORM)
+    (file,) = surveyed(lines_of(HEADER + b'1,"' + b"fever\n" * 1000), FORM, COLUMNS)
     assert (file["records"], file["broken"], file["first"]) == (1, 1, 2)
 
 
@@ -217,8 +218,24 @@ def test_options_that_cannot_be(options: dict[str, str], message: str) -> None:
 def test_a_header_between_records_is_no_note(spark: SparkSession, tmp_path: Path, mark: bytes) -> None:
     """As where files were put behind each other by `cat`."""
     (tmp_path / "a.csv").write_bytes(mark + HEADER + b"1,x\r\n" + mark + b"note_id,text\r\n2,y\n")
-    assert "1 are the header again" in (message := refused(spark, tmp_path))
+    assert "1 are a header again" in (message := refused(spark, tmp_path))
     assert "begins in line 3" in message
+
+
+@pytest.mark.parametrize(
+    "again",
+    ['"note_id","text"', "NOTE_ID,Text", "text,note_id", ' note_id ,"text "', 'text,note_id,"ward"', "note_id,text,"],
+)
+def test_a_header_is_one_however_it_is_written(again: str) -> None:
+    """Each tool writes it in its own way."""
+    (file,) = surveyed(lines_of(HEADER + f"1,x\n{again}\n2,y\n".encode()), FORM, COLUMNS)
+    assert (file["records"], file["headers"], file["first"]) == (3, 1, 3)
+
+
+@pytest.mark.parametrize("record", ["note_id,x", "1,text", '1,"note_id,text"', "text,text", '"note_id,text",x'])
+def test_a_note_about_headers_is_none(record: str) -> None:
+    (file,) = surveyed(lines_of(HEADER + f"{record}\n".encode()), FORM, COLUMNS)
+    assert (file["records"], file["headers"], file["broken"]) == (1, 0, 0)
 
 
 def test_files_without_a_record_are_named(spark: SparkSession, tmp_path: Path) -> None:

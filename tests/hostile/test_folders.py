@@ -180,7 +180,46 @@ def test_a_glob_is_one_where_nothing_has_its_name(spark: SparkSession, tmp_path:
         (tmp_path / name).write_text(name)
     assert texts_of(spark, f"{tmp_path}/{{a[12],b*}}.txt") == {name: name for name in ("a1.txt", "a2.txt", "b3.txt")}
     assert texts_of(spark, f"{tmp_path}/a?.txt") == {name: name for name in ("a1.txt", "a2.txt")}
-    assert "nothing is there" in refused(spark, f"{tmp_path}/c*.txt")
+    assert "nothing is there" in (message := refused(spark, f"{tmp_path}/c*.txt"))
+    assert "wildcards" in message
+
+
+@pytest.mark.parametrize("name", ["[proj]", "{a,b}", "pro?", "plain"])
+def test_a_folder_above_a_glob_is_itself(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """And ids begin behind it, whatever way leads there."""
+    (tmp_path / name / "n" / "ward").mkdir(parents=True)
+    (tmp_path / name / "n" / "ward" / "a.txt").write_text("x")
+    monkeypatch.chdir(tmp_path / name)
+    for path in ("n/*", f"{tmp_path}/{name}/n/*", f"file://{tmp_path}/{name}/n/*"):
+        assert set(texts_of(spark, path, recursive=True)) == {"ward/a.txt"}
+
+
+@pytest.mark.parametrize("change", ["longer", "as long", "removed"])
+@pytest.mark.parametrize("path", ["", "/*.csv", "/b.csv"])
+def test_files_that_change_while_they_are_read_are_named(
+    spark: SparkSession, tmp_path: Path, path: str, change: str
+) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text(f"note_id,text\n{name},Quackenbush\n")
+    corpus = corpus_of(spark, f"{tmp_path}{path}")
+    (tmp_path / "c.csv").write_text("note_id,text\nc,came later\n")
+    corpus.check_unchanged()
+    (tmp_path / "b.csv").unlink()
+    if change != "removed":
+        (tmp_path / "b.csv").write_text("text,note_id\nQuackenbush," + ("b\n" if change == "as long" else "longer\n"))
+    with pytest.raises(InputError, match=r"1 of [12] files of .* have changed|cannot be looked into any more") as found:
+        corpus.check_unchanged()
+    assert "Quackenbush" not in str(found.value)
+
+
+def test_a_gzip_without_a_byte_is_cut_off(spark: SparkSession, tmp_path: Path) -> None:
+    """A file of text without a byte is an empty note; a packed one has lost all."""
+    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "z.txt.gz").write_bytes(b"")
+    assert "1 files of" in (message := refused(spark, tmp_path))
+    assert "(z.txt.gz): gzip has some even of nothing" in message
 
 
 @pytest.mark.parametrize(

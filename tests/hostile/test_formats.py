@@ -19,8 +19,8 @@ from tests.sparkclin.processes import run_python
 
 
 def files_named(*names: str) -> InputFiles:
-    read = tuple(InputFile(path=f"file:/x/{name}", name=name, below=name, size=1) for name in names)
-    return InputFiles(path="file:/x", shown="x", base="file:/x", read=read, not_read=())
+    read = tuple(InputFile(path=f"file:/x/{name}", name=name, below=name, size=1, changed=0) for name in names)
+    return InputFiles(path="file:/x", shown="x", base="file:/x", roots=("file:/x",), read=read, not_read=())
 
 
 @pytest.mark.parametrize(

@@ -142,8 +142,14 @@ def test_a_key_in_another_case_is_not_taken_for_a_missing_text(spark: SparkSessi
         tmp_path / "a.jsonl", {"note_id": 1, "text": "x"}, {"note_id": 2, "Text": "Quackenbush"}, {"note_id": 3}
     )
     assert "1 lack one of note_id, text and have it in another case" in refused(spark, file)
-    file = write(tmp_path / "b.jsonl", {"note_id": 1, "text": "x", "Text": "y"}, {"note_id": 3})
-    assert notes_of(spark, file) == [(1, "x"), (3, None)]
+    file = write(
+        tmp_path / "c.jsonl", {"note_id": 1, "text": None, "Text": "Quackenbush"}, {"note_id": 2, " text": "x"}
+    )
+    assert "2 lack one of note_id, text and have it in another case, or with spaces" in refused(spark, file)
+    file = write(
+        tmp_path / "b.jsonl", {"note_id": 1, "text": "x", "Text": "y"}, {"note_id": 3}, {"note_id": 4, "TEXT": None}
+    )
+    assert notes_of(spark, file) == [(1, "x"), (3, None), (4, None)]
 
 
 def test_files_without_a_record_are_named(spark: SparkSession, tmp_path: Path) -> None:

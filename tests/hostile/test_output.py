@@ -12,6 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow as pa
@@ -23,9 +24,9 @@ from pyspark.sql import SparkSession
 from sparkclin.commands.embed import main
 from sparkclin.commands.ner import main as ner
 from sparkclin.errors import IncompleteError, InputError, StepError
-from sparkclin.runs import place
+from sparkclin.runs import place, run
 from sparkclin.runs.place import GUARD_FILE, check_place, check_space, whole_or_nothing
-from sparkclin.runs.sink import Sink, read_rows, write_rows
+from sparkclin.runs.sink import Sink, check_written, read_rows, write_rows
 from sparkclin.spark import storage
 from sparkclin.spark.interrupts import running_tasks
 from testkit.cluster import ClusterError, StandaloneCluster
@@ -93,6 +94,23 @@ def test_a_failed_run_leaves_nothing_and_can_be_repeated(spark: SparkSession, si
         write_half(spark, sink)
     assert names(Path(sink.path).parent) == []
     test_nothing_is_there_before_all_is(spark, sink)
+
+
+def test_rows_of_an_input_that_has_changed_meanwhile_are_no_output(
+    notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As many notes as before, in another order of columns or with other texts: no count tells that."""
+    count = check_written
+
+    def change_and_count(*given: Any, **options: Any) -> Any:
+        notes.write_text(notes.read_text().replace("Fever", "Chill"))
+        return count(*given, **options)
+
+    monkeypatch.setattr(run, "check_written", change_and_count)
+    assert main(command(notes, str(tmp_path / "out"))) == 1
+    assert "1 of 1 files of" in (said := capsys.readouterr().err)
+    assert "have changed since the run began (notes.jsonl): rows may be of both versions" in said
+    assert names(tmp_path) == ["notes.jsonl"]
 
 
 def test_what_tasks_write_after_a_failure_is_removed_too(spark: SparkSession, sink: Sink) -> None:

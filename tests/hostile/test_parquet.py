@@ -187,3 +187,61 @@ def test_a_delta_table_is_not_read_as_its_files(spark: SparkSession, tmp_path: P
     write(tmp_path / "a.parquet")
     (tmp_path / "_delta_log").mkdir()
     assert "--input-format delta" in refused(spark, tmp_path, format="parquet")
+
+
+@pytest.mark.parametrize(
+    ("path", "recursive"),
+    [
+        ("store/notes*", False),
+        ("store/notes/*.parquet", False),
+        ("store/notes/a.parquet", False),
+        ("store/notes/y=1", False),
+        ("store/notes/y=1/b.parquet", False),
+        ("store", True),
+    ],
+)
+@pytest.mark.parametrize("format_", [None, "parquet"])
+def test_no_way_to_the_files_of_a_delta_table_reads_them(
+    spark: SparkSession, tmp_path: Path, path: str, *, recursive: bool, format_: str | None
+) -> None:
+    """They may be notes that were deleted."""
+    write(tmp_path / "store" / "notes" / "a.parquet")
+    write(tmp_path / "store" / "notes" / "y=1" / "b.parquet")
+    (tmp_path / "store" / "notes" / "_delta_log").mkdir()
+    (tmp_path / "store" / "notes" / "_delta_log" / "00000000000000000000.json").write_text("{}")
+    with pytest.raises(InputError, match=r"files of a Delta table \(of .*notes.*--input-format delta"):
+        read_corpus(spark, NoteSource(path=f"{tmp_path}/{path}", recursive=recursive, format=format_))
+
+
+def test_a_delta_table_beside_the_input_is_no_matter(spark: SparkSession, tmp_path: Path) -> None:
+    write(tmp_path / "notes" / "a.parquet")
+    (tmp_path / "other" / "_delta_log").mkdir(parents=True)
+    assert read_corpus(spark, NoteSource(path=str(tmp_path / "notes"))).records == 3
+
+
+@pytest.mark.parametrize("beside", ["_common_metadata", "_metadata"])
+def test_what_is_written_beside_the_files_does_not_say_their_columns(
+    spark: SparkSession, tmp_path: Path, beside: str
+) -> None:
+    """Dask and pyarrow leave such files; they stay as they were where the others are written anew."""
+    renamed = pa.schema([("note_id", pa.string()), ("note_text", pa.string())])
+    write(tmp_path / "a.parquet", schema=renamed)
+    pq.write_metadata(SCHEMA, tmp_path / beside)
+    assert "no column text; it has note_id, note_text" in refused(spark, tmp_path)
+    corpus = read_corpus(spark, NoteSource(path=str(tmp_path), text_column="note_text"))
+    assert corpus.notes.filter("text is null").count() == 0
+
+
+def test_a_footer_is_believed_for_its_schema_not_for_what_spark_once_wrote_there(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """pyarrow keeps Spark's own schema in the footer, whatever becomes of the columns."""
+    spark.createDataFrame([("1", "Quackenbush")], ["note_id", "text"]).coalesce(1).write.parquet(str(tmp_path / "a"))
+    (part,) = (tmp_path / "a").glob("*.parquet")
+    table = pq.read_table(part)
+    changed = table.drop_columns(["text"]).append_column("deid_text", pa.array(["x"]))
+    assert b"org.apache.spark.sql.parquet.row.metadata" in changed.schema.metadata
+    pq.write_table(changed, tmp_path / "b.parquet")
+    assert "no column text; it has note_id, deid_text" in refused(spark, tmp_path / "b.parquet")
+    corpus = read_corpus(spark, NoteSource(path=str(tmp_path / "b.parquet"), text_column="deid_text"))
+    assert [row.text for row in corpus.notes.collect()] == ["x"]

@@ -33,7 +33,7 @@ MOST_BYTES = 256 * 1024**2
 _PROBLEMS = {
     "broken": "are not as RFC 4180 says, with the fields of the header",
     "undecoded": "are not {}",
-    "headers": "are the header again, as where files were put behind each other",
+    "headers": "are a header again, as where files were put behind each other",
 }
 """Of records, by what is counted of each file."""
 
@@ -50,12 +50,13 @@ def read_csv(spark: SparkSession, source: NoteSource, files: InputFiles) -> Sour
     check_folders(files)
     check_compression(files)
     form = CsvForm(encoding=source.encoding, delimiter=source.delimiter or _delimiter(files))
-    found = survey(spark, files, lambda lines: surveyed(lines, form), split=False)
+    columns = source.columns
+    found = survey(spark, files, lambda lines: surveyed(lines, form, columns), split=False)
     found.sort(key=lambda file: str(file["path"]))
     _check_records(found, source, form, files)
     header = _only_header(found, files)
-    check_columns(files.shown, source.columns, header, header=True)
-    wanted = [header.index(name) for name in source.columns]
+    check_columns(files.shown, columns, header, header=True)
+    wanted = [header.index(name) for name in columns]
     parser = RecordParser(form=form, n_fields=len(header), wanted=tuple(wanted))
 
     def rows(batches: Batches) -> Iterator[pa.RecordBatch]:
@@ -174,11 +175,35 @@ def each_record(lines: FileLines) -> Iterator[tuple[str, int, bytes]]:
     yield from ((path, *record) for record in splitter.end())
 
 
-def surveyed(lines: FileLines, form: CsvForm) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class HeaderNames:
+    """Tells a header between records, as where files were put behind each other: it has the names of all `columns` of
+    notes, in any order and case, quoted or not."""
+
+    form: CsvForm
+    columns: Sequence[str]
+
+    def are_in(self, record: bytes) -> bool:
+        lower = record.lower()  # few records have all the names anywhere, and only those are parsed
+        if not all(name in lower for name in self._in_bytes):
+            return False
+        found = {_alike(name) for name in self.form.header(record) or ()}
+        return found.issuperset(map(_alike, self.columns))
+
+    @cached_property
+    def _in_bytes(self) -> list[bytes]:
+        return [name.replace('"', '""').encode(self.form.encoding, "replace").lower() for name in self.columns]
+
+
+def _alike(name: str) -> str:
+    return name.strip().lower()
+
+
+def surveyed(lines: FileLines, form: CsvForm, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Of each file its path, its header, how many records it has, how many are broken, how many are not in the encoding
-    and how many are the header again, and the line where the first of these begins."""
+    and how many are a header of the `columns` again, and the line where the first of these begins."""
     file: dict[str, Any] = {}
-    headers: tuple[bytes, ...] = ()
+    names = HeaderNames(form=form, columns=columns)
     parser = RecordParser(form=form, n_fields=0)
     for path, number, record in each_record(lines):
         if file.get("path") != path:
@@ -186,11 +211,10 @@ def surveyed(lines: FileLines, form: CsvForm) -> Iterator[dict[str, Any]]:
                 yield file
             header = form.header(record)
             file = {"path": path, "header": header, "records": 0, **dict.fromkeys(_PROBLEMS, 0), "first": None}
-            headers = (record.removeprefix(_BOM), _BOM + record.removeprefix(_BOM))
             parser = RecordParser(form=form, n_fields=len(header or ()))
             continue
         file["records"] += 1
-        if (problem := "headers" if record in headers else _problem(record, parser)) is not None:
+        if (problem := "headers" if names.are_in(record) else _problem(record, parser)) is not None:
             file[problem] += 1
             file["first"] = file["first"] or number
     if file:

@@ -32,23 +32,26 @@ _BOOKKEEPING = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class InputFile:
-    """`path` is a URL in which nothing is percent-encoded, `size` its bytes. `name` is relative to the input, and
-    `below` to what of the input it lies in: a glob may match folders."""
+    """`path` is a URL in which nothing is percent-encoded, `size` its bytes, `changed` when it was last changed. `name`
+    is relative to the input, and `below` to what of the input it lies in: a glob may match folders."""
 
     path: str
     name: str
     below: str
     size: int
+    changed: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputFiles:
     """What lies in an input. `path` is how Spark takes it, `shown` how the user gave it; ids of files are relative to
-    the folder `base`. `read` are the files to read, `not_read` the names of the others."""
+    the folder `base`. `roots` are the files and folders that it is or, as a glob, matches. `read` are the files to
+    read, `not_read` the names of the others."""
 
     path: str
     shown: str
     base: str
+    roots: tuple[str, ...]
     read: tuple[InputFile, ...]
     not_read: tuple[str, ...]
     recursive: bool = False
@@ -92,6 +95,7 @@ def find_files(spark: SparkSession | None, place: Place, *, recursive: bool, hid
         path=place.path,
         shown=path,
         base=base,
+        roots=tuple(root.path for root in place.found),
         read=read,
         not_read=tuple(sorted(file.name for file in hidden)),
         recursive=recursive,
@@ -148,6 +152,24 @@ def check_listing(files: InputFiles, frame: DataFrame) -> None:
         )
 
 
+def check_unchanged(files: InputFiles) -> None:
+    """Raises InputError where a file that was to be read is no longer as it was found: what is written may be of both
+    versions. Files that have come since were never to be read."""
+    try:
+        now = {without_scheme(e.path): e for root in files.roots for e in _files(storage.entry_at(root))}
+    except OSError:
+        raise InputError(
+            f"{files.shown} cannot be looked into any more. Run again when nothing changes there."
+        ) from None
+    then = [(file, now.get(without_scheme(file.path))) for file in files.read]
+    changed = [f.name for f, entry in then if entry is None or (entry.size, entry.changed) != (f.size, f.changed)]
+    if changed:
+        raise InputError(
+            f"{len(changed)} of {len(files.read)} files of {files.shown} have changed since the run began "
+            f"({named(changed)}): rows may be of both versions. Run again when nothing changes there."
+        )
+
+
 def first_failing(files: Sequence[InputFile], fails: Callable[[Sequence[InputFile]], bool]) -> InputFile | None:
     """A file for which `fails(files)` holds, which it does for all of them; None if it has come right meanwhile."""
     while len(files) > 1:
@@ -163,7 +185,11 @@ def _files(root: Entry) -> Iterator[Entry]:
 def _input_file(entry: Entry, base: str, root: Entry) -> InputFile:
     folder = root.path if root.is_folder else root.path.rpartition("/")[0]
     return InputFile(
-        path=entry.path, name=_relative(entry.path, base), below=_relative(entry.path, folder), size=entry.size
+        path=entry.path,
+        name=_relative(entry.path, base),
+        below=_relative(entry.path, folder),
+        size=entry.size,
+        changed=entry.changed,
     )
 
 

@@ -38,13 +38,18 @@ def format_of(files: InputFiles) -> str:
 
 
 def check_compression(files: InputFiles) -> None:
-    """Raises InputError for compressed files other than gzip's, of which notes may be missing, and for `.GZ`, which
-    Hadoop does not know."""
+    """Raises InputError for compressed files other than gzip's, of which notes may be missing, for `.GZ`, which Hadoop
+    does not know, and for gzip without a byte, which is cut off: of nothing at all it has some 20."""
     packed = [file.name for file in files.read if _COMPRESSED.search(file.name) and not file.name.endswith(GZIP)]
     if packed:
         raise InputError(
             f"{len(packed)} files of {files.shown} are packed in another way than {GZIP} ({named(packed)}), of which "
             f"notes could be missing. Unpack them, or pack them by gzip, with names that end in {GZIP}."
+        )
+    if cut := [file.name for file in files.read if file.name.endswith(GZIP) and not file.size]:
+        raise InputError(
+            f"{len(cut)} files of {files.shown} are named {GZIP} and have no byte ({named(cut)}): gzip has some even "
+            "of nothing, so they are cut off. Copy them again, or remove them."
         )
 
 

@@ -100,7 +100,7 @@ def surveyed(lines: FileLines, columns: Sequence[str]) -> Iterator[dict[str, Any
     """Of all lines of a task: counts of records, of broken lines, and of ids and texts by their kinds; the files that
     have a record; the keys, as far as there are not too many; and the file of the first broken line."""
     counts, files, keys, first = Counter[str](), set[str](), set[str](), None
-    needed, alike = set(columns), {name.lower() for name in columns}
+    needed, alike = set(columns), {_alike(name) for name in columns}
     for path, line in each_line(lines):
         record = record_of(line)
         if record is None:
@@ -115,9 +115,14 @@ def surveyed(lines: FileLines, columns: Sequence[str]) -> Iterator[dict[str, Any
         keys |= present
         counts[f"id {_id_kind(record.get(columns[0]))}"] += 1
         counts["other texts"] += any(not isinstance(record.get(name), str | None) for name in columns[1:])
-        if len(present) < len(needed):
-            counts["other case"] += any(key.lower() in alike and key not in needed for key in record)
+        if any(record.get(name) is None for name in columns):
+            other = (key for key in record.keys() - needed if record[key] is not None)
+            counts["other case"] += any(_alike(key) in alike for key in other)
     yield {"counts": counts, "files": sorted(files), "keys": sorted(keys), "first": first}
+
+
+def _alike(key: str) -> str:
+    return key.strip().lower()
 
 
 def _id_kind(value: object) -> str:
@@ -174,6 +179,7 @@ def _check_values(counts: Counter[str], source: NoteSource) -> None:
     if counts["other texts"]:
         problems.append(f"{counts['other texts']:,} have a text that is neither a string nor null")
     if counts["other case"]:
-        problems.append(f"{counts['other case']:,} lack one of {', '.join(source.columns)} and have it in another case")
+        names = ", ".join(source.columns)
+        problems.append(f"{counts['other case']:,} lack one of {names} and have it in another case, or with spaces")
     if problems:
         raise InputError(f"of {counts['records']:,} records of {source.path}, {'; '.join(problems)}. Mend them.")

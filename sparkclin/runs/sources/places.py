@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparkclin.errors import InputError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _GLOB = re.compile(r"[\[\]{}*?\\]")
+_NO_GLOB = re.compile(r"(?:[^\[\]{}*?\\]|\\.)*", re.DOTALL)
+"""What of a pattern is no wildcard: a backslash takes the meaning of the next character away."""
 _MOST_NAMES = 3
 
 HIDDEN = ("_", ".")
@@ -101,21 +104,25 @@ def _itself(path: str, location: str) -> Place | None:
 
 def _pattern_on_disk(path: str) -> str | None:
     """A glob as a location, the folder before its first wildcard as this machine finds it (storage.as_url()); None for
-    a path without a wildcard."""
-    text = str(storage.local_path(path))
-    begins = _GLOB.search(text)
-    if begins is None:
+    a path without a wildcard. A folder that exists is itself, whatever characters it has."""
+    parts = storage.local_path(path).parts
+    n_fixed = next((n for n, part in enumerate(parts) if _GLOB.search(part) and not _is_there(parts[: n + 1])), None)
+    if n_fixed is None:
         return None
-    folder, slash, name = text[: begins.start()].rpartition("/")
-    pattern = name + text[begins.start() :]
-    if ".." in pattern.split("/"):
+    folder, pattern = Path(*parts[:n_fixed]), parts[n_fixed:]
+    if ".." in pattern:
         raise InputError(f"{path} has .. behind a wildcard, which takes the name before it away. Write it without.")
-    return f"{escaped(storage.as_url(folder + slash or '.')).rstrip('/')}/{pattern}"
+    return "/".join([escaped(storage.as_url(str(folder))).rstrip("/"), *pattern])
+
+
+def _is_there(parts: Sequence[str]) -> bool:
+    return Path(*parts).exists()
 
 
 def _fixed_folder(pattern: str) -> str:
-    """What of a glob's folders is none."""
-    return _GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0]
+    """What of a glob's folders is none, as it is named."""
+    fixed = _NO_GLOB.match(pattern)
+    return re.sub(r"\\(.)", r"\1", fixed[0] if fixed else "").rpartition("/")[0]
 
 
 def _check_matches(path: str, pattern: str, found: Sequence[Entry]) -> None:
@@ -140,7 +147,8 @@ def _reaching(path: str) -> Iterator[None]:
 
 
 def _nothing_there(path: str) -> InputError:
-    return InputError(f"nothing is there: {path}. Check --input.")
+    glob = " (its * ? [ ] { } are wildcards where no such name is there)" if _GLOB.search(path) else ""
+    return InputError(f"nothing is there: {path}{glob}. Check --input.")
 
 
 def escaped(path: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkclin.errors import InputError
@@ -16,15 +19,19 @@ from sparkclin.runs.sources.files import (
 )
 from sparkclin.runs.sources.formats import advice_on_format
 from sparkclin.runs.sources.notes import SourceNotes, check_columns
-from sparkclin.runs.sources.places import Place, named, plain
+from sparkclin.runs.sources.places import Place, named, plain, without_scheme
 from sparkclin.runs.sources.reading import reading
-from sparkclin.schema import NOTE_ID, PAIR, TEXT
+from sparkclin.schema import NOTE_ID, PAIR, TEXT, printable
 from sparkclin.spark import storage
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
     from sparkclin.runs.corpus import NoteSource
+
+DELTA = "delta"
+_LOG = "_delta_log"
 
 _FOOTER_THREADS = "16"
 
@@ -37,9 +44,39 @@ def is_delta(place: Place) -> bool:
     if place.itself is None or not place.itself.is_folder:
         return False
     try:
-        return storage.exists(f"{place.itself.path}/_delta_log")
+        return storage.exists(f"{place.itself.path}/{_LOG}")
     except OSError as error:
         raise InputError(f"{place.shown} cannot be looked into ({error}). Check that all of it may be read.") from None
+
+
+def check_no_delta(files: InputFiles) -> None:
+    """Raises InputError where Parquet files are those of a Delta table, in the input or around it: it may have files
+    that are no longer part of it."""
+    inside = [name for name in files.not_read if _LOG in name.split("/")]
+    around = [folder for root in files.roots for folder in _folders_above(root)]
+    tables = [name.partition(_LOG)[0] or "." for name in inside] or [
+        plain(folder) for folder in dict.fromkeys(around) if _has_log(folder)
+    ]
+    if tables:
+        raise InputError(
+            f"{files.shown} has files of a Delta table (of {printable(tables[0])}), which may hold files that are no "
+            f"longer part of it. Give the table's own path, and --input-format {DELTA}."
+        )
+
+
+def _folders_above(location: str) -> Iterator[str]:
+    """The nearest first, without the file system's root."""
+    folder, _, name = location.rstrip("/").rpartition("/")
+    while name and without_scheme(folder):
+        yield folder
+        folder, _, name = folder.rpartition("/")
+
+
+def _has_log(folder: str) -> bool:
+    """What may not be looked into is left alone: a user may see a part of a store only."""
+    with suppress(OSError):
+        return storage.exists(f"{folder}/{_LOG}")
+    return False
 
 
 def read_parquet(spark: SparkSession, source: NoteSource, files: InputFiles) -> SourceNotes:
@@ -52,18 +89,38 @@ def read_parquet(spark: SparkSession, source: NoteSource, files: InputFiles) -> 
             "them again, or remove them."
         )
     _check_partitions(source, files)
-    records = _check_footers(spark, source, files)
-    options = {"recursiveFileLookup": files.recursive, "mergeSchema": False, VERIFY_CHECKSUMS: True}
+    footers = _check_footers(spark, source, files)
+    options = {"recursiveFileLookup": files.recursive, VERIFY_CHECKSUMS: True}
     with reading(files.shown):
         reader = spark.read.options(ignoreCorruptFiles=False, ignoreMissingFiles=False, **options)
-        frame = reader.parquet(files.path)
+        frame = reader.schema(_schema_of(spark, footers.schema)).parquet(files.path)
         check_listing(files, frame)
         notes = table_notes(frame, source)
     return SourceNotes(
         notes=notes,
-        records=sum(records.values()),
-        not_read=files.without_records({path for path, rows in records.items() if rows}),
+        records=sum(footers.records.values()),
+        not_read=files.without_records({path for path, rows in footers.records.items() if rows}),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Footers:
+    """How many `records` each file has, by its path as in messages, and the `schema` in the first file, Parquet's."""
+
+    records: Mapping[str, int]
+    schema: Any
+
+
+def _schema_of(spark: SparkSession, schema: Any) -> StructType:
+    """Of what the files have. Spark itself would believe a schema that was written beside it: in the metadata of a
+    footer, or in a file `_common_metadata`, which stay as they were where columns were changed by another writer."""
+    from pyspark.sql.types import StructType
+
+    jvm: Any = spark._jvm
+    java: Any = spark._jsparkSession
+    parquet = jvm.org.apache.spark.sql.execution.datasources.parquet
+    found = parquet.ParquetToSparkSchemaConverter(java.sessionState().conf()).convert(schema)
+    return StructType.fromJson(json.loads(found.json()))
 
 
 def _check_partitions(source: NoteSource, files: InputFiles) -> None:
@@ -121,9 +178,8 @@ def table_notes(frame: DataFrame, source: NoteSource) -> DataFrame:
     return frame.select(columns[0].alias(NOTE_ID), *texts)
 
 
-def _check_footers(spark: SparkSession, source: NoteSource, files: InputFiles) -> dict[str, int]:
-    """Compares the schemas in the files' footers, which are read side by side in the driver; how many records each file
-    has by its footer, by its path as in messages."""
+def _check_footers(spark: SparkSession, source: NoteSource, files: InputFiles) -> _Footers:
+    """Compares the schemas in the files' footers, which are read side by side in the driver."""
     jvm: Any = spark._jvm
     configuration = jvm.org.apache.hadoop.conf.Configuration(spark._jsc.hadoopConfiguration())
     configuration.set("parquet.metadata.read.parallelism", _FOOTER_THREADS)
@@ -161,7 +217,7 @@ def _check_footers(spark: SparkSession, source: NoteSource, files: InputFiles) -
     rows = dict.fromkeys((plain(file.path) for file in files.read), 0)
     for path, of_file in metadata.items():
         rows[plain(path)] += sum(int(block.getRowCount()) for block in of_file.getBlocks())
-    return rows
+    return _Footers(records=rows, schema=metadata[min(metadata)].getFileMetaData().getSchema())
 
 
 def _compare(metadata: Mapping[str, Any], source: NoteSource, files: InputFiles) -> None:
