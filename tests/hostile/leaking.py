@@ -107,9 +107,14 @@ def shown(notes: Path, output: Path) -> int:
         return 1
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Those that are there; Path.rglob() would fail where Spark removes a folder meanwhile."""
+    return [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+
+
 def content_of(path: Path) -> bytes:
     with suppress(FileNotFoundError):  # Spark removes what it needs no more
-        return path.read_bytes()
+        return path.read_bytes() if path.is_file() else b""
     return b""
 
 
@@ -119,7 +124,7 @@ def main() -> None:
     for case in sys.argv[4:]:
         print(f"case: {case}", file=sys.stderr)
         status = run_case(case, inputs, outputs)
-        files = [path for path in local.rglob("*") if path.is_file()]
+        files = files_below(local)
         shuffled = sum(path.match("shuffle_*.data") for path in files)
         text = [str(path) for path in files if mark in content_of(path)]
         print(json.dumps({"case": case, "status": status, "shuffled": shuffled, "text": text}))

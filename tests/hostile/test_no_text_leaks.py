@@ -25,7 +25,7 @@ from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
 from testkit.cluster import StandaloneCluster
 from testkit.demo import MODEL
-from tests.hostile.leaking import content_of
+from tests.hostile.leaking import content_of, files_below
 
 DRIVER = Path(__file__).with_name("leaking.py")
 LOCAL_CASES = {
@@ -187,7 +187,7 @@ def on_cluster(planted: Planted, cluster: StandaloneCluster, tmp_path_factory: p
 
 
 def left(planted: Planted, folder: Path) -> Left:
-    files = [path for path in folder.rglob("*") if path.suffix != ".parquet" and path.is_file()]
+    files = [path for path in files_below(folder) if path.suffix != ".parquet"]
     printed = (folder / "stdout").read_text() if (folder / "stdout").exists() else ""
     cases = [json.loads(line) for line in printed.splitlines() if line.startswith('{"case"')]
     return Left(
