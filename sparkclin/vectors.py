@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from sparkclin.errors import InputError, OptionError
-from sparkclin.schema import NOTE_ID, VECTOR, printable_names
+from sparkclin.schema import NOTE_ID, VECTOR, printable, printable_names
 from sparkclin.spark import storage
 from sparkclin.spark.failures import step
 from sparkclin.text.vectors import as_floats
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 RAISE, NAN, DROP = MISSING = ("raise", "nan", "drop")
 """What becomes of a row without a vector: an error, a row of NaN, or no row."""
+
+_PARQUET = re.compile(r"[^_.].*\.parquet", re.DOTALL)
+_MOST_NAMES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +80,8 @@ def to_matrix(vectors: Any, *, missing: str = RAISE, column: str = VECTOR) -> Ma
 def read_vectors(path: str | Path) -> NoteVectors:
     """The vectors that a run at level document wrote to a local folder as Parquet, or those of one Parquet file.
 
-    Raises InputError where there is no such thing, where a column is missing, and where a note has several rows.
+    Raises InputError where there is no such thing, where more lies in the folder than these files, where a column is
+    missing, where a note has several rows, and where numbers of a vector are not finite.
     """
     import pyarrow.parquet as pq
 
@@ -127,13 +132,27 @@ def _checked(ids: Sequence[Any], chunks: Sequence[Matrix], *, without: int) -> N
 
 
 def _files(path: str | Path) -> list[Path]:
-    """The Parquet files at a local path; what begins with _ or a dot is none of the rows."""
+    """The Parquet files at a local path; what begins with _ or a dot is none of the rows. Raises InputError where more
+    lies there, such as folders of partitions: it may hold vectors."""
     if storage.is_remote(str(path)):
         raise InputError(f"{path} is not on the local disk: read it by Spark, and give the DataFrame.")
     place = storage.local_path(str(path))
-    if (place / "_delta_log").exists():
-        raise InputError(f"{path} is a Delta table: read it by Spark, and give the DataFrame.")
-    files = [place] if place.is_file() else sorted(place.glob("[!_.]*.parquet"))
+    try:
+        if (place / "_delta_log").exists():
+            raise InputError(f"{path} is a Delta table: read it by Spark, and give the DataFrame.")
+        there = [place] if place.is_file() else sorted(place.iterdir())
+        files = [file for file in there if file == place or (_PARQUET.fullmatch(file.name) and file.is_file())]
+    except FileNotFoundError:
+        there, files = [], []
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be looked into ({type(error).__name__}). Check its name and rights.") from None
+    if others := [other.name for other in there if other not in files and not other.name.startswith(("_", "."))]:
+        shown = ", ".join(map(printable, others[:_MOST_NAMES])) + (", …" if len(others) > _MOST_NAMES else "")
+        raise InputError(
+            f"vectors may lie in {len(others)} files or folders of {path} that are not read here: {shown}. Expected "
+            "Parquet files whose names end in .parquet, and none of them in a folder below. Move what holds no vectors "
+            "elsewhere, or read the rows by Spark, and give the DataFrame to sparkclin.nearest()."
+        )
     if not files:
         raise InputError(f"{path} has no Parquet files: expected the output of a run at level document.")
     return files

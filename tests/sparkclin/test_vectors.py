@@ -113,6 +113,33 @@ def test_the_output_of_a_run_is_read(tmp_path: Path) -> None:
     assert found.matrix.tolist() == [*VECTORS, VECTORS[0]]
 
 
+BESIDE = ["year=1/part-1.parquet", "part-1.PARQUET", "part-1.parquet.gz", "more.parquet/part-1.parquet", "empty/x.txt"]
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_nothing_that_may_hold_vectors_is_left_out_in_silence(tmp_path: Path, name: str) -> None:
+    folder = written(tmp_path / "out", {"note_id": ["a"], "vector": VECTORS[:1]})
+    other = folder / name
+    written(other.parent, {"note_id": ["b"], "vector": VECTORS[1:]}, name=other.name)
+    with pytest.raises(
+        InputError, match="vectors may lie in 1 files or folders of .* that are not read here: "
+    ) as said:
+        read_vectors(folder)
+    assert f"not read here: {name.partition('/')[0]}. Expected Parquet files" in str(said.value)
+
+
+def test_names_of_what_is_not_read_are_shown_as_far_as_there_are_not_too_many(tmp_path: Path) -> None:
+    for year in range(5):
+        written(tmp_path / f"year={year}", {"note_id": ["b"], "vector": VECTORS[1:]})
+    with pytest.raises(InputError, match=r"in 5 files or folders of .* read here: year=0, year=1, year=2, …\. Exp"):
+        read_vectors(tmp_path)
+
+
+def test_what_cannot_be_looked_into_is_an_error_of_ours() -> None:
+    with pytest.raises(InputError, match=r"cannot be looked into \(OSError\)"):
+        read_vectors("x" * 300)
+
+
 def test_so_are_halves_and_a_file_alone(tmp_path: Path) -> None:
     folder = written(tmp_path / "out", {"note_id": [7, 8, 9], "vector": pa.array([HALVES[0], None, HALVES[1]])})
     found = read_vectors(folder / "part-0.parquet")
