@@ -6,13 +6,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sparkclin.errors import InputError
+from sparkclin.runs.sources.csv import CsvForm, RecordParser, each_record, surveyed
 from sparkclin.schema import NOTE_ID, TEXT, VECTOR, printable_names
 from sparkclin.vectors import is_null
+
+if TYPE_CHECKING:
+    from sparkclin.runs.sources.lines import FileLines
 
 TEXT_COLUMNS = frozenset({TEXT, "note_text"})
 LONGEST_LABEL = 200
@@ -109,11 +113,39 @@ def _json_lines(file: Path, wanted: tuple[str, ...]) -> _Table:
 
 
 def _csv(file: Path, wanted: tuple[str, ...]) -> _Table:
+    """Raises InputError for records that are not as the header says: their values would stand beside other ids."""
+    form = CsvForm(encoding="utf-8", delimiter=",")
+    found = next(surveyed(_lines(file), form), {"header": None})
+    header = found["header"]
+    if header is None:
+        raise InputError(f"{file} has no first line that is a header in CSV, in UTF-8. Check its name and format.")
+    if found["first"] is not None:
+        raise InputError(
+            f"{file} has records that are not CSV in UTF-8 with the fields of the header, or are the header again: the "
+            f"first begins in line {found['first']:,}. Mend them: a field with a quote, a line break or a comma is in "
+            "quotes, with the quotes in it doubled."
+        )
+    names = [name for name in dict.fromkeys((NOTE_ID, *wanted)) if name in header]
+    parser = RecordParser(form=form, n_fields=len(header), wanted=tuple(header.index(name) for name in names))
+    records = [parser.values(record) or [] for _, _, record in each_record(_lines(file))][1:]
+    values = {name: [record[n] for record in records] for n, name in enumerate(names)}
+    columns = [values[name] if name == NOTE_ID else _numbers(values[name]) for name in names]
+    return _rows(tuple(header), [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)], wanted)
+
+
+def _lines(file: Path) -> FileLines:
+    return iter([("", file.read_bytes().split(b"\n"))])
+
+
+def _numbers(values: list[str | None]) -> list[Any]:
+    """As numbers, where all of them are."""
     import pandas as pd
 
-    table = pd.read_csv(file, dtype={NOTE_ID: str}, keep_default_na=False, na_values=[""])
-    rows: list[dict[str, Any]] = table[[n for n in table.columns if n in (NOTE_ID, *wanted)]].to_dict("records")  # type: ignore[assignment]
-    return _rows(tuple(map(str, table.columns)), rows, wanted)
+    try:
+        numbers: list[Any] = pd.to_numeric(pd.Series(values, dtype=object)).tolist()
+    except ValueError:
+        return values
+    return numbers
 
 
 def _rows(names: tuple[str, ...], rows: Iterable[Mapping[str, Any]], wanted: tuple[str, ...]) -> _Table:

@@ -17,6 +17,7 @@ import pytest
 from sparkclin.cli import main
 from sparkclin.errors import InputError, OptionError
 from sparkclin.maps.colors import coloring
+from sparkclin.maps.columns import read_columns, shown
 from sparkclin.maps.note_map import MapOptions, note_map
 from sparkclin.maps.page import map_html
 from testkit.browser import Browser, brightness, needs_chromium
@@ -168,6 +169,46 @@ def test_a_table_that_cannot_be_read_is_an_error_without_its_text(
     with pytest.raises(InputError, match=message) as caught:
         note_map(run.vectors, MapOptions(color="kinds", notes=str(tmp_path / name)))
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        (b"note_id,ward\nn1,secret,MORE\nn2,y\n", 2),  # pandas takes the first column for an index then
+        (b"note_id,ward\nn1,x\nn2,secret,MORE\nn3\n", 3),
+        (b'note_id,ward,bed\n"n1",\n', 2),
+        (b'note_id,ward\n\nn1,"a\nb"\nn2,secret "x" y\n', 5),
+        (b'note_id,ward\nn1,x\nn2,"secret\nn3,y\n', 3),
+        (b"note_id,ward\nn1,secret\xe9\n", 2),
+        (b"note_id,ward\nn1,x\nnote_id,ward\nn2,secret\n", 3),
+    ],
+)
+def test_records_that_are_not_as_the_header_says_are_refused_by_their_line(
+    run: Run, tmp_path: Path, table: bytes, line: int
+) -> None:
+    (tmp_path / "notes.csv").write_bytes(table)
+    with pytest.raises(InputError, match=rf"the first begins in line {line}\. Mend them") as caught:
+        note_map(run.vectors, MapOptions(color="ward", notes=str(tmp_path / "notes.csv")))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("table", [b"", b'"note_id,ward\nn1,x\n', b"\xff\xfen\x00"])
+def test_a_csv_without_a_header_is_refused(run: Run, tmp_path: Path, table: bytes) -> None:
+    (tmp_path / "notes.csv").write_bytes(table)
+    with pytest.raises(InputError, match="has no first line that is a header in CSV"):
+        note_map(run.vectors, MapOptions(color="ward", notes=str(tmp_path / "notes.csv")))
+
+
+def test_a_csv_gives_fields_as_they_stand_and_columns_of_numbers_as_numbers(tmp_path: Path) -> None:
+    table = '\ufeffward,note_id,beds,code\r\n"a ""b"", c\r\nd",007,12,x\r\n\r\n,8,,1e5\r\n"",NA,1.5,0042'
+    (tmp_path / "notes.csv").write_bytes(table.encode())
+    pq.write_table(pa.table({"note_id": ["8"]}), tmp_path / "v.parquet")
+    names = ("ward", "beds", "code")
+    read = read_columns(names, vectors=str(tmp_path / "v.parquet"), notes=str(tmp_path / "notes.csv"))
+    ward, beds, code = (column.values for column in read)
+    assert ward == {"007": 'a "b", c\r\nd', "8": None, "NA": ""}
+    assert (beds["007"], beds["NA"], shown(beds["8"])) == (12, 1.5, "")
+    assert code == {"007": "x", "8": "1e5", "NA": "0042"}
 
 
 @pytest.mark.parametrize("options", [{"method": "tsne"}, {"sample": 2}])
