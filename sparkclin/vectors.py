@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 RAISE, NAN, DROP = MISSING = ("raise", "nan", "drop")
 """What becomes of a row without a vector: an error, a row of NaN, or no row."""
 
+_FINITE = "Expected finite numbers: look at what has changed them since the run, or at the model (model_digest)."
+
 _PARQUET = re.compile(r"[^_.].*\.parquet", re.DOTALL)
 _MOST_NAMES = 3
 
@@ -52,8 +54,8 @@ def to_matrix(vectors: Any, *, missing: str = RAISE, column: str = VECTOR) -> Ma
     A null vector is that of an empty or unreadable note. With `missing` "raise" (the default) it is an error, with
     "nan" a row of NaN, and with "drop" its row is left out.
 
-    Raises InputError for null vectors, for those of different widths, and for what is no vector; and OptionError for
-    another `missing`.
+    Raises InputError for null vectors, for those of different widths or with numbers too large for float32, and for
+    what is no vector; and OptionError for another `missing`.
     """
     if missing not in MISSING:
         raise OptionError(
@@ -81,7 +83,7 @@ def read_vectors(path: str | Path) -> NoteVectors:
     """The vectors that a run at level document wrote to a local folder as Parquet, or those of one Parquet file.
 
     Raises InputError where there is no such thing, where more lies in the folder than these files, where a column is
-    missing, where a note has several rows, and where numbers of a vector are not finite.
+    missing, where a note has several rows, and where a vector has no numbers, or some that are not finite.
     """
     import pyarrow.parquet as pq
 
@@ -120,13 +122,25 @@ def note_vectors(vectors: Any) -> NoteVectors:
 
 
 def _checked(ids: Sequence[Any], chunks: Sequence[Matrix], *, without: int) -> NoteVectors:
-    if len(set(ids)) != len(ids):
+    try:
+        n_different = len(set(ids))
+    except TypeError:
         raise InputError(
-            f"{len(ids)} rows have {len(set(ids))} different ids: expected one vector per note, as level document has."
+            f"the column {NOTE_ID} has ids that are lists, maps or structs: expected strings or numbers. Make them "
+            "such."
+        ) from None
+    if n_different != len(ids):
+        raise InputError(
+            f"{len(ids)} rows have {n_different} different ids: expected one vector per note, as level document has."
         )
-    widths = sorted({chunk.shape[1] for chunk in chunks if len(chunk)})
+    chunks = [chunk for chunk in chunks if len(chunk)]
+    widths = sorted({chunk.shape[1] for chunk in chunks})
     if len(widths) > 1:
         raise InputError(_of_widths(widths))
+    if widths == [0]:
+        raise InputError(f"the vectors of {len(ids)} notes have no numbers. {_FINITE}")
+    if n_odd := sum(int((~np.isfinite(chunk).all(axis=1)).sum()) for chunk in chunks):
+        raise InputError(f"the vectors of {n_odd} of {len(ids)} notes have numbers that are NaN or infinite. {_FINITE}")
     matrix = np.concatenate(chunks) if chunks else np.zeros((0, 0), np.float32)
     return NoteVectors(ids=tuple(ids), matrix=matrix, without=without)
 
@@ -179,8 +193,16 @@ def _matrix_of_arrow(column: pa.Array) -> Matrix:
     numbers = column.flatten()
     if numbers.null_count or not pa.types.is_floating(numbers.type):
         raise InputError(f"{VECTOR} holds lists of {numbers.type}, {numbers.null_count} of them null: no vectors.")
-    flat: Matrix = numbers.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    return flat.reshape(len(column), -1)
+    return _singles(numbers.to_numpy(zero_copy_only=False)).reshape(len(column), widths[0])
+
+
+def _singles(numbers: npt.NDArray[Any]) -> Matrix:
+    """As float32. Raises InputError where a number is too large for that."""
+    with np.errstate(over="ignore"):
+        made = numbers.astype(np.float32, copy=False)
+    if made is not numbers and bool((np.isinf(made) & np.isfinite(numbers)).any()):
+        raise InputError(f"numbers of a vector are too large for float32. {_FINITE}")
+    return made
 
 
 def _values(vectors: Any, column: str) -> Iterable[Any]:
@@ -233,7 +255,7 @@ def _array(vector: Any) -> npt.NDArray[np.float32]:
             return as_floats(vector)
         array = np.asarray(vector)
         if array.ndim == 1 and np.issubdtype(array.dtype, np.number):
-            return array.astype(np.float32, copy=False)
+            return _singles(array)
     except (TypeError, ValueError):
         pass
     raise InputError(

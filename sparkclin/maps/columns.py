@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TEXT_COLUMNS = frozenset({TEXT, "note_text"})
 LONGEST_LABEL = 200
 """Characters: a longer value is taken for text of a note."""
+MOST_DEEP = 20
+"""Lists and objects in each other: Python itself does not reach much deeper than some hundred."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,8 @@ def _table(file: Path, wanted: tuple[str, ...]) -> _Table:
         raise InputError(f"{file.name} is no table that can be read here: its name ends in {', '.join(readers)}.")
     try:
         return reader(file, wanted)
-    except (OSError, ValueError) as error:  # those of json and pyarrow are of these classes; they may quote a note
+    # Those of json and pyarrow are of these classes; they may quote a note.
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} cannot be read ({type(error).__name__}). Check its name and format.") from None
 
 
@@ -153,12 +156,33 @@ def _rows(names: tuple[str, ...], rows: Iterable[Mapping[str, Any]], wanted: tup
     if NOTE_ID not in names:
         raise InputError(f"there is no column {NOTE_ID} in the table; it has {printable_names(names)}.")
     by_id: dict[str, dict[str, Any]] = {}
-    n_rows = 0
+    n_rows = n_deep = 0
     for row in rows:
+        if any(_is_deep(value) for value in row.values()):
+            n_deep += 1
+            continue
         n_rows += 1
         by_id[str(row.get(NOTE_ID))] = {name: row[name] for name in wanted if name in row}
+    if n_deep:
+        raise InputError(
+            f"{n_deep} rows of the table have lists or objects in each other, more than {MOST_DEEP} deep, which cannot "
+            "be shown. Choose another column."
+        )
     if len(by_id) != n_rows:
         raise InputError(
             f"{n_rows - len(by_id)} rows of the table have the {NOTE_ID} of another: expected a row per note."
         )
     return _Table(names, by_id)
+
+
+def _is_deep(value: Any) -> bool:
+    inner = [value]
+    for _ in range(MOST_DEEP):
+        inner = [part for outer in inner for part in _parts(outer)]
+    return any(isinstance(part, dict | list | tuple) for part in inner)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()

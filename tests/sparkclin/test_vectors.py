@@ -179,6 +179,51 @@ def test_a_file_that_is_not_parquet_is_named(tmp_path: Path) -> None:
         read_vectors(tmp_path)
 
 
+FINITE = "Expected finite numbers: look at what has changed them since the run"
+NAN, INFINITE = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("kind", ["file", "pandas"])
+@pytest.mark.parametrize(
+    ("vectors", "said"),
+    [
+        ([[NAN, 1.0], [1.0, 2.0], [1.0, -INFINITE]], f"of 2 of 3 notes have numbers that are NaN or inf.*{FINITE}"),
+        ([np.array([1.0, INFINITE], "<f2").tobytes()], "of 1 of 1 notes have numbers that are NaN or infinite"),
+        ([[1e300, 1.0]], f"numbers of a vector are too large for float32. {FINITE}"),
+        ([[], []], f"the vectors of 2 notes have no numbers. {FINITE}"),
+        ([b""], "the vectors of 1 notes have no numbers"),
+    ],
+)
+def test_vectors_that_no_run_writes_are_refused_with_how_many(
+    tmp_path: Path, kind: str, vectors: list[Any], said: str
+) -> None:
+    ids = list(range(len(vectors)))
+    columns = {"note_id": ids, "vector": pa.array(vectors, None if any(vectors) else pa.list_(pa.float64()))}
+    if isinstance(vectors[0], bytes):
+        columns["vector"] = pa.array(vectors, pa.binary())
+    with pytest.raises(InputError, match=said):
+        note_vectors(
+            written(tmp_path / "out", columns) if kind == "file" else pd.DataFrame({"note_id": ids, "vector": vectors})
+        )
+
+
+def test_a_number_beyond_float32_does_not_become_infinite_in_a_matrix() -> None:
+    with pytest.raises(InputError, match="too large for float32"):
+        to_matrix([[1e39]])
+    assert np.isinf(to_matrix([[INFINITE]])).all()
+
+
+@pytest.mark.parametrize("ids", [[["pain"], ["ache"]], [{"a": "pain"}, {"a": "ache"}]])
+def test_ids_that_are_lists_or_structs_are_refused(tmp_path: Path, ids: list[Any]) -> None:
+    for table in (
+        pd.DataFrame({"note_id": ids, "vector": VECTORS}),
+        written(tmp_path / "out", {"note_id": ids, "vector": VECTORS}),
+    ):
+        with pytest.raises(InputError, match="ids that are lists, maps or structs: expected strings or nu") as refused:
+            note_vectors(table)
+        assert "pain" not in str(refused.value)
+
+
 def test_a_table_gives_the_notes_that_have_a_vector(spark: SparkSession) -> None:
     table = pd.DataFrame({"note_id": ["a", "b", "c"], "vector": WITH_NULL})
     frame = spark.createDataFrame(list(zip("abc", WITH_NULL, strict=True)), "note_id string, vector array<float>")
