@@ -10,6 +10,7 @@ import pandas as pd
 
 from sparkclin.errors import InputError, OptionError
 from sparkclin.schema import NOTE_ID
+from sparkclin.text.vectors import normalized
 from sparkclin.vectors import NoteVectors, note_vectors
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 COSINE = "cosine"
+
+_SMALLEST, _LARGEST = 1e-24, 1e36
+"""Between these, a square of a length loses nothing in float32: parts of it that vanish are below 1e-38."""
 
 
 def nearest(
@@ -45,16 +49,25 @@ def nearest(
 
 def cosines_with(matrix: npt.NDArray[np.float32], vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """(notes, width) and (width) -> (notes): the cosine of each row with the vector."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix)) * np.linalg.norm(vector)
-    products = matrix @ vector
-    cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    asked = normalized(vector)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->i", matrix, matrix)
+        cosines = (matrix @ asked) / np.sqrt(squares)
+    beyond = ~((squares > _SMALLEST) & (squares < _LARGEST))
+    # float64, in which the square of no float32 overflows or vanishes, takes several times as long.
+    rows = matrix[beyond].astype(np.float64)
+    lengths = np.linalg.norm(rows, axis=1)
+    cosines[beyond] = np.divide(rows @ asked, lengths, out=np.zeros_like(lengths), where=lengths > 0)
     clipped: npt.NDArray[np.float32] = np.clip(cosines, -1, 1)
     return clipped
 
 
 def _row_of(notes: NoteVectors, note_id: object) -> int:
     rows = {known: row for row, known in enumerate(notes.ids)}
-    row = rows.get(note_id)
+    try:
+        row = rows.get(note_id)
+    except TypeError:  # such as a list
+        row = None
     if row is None and isinstance(note_id, str):
         row = {str(known): row for known, row in rows.items()}.get(note_id)
     if row is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from sparkclin.errors import InputError, OptionError
-from sparkclin.schema import NOTE_ID, VECTOR, printable_names
+from sparkclin.schema import NOTE_ID, VECTOR, printable, printable_names
 from sparkclin.spark import storage
 from sparkclin.spark.failures import step
 from sparkclin.text.vectors import as_floats
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 RAISE, NAN, DROP = MISSING = ("raise", "nan", "drop")
 """What becomes of a row without a vector: an error, a row of NaN, or no row."""
+
+_FINITE = "Expected finite numbers: look at what has changed them since the run, or at the model (model_digest)."
+
+_PARQUET = re.compile(r"[^_.].*\.parquet", re.DOTALL)
+_MOST_NAMES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +54,8 @@ def to_matrix(vectors: Any, *, missing: str = RAISE, column: str = VECTOR) -> Ma
     A null vector is that of an empty or unreadable note. With `missing` "raise" (the default) it is an error, with
     "nan" a row of NaN, and with "drop" its row is left out.
 
-    Raises InputError for null vectors, for those of different widths, and for what is no vector; and OptionError for
-    another `missing`.
+    Raises InputError for null vectors, for those of different widths or with numbers too large for float32, and for
+    what is no vector; and OptionError for another `missing`.
     """
     if missing not in MISSING:
         raise OptionError(
@@ -76,7 +82,8 @@ def to_matrix(vectors: Any, *, missing: str = RAISE, column: str = VECTOR) -> Ma
 def read_vectors(path: str | Path) -> NoteVectors:
     """The vectors that a run at level document wrote to a local folder as Parquet, or those of one Parquet file.
 
-    Raises InputError where there is no such thing, where a column is missing, and where a note has several rows.
+    Raises InputError where there is no such thing, where more lies in the folder than these files, where a column is
+    missing, where a note has several rows, and where a vector has no numbers, or some that are not finite.
     """
     import pyarrow.parquet as pq
 
@@ -115,25 +122,51 @@ def note_vectors(vectors: Any) -> NoteVectors:
 
 
 def _checked(ids: Sequence[Any], chunks: Sequence[Matrix], *, without: int) -> NoteVectors:
-    if len(set(ids)) != len(ids):
+    try:
+        n_different = len(set(ids))
+    except TypeError:
         raise InputError(
-            f"{len(ids)} rows have {len(set(ids))} different ids: expected one vector per note, as level document has."
+            f"the column {NOTE_ID} has ids that are lists, maps or structs: expected strings or numbers. Make them "
+            "such."
+        ) from None
+    if n_different != len(ids):
+        raise InputError(
+            f"{len(ids)} rows have {n_different} different ids: expected one vector per note, as level document has."
         )
-    widths = sorted({chunk.shape[1] for chunk in chunks if len(chunk)})
+    chunks = [chunk for chunk in chunks if len(chunk)]
+    widths = sorted({chunk.shape[1] for chunk in chunks})
     if len(widths) > 1:
         raise InputError(_of_widths(widths))
+    if widths == [0]:
+        raise InputError(f"the vectors of {len(ids)} notes have no numbers. {_FINITE}")
+    if n_odd := sum(int((~np.isfinite(chunk).all(axis=1)).sum()) for chunk in chunks):
+        raise InputError(f"the vectors of {n_odd} of {len(ids)} notes have numbers that are NaN or infinite. {_FINITE}")
     matrix = np.concatenate(chunks) if chunks else np.zeros((0, 0), np.float32)
     return NoteVectors(ids=tuple(ids), matrix=matrix, without=without)
 
 
 def _files(path: str | Path) -> list[Path]:
-    """The Parquet files at a local path; what begins with _ or a dot is none of the rows."""
+    """The Parquet files at a local path; what begins with _ or a dot is none of the rows. Raises InputError where more
+    lies there, such as folders of partitions: it may hold vectors."""
     if storage.is_remote(str(path)):
         raise InputError(f"{path} is not on the local disk: read it by Spark, and give the DataFrame.")
     place = storage.local_path(str(path))
-    if (place / "_delta_log").exists():
-        raise InputError(f"{path} is a Delta table: read it by Spark, and give the DataFrame.")
-    files = [place] if place.is_file() else sorted(place.glob("[!_.]*.parquet"))
+    try:
+        if (place / "_delta_log").exists():
+            raise InputError(f"{path} is a Delta table: read it by Spark, and give the DataFrame.")
+        there = [place] if place.is_file() else sorted(place.iterdir())
+        files = [file for file in there if file == place or (_PARQUET.fullmatch(file.name) and file.is_file())]
+    except FileNotFoundError:
+        there, files = [], []
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be looked into ({type(error).__name__}). Check its name and rights.") from None
+    if others := [other.name for other in there if other not in files and not other.name.startswith(("_", "."))]:
+        shown = ", ".join(map(printable, others[:_MOST_NAMES])) + (", …" if len(others) > _MOST_NAMES else "")
+        raise InputError(
+            f"vectors may lie in {len(others)} files or folders of {path} that are not read here: {shown}. Expected "
+            "Parquet files whose names end in .parquet, and none of them in a folder below. Move what holds no vectors "
+            "elsewhere, or read the rows by Spark, and give the DataFrame to sparkclin.nearest()."
+        )
     if not files:
         raise InputError(f"{path} has no Parquet files: expected the output of a run at level document.")
     return files
@@ -160,8 +193,16 @@ def _matrix_of_arrow(column: pa.Array) -> Matrix:
     numbers = column.flatten()
     if numbers.null_count or not pa.types.is_floating(numbers.type):
         raise InputError(f"{VECTOR} holds lists of {numbers.type}, {numbers.null_count} of them null: no vectors.")
-    flat: Matrix = numbers.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    return flat.reshape(len(column), -1)
+    return _singles(numbers.to_numpy(zero_copy_only=False)).reshape(len(column), widths[0])
+
+
+def _singles(numbers: npt.NDArray[Any]) -> Matrix:
+    """As float32. Raises InputError where a number is too large for that."""
+    with np.errstate(over="ignore"):
+        made = numbers.astype(np.float32, copy=False)
+    if made is not numbers and bool((np.isinf(made) & np.isfinite(numbers)).any()):
+        raise InputError(f"numbers of a vector are too large for float32. {_FINITE}")
+    return made
 
 
 def _values(vectors: Any, column: str) -> Iterable[Any]:
@@ -214,7 +255,7 @@ def _array(vector: Any) -> npt.NDArray[np.float32]:
             return as_floats(vector)
         array = np.asarray(vector)
         if array.ndim == 1 and np.issubdtype(array.dtype, np.number):
-            return array.astype(np.float32, copy=False)
+            return _singles(array)
     except (TypeError, ValueError):
         pass
     raise InputError(

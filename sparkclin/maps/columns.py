@@ -6,17 +6,23 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sparkclin.errors import InputError
+from sparkclin.runs.sources.csv import CsvForm, RecordParser, each_record, surveyed
 from sparkclin.schema import NOTE_ID, TEXT, VECTOR, printable_names
 from sparkclin.vectors import is_null
+
+if TYPE_CHECKING:
+    from sparkclin.runs.sources.lines import FileLines
 
 TEXT_COLUMNS = frozenset({TEXT, "note_text"})
 LONGEST_LABEL = 200
 """Characters: a longer value is taken for text of a note."""
+MOST_DEEP = 20
+"""Lists and objects in each other: Python itself does not reach much deeper than some hundred."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +85,8 @@ def _table(file: Path, wanted: tuple[str, ...]) -> _Table:
         raise InputError(f"{file.name} is no table that can be read here: its name ends in {', '.join(readers)}.")
     try:
         return reader(file, wanted)
-    except (OSError, ValueError) as error:  # those of json and pyarrow are of these classes; they may quote a note
+    # Those of json and pyarrow are of these classes; they may quote a note.
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} cannot be read ({type(error).__name__}). Check its name and format.") from None
 
 
@@ -109,11 +116,39 @@ def _json_lines(file: Path, wanted: tuple[str, ...]) -> _Table:
 
 
 def _csv(file: Path, wanted: tuple[str, ...]) -> _Table:
+    """Raises InputError for records that are not as the header says: their values would stand beside other ids."""
+    form = CsvForm(encoding="utf-8", delimiter=",")
+    found = next(surveyed(_lines(file), form), {"header": None})
+    header = found["header"]
+    if header is None:
+        raise InputError(f"{file} has no first line that is a header in CSV, in UTF-8. Check its name and format.")
+    if found["first"] is not None:
+        raise InputError(
+            f"{file} has records that are not CSV in UTF-8 with the fields of the header, or are the header again: the "
+            f"first begins in line {found['first']:,}. Mend them: a field with a quote, a line break or a comma is in "
+            "quotes, with the quotes in it doubled."
+        )
+    names = [name for name in dict.fromkeys((NOTE_ID, *wanted)) if name in header]
+    parser = RecordParser(form=form, n_fields=len(header), wanted=tuple(header.index(name) for name in names))
+    records = [parser.values(record) or [] for _, _, record in each_record(_lines(file))][1:]
+    values = {name: [record[n] for record in records] for n, name in enumerate(names)}
+    columns = [values[name] if name == NOTE_ID else _numbers(values[name]) for name in names]
+    return _rows(tuple(header), [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)], wanted)
+
+
+def _lines(file: Path) -> FileLines:
+    return iter([("", file.read_bytes().split(b"\n"))])
+
+
+def _numbers(values: list[str | None]) -> list[Any]:
+    """As numbers, where all of them are."""
     import pandas as pd
 
-    table = pd.read_csv(file, dtype={NOTE_ID: str}, keep_default_na=False, na_values=[""])
-    rows: list[dict[str, Any]] = table[[n for n in table.columns if n in (NOTE_ID, *wanted)]].to_dict("records")  # type: ignore[assignment]
-    return _rows(tuple(map(str, table.columns)), rows, wanted)
+    try:
+        numbers: list[Any] = pd.to_numeric(pd.Series(values, dtype=object)).tolist()
+    except ValueError:
+        return values
+    return numbers
 
 
 def _rows(names: tuple[str, ...], rows: Iterable[Mapping[str, Any]], wanted: tuple[str, ...]) -> _Table:
@@ -121,12 +156,33 @@ def _rows(names: tuple[str, ...], rows: Iterable[Mapping[str, Any]], wanted: tup
     if NOTE_ID not in names:
         raise InputError(f"there is no column {NOTE_ID} in the table; it has {printable_names(names)}.")
     by_id: dict[str, dict[str, Any]] = {}
-    n_rows = 0
+    n_rows = n_deep = 0
     for row in rows:
+        if any(_is_deep(value) for value in row.values()):
+            n_deep += 1
+            continue
         n_rows += 1
         by_id[str(row.get(NOTE_ID))] = {name: row[name] for name in wanted if name in row}
+    if n_deep:
+        raise InputError(
+            f"{n_deep} rows of the table have lists or objects in each other, more than {MOST_DEEP} deep, which cannot "
+            "be shown. Choose another column."
+        )
     if len(by_id) != n_rows:
         raise InputError(
             f"{n_rows - len(by_id)} rows of the table have the {NOTE_ID} of another: expected a row per note."
         )
     return _Table(names, by_id)
+
+
+def _is_deep(value: Any) -> bool:
+    inner = [value]
+    for _ in range(MOST_DEEP):
+        inner = [part for outer in inner for part in _parts(outer)]
+    return any(isinstance(part, dict | list | tuple) for part in inner)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()

@@ -16,6 +16,8 @@ from sparkclin.vectors import NoteVectors, read_vectors
 
 MOST_NOTES = 5_000
 FEWEST_NOTES = 3
+MOST_SEED = 2**32 - 1
+"""Of NumPy's older generator, which UMAP has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,8 @@ class MapOptions:
             raise OptionError(f"there is no map by the method {self.method!r}: expected one of {', '.join(METHODS)}.")
         if self.sample < FEWEST_NOTES:
             raise OptionError(f"a map of {self.sample} notes was asked for: expected {FEWEST_NOTES} or more.")
+        if not 0 <= self.seed <= MOST_SEED:
+            raise OptionError(f"the seed of a map is {self.seed}: expected 0 to {MOST_SEED}.")
 
     @property
     def columns(self) -> tuple[str, ...]:

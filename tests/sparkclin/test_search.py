@@ -70,11 +70,19 @@ def test_an_id_given_as_text_stands_for_a_number(asked: object, others: list[int
     assert nearest(table, asked).note_id.tolist() == others
 
 
-@pytest.mark.parametrize("asked", ["c", "Smith has fever", 7])
+@pytest.mark.parametrize("asked", ["c", "Smith has fever", 7, ["Smith"], (["Smith"],)])
 def test_a_note_without_a_vector_is_an_error_that_does_not_show_what_was_asked(asked: object) -> None:
     with pytest.raises(InputError, match="4 notes have a vector, and 1 notes have none") as refused:
         nearest(TABLE, asked)
     assert "Smith" not in str(refused.value)
+
+
+@pytest.mark.parametrize("size", [3e38, 1e25, 1e19, 1e17, 1e-10, 1e-13, 1e-20, 1e-40])
+def test_the_largest_and_the_smallest_numbers_have_a_cosine(size: float) -> None:
+    vectors = np.array([[1, 1], [1, -1], [1, 0], [1, 1]]) * size
+    found = nearest(pd.DataFrame({"note_id": range(4), "vector": list(vectors)}), 0)
+    assert found.note_id.tolist() == [3, 2, 1]
+    assert found.cosine.tolist() == pytest.approx([1, 0.5**0.5, 0], abs=1e-6)
 
 
 def test_it_is_public() -> None:

@@ -113,6 +113,31 @@ def test_the_output_of_a_run_is_read(tmp_path: Path) -> None:
     assert found.matrix.tolist() == [*VECTORS, VECTORS[0]]
 
 
+BESIDE = ["year=1/part-1.parquet", "part-1.PARQUET", "part-1.parquet.gz", "more.parquet/part-1.parquet", "empty/x.txt"]
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_nothing_that_may_hold_vectors_is_left_out_in_silence(tmp_path: Path, name: str) -> None:
+    folder = written(tmp_path / "out", {"note_id": ["a"], "vector": VECTORS[:1]})
+    other = folder / name
+    written(other.parent, {"note_id": ["b"], "vector": VECTORS[1:]}, name=other.name)
+    with pytest.raises(InputError, match=r"vectors may lie in 1 files or folders of .* not read here: ") as said:
+        read_vectors(folder)
+    assert f"not read here: {name.partition('/')[0]}. Expected Parquet files" in str(said.value)
+
+
+def test_names_of_what_is_not_read_are_shown_as_far_as_there_are_not_too_many(tmp_path: Path) -> None:
+    for year in range(5):
+        written(tmp_path / f"year={year}", {"note_id": ["b"], "vector": VECTORS[1:]})
+    with pytest.raises(InputError, match=r"in 5 files or folders of .* read here: year=0, year=1, year=2, …\. Exp"):
+        read_vectors(tmp_path)
+
+
+def test_what_cannot_be_looked_into_is_an_error_of_ours() -> None:
+    with pytest.raises(InputError, match=r"cannot be looked into \(OSError\)"):
+        read_vectors("x" * 300)
+
+
 def test_so_are_halves_and_a_file_alone(tmp_path: Path) -> None:
     folder = written(tmp_path / "out", {"note_id": [7, 8, 9], "vector": pa.array([HALVES[0], None, HALVES[1]])})
     found = read_vectors(folder / "part-0.parquet")
@@ -152,6 +177,51 @@ def test_a_file_that_is_not_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "part-0.parquet").write_text("not this")
     with pytest.raises(InputError, match=r"part-0\.parquet cannot be read as Parquet"):
         read_vectors(tmp_path)
+
+
+FINITE = "Expected finite numbers: look at what has changed them since the run"
+NAN, INFINITE = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("kind", ["file", "pandas"])
+@pytest.mark.parametrize(
+    ("vectors", "said"),
+    [
+        ([[NAN, 1.0], [1.0, 2.0], [1.0, -INFINITE]], f"of 2 of 3 notes have numbers that are NaN or inf.*{FINITE}"),
+        ([np.array([1.0, INFINITE], "<f2").tobytes()], "of 1 of 1 notes have numbers that are NaN or infinite"),
+        ([[1e300, 1.0]], f"numbers of a vector are too large for float32. {FINITE}"),
+        ([[], []], f"the vectors of 2 notes have no numbers. {FINITE}"),
+        ([b""], "the vectors of 1 notes have no numbers"),
+    ],
+)
+def test_vectors_that_no_run_writes_are_refused_with_how_many(
+    tmp_path: Path, kind: str, vectors: list[Any], said: str
+) -> None:
+    ids = list(range(len(vectors)))
+    columns = {"note_id": ids, "vector": pa.array(vectors, None if any(vectors) else pa.list_(pa.float64()))}
+    if isinstance(vectors[0], bytes):
+        columns["vector"] = pa.array(vectors, pa.binary())
+    with pytest.raises(InputError, match=said):
+        note_vectors(
+            written(tmp_path / "out", columns) if kind == "file" else pd.DataFrame({"note_id": ids, "vector": vectors})
+        )
+
+
+def test_a_number_beyond_float32_does_not_become_infinite_in_a_matrix() -> None:
+    with pytest.raises(InputError, match="too large for float32"):
+        to_matrix([[1e39]])
+    assert np.isinf(to_matrix([[INFINITE]])).all()
+
+
+@pytest.mark.parametrize("ids", [[["pain"], ["ache"]], [{"a": "pain"}, {"a": "ache"}]])
+def test_ids_that_are_lists_or_structs_are_refused(tmp_path: Path, ids: list[Any]) -> None:
+    for table in (
+        pd.DataFrame({"note_id": ids, "vector": VECTORS}),
+        written(tmp_path / "out", {"note_id": ids, "vector": VECTORS}),
+    ):
+        with pytest.raises(InputError, match="ids that are lists, maps or structs: expected strings or nu") as refused:
+            note_vectors(table)
+        assert "pain" not in str(refused.value)
 
 
 def test_a_table_gives_the_notes_that_have_a_vector(spark: SparkSession) -> None:

@@ -17,6 +17,7 @@ import pytest
 from sparkclin.cli import main
 from sparkclin.errors import InputError, OptionError
 from sparkclin.maps.colors import coloring
+from sparkclin.maps.columns import read_columns, shown
 from sparkclin.maps.note_map import MapOptions, note_map
 from sparkclin.maps.page import map_html
 from testkit.browser import Browser, brightness, needs_chromium
@@ -170,10 +171,91 @@ def test_a_table_that_cannot_be_read_is_an_error_without_its_text(
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("options", [{"method": "tsne"}, {"sample": 2}])
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        (b"note_id,ward\nn1,secret,MORE\nn2,y\n", 2),  # pandas takes the first column for an index then
+        (b"note_id,ward\nn1,x\nn2,secret,MORE\nn3\n", 3),
+        (b'note_id,ward,bed\n"n1",\n', 2),
+        (b'note_id,ward\n\nn1,"a\nb"\nn2,secret "x" y\n', 5),
+        (b'note_id,ward\nn1,x\nn2,"secret\nn3,y\n', 3),
+        (b"note_id,ward\nn1,secret\xe9\n", 2),
+        (b"note_id,ward\nn1,x\nnote_id,ward\nn2,secret\n", 3),
+    ],
+)
+def test_records_that_are_not_as_the_header_says_are_refused_by_their_line(
+    run: Run, tmp_path: Path, table: bytes, line: int
+) -> None:
+    (tmp_path / "notes.csv").write_bytes(table)
+    with pytest.raises(InputError, match=rf"the first begins in line {line}\. Mend them") as caught:
+        note_map(run.vectors, MapOptions(color="ward", notes=str(tmp_path / "notes.csv")))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("table", [b"", b'"note_id,ward\nn1,x\n', b"\xff\xfen\x00"])
+def test_a_csv_without_a_header_is_refused(run: Run, tmp_path: Path, table: bytes) -> None:
+    (tmp_path / "notes.csv").write_bytes(table)
+    with pytest.raises(InputError, match="has no first line that is a header in CSV"):
+        note_map(run.vectors, MapOptions(color="ward", notes=str(tmp_path / "notes.csv")))
+
+
+def test_a_csv_gives_fields_as_they_stand_and_columns_of_numbers_as_numbers(tmp_path: Path) -> None:
+    table = '\ufeffward,note_id,beds,code\r\n"a ""b"", c\r\nd",007,12,x\r\n\r\n,8,,1e5\r\n"",NA,1.5,0042'
+    (tmp_path / "notes.csv").write_bytes(table.encode())
+    pq.write_table(pa.table({"note_id": ["8"]}), tmp_path / "v.parquet")
+    names = ("ward", "beds", "code")
+    read = read_columns(names, vectors=str(tmp_path / "v.parquet"), notes=str(tmp_path / "notes.csv"))
+    ward, beds, code = (column.values for column in read)
+    assert ward == {"007": 'a "b", c\r\nd', "8": None, "NA": ""}
+    assert (beds["007"], beds["NA"], shown(beds["8"])) == (12, 1.5, "")
+    assert code == {"007": "x", "8": "1e5", "NA": "0042"}
+
+
+@pytest.mark.parametrize("options", [{"method": "tsne"}, {"sample": 2}, {"seed": -1}, {"seed": 2**32}])
 def test_options_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
         MapOptions(**options)
+
+
+def nested(depth: int, opening: str = "[", closing: str = "]") -> str:
+    return opening * depth + "1" + closing * depth
+
+
+@pytest.mark.parametrize("depth", [21, 400, 600, 990, 100_000])
+def test_values_that_are_too_deep_to_be_shown_are_refused(run: Run, tmp_path: Path, depth: int) -> None:
+    for value in (nested(depth), nested(depth, '{"secret":', "}"), nested(depth, '[{"secret":', "}]")):
+        for line in ('{"note_id": "n1", "kinds": %s}', '{"kinds": "x", "note_id": %s}'):
+            (tmp_path / "notes.jsonl").write_text(line % value)
+            with pytest.raises(InputError, match=r"more than 20 deep|cannot be read \(RecursionError\)") as caught:
+                note_map(run.vectors, MapOptions(color="kinds", notes=str(tmp_path / "notes.jsonl")))
+            assert "secret" not in str(caught.value)
+
+
+def test_values_that_are_less_deep_are_shown(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes.jsonl").write_text(f'{{"note_id": "n1", "kinds": {nested(20)}}}')
+    found = note_map(run.vectors, MapOptions(hover=("kinds",), notes=str(tmp_path / "notes.jsonl")))
+    assert found.rows[1] == ("n1", "1")
+
+
+@pytest.mark.parametrize("command", ["map", "nearest"])
+@pytest.mark.parametrize(
+    ("ids", "vectors", "said"),
+    [
+        (["a", "b", "c"], [[], [], []], "the vectors of 3 notes have no numbers"),
+        ([[1], [2], [3]], [[1.0], [2.0], [3.0]], "has ids that are lists"),
+        (["a", "b", "c"], [[1.0], [float("nan")], [3.0]], "of 1 of 3 notes have numbers that are NaN"),
+    ],
+)
+def test_commands_say_in_a_line_which_vectors_cannot_be(
+    command: str, ids: Any, vectors: Any, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pq.write_table(
+        pa.table({"note_id": ids, "vector": pa.array(vectors, pa.list_(pa.float32()))}), tmp_path / "v.parquet"
+    )
+    more = ["--note", "a"] if command == "nearest" else ["--output", str(tmp_path / "map.html")]
+    assert main([command, str(tmp_path / "v.parquet"), *more]) == 1
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "map.html").exists()
 
 
 def test_nothing_is_overwritten(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
