@@ -102,7 +102,7 @@ def rows_of(notes: Notes, job: Job) -> Any:
         return _of_spark(notes, job)
     alone = " (one text is a list of one: [text])" if isinstance(notes, str) else ""
     raise InputError(
-        f"notes of the class {_class(notes)} cannot be read: expected a Spark DataFrame, a pandas DataFrame or a list "
+        f"notes of the class {class_name(notes)} cannot be read: expected a Spark DataFrame, a pandas DataFrame or a list "
         f"of texts{alone}."
     )
 
@@ -194,7 +194,7 @@ def _vector(value: Any, dtype: np.dtype[Any]) -> Any:
 def _bytes(texts: list[Any], column: str) -> list[bytes | None]:
     """Texts as bytes: a lone half of a surrogate pair is none of UTF-8, and costs its own note alone. Raises InputError
     for what is no text."""
-    odd = [_class(text) for text in texts if not isinstance(text, str) and not is_null(text)]
+    odd = [class_name(text) for text in texts if not isinstance(text, str) and not is_null(text)]
     if odd:
         classes = ", ".join(sorted(set(odd)))
         raise InputError(f"{len(odd)} of {len(texts)} values of {column} are no texts, but of the class {classes}.")
@@ -264,6 +264,7 @@ def _as_it_is(frame: DataFrame) -> DataFrame:
     return frame
 
 
-def _class(value: object) -> str:
+def class_name(value: object) -> str:
+    """As errors show it: that of a value says nothing of its content."""
     kind = type(value)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

@@ -205,6 +205,32 @@ def test_what_cannot_be_is_an_error_without_note_text(notes: Any, options: dict[
     assert "Smith" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (pd.DataFrame({"note_id": ["a"], "text": ["Smith"]}), "no pandas.*DataFrame: expected a list or a pandas Series"),
+        ({"Smith": "Fever."}, "no dict: "),
+        ({"Smith": "Fever."}.keys(), "no dict_keys: "),
+        ({"Smith"}, "no set: "),
+        (b"Smith", "no bytes: "),
+        (None, "no NoneType: "),
+        (7, "no int: "),
+        ("Smith", r"one text was given .* \[text\]"),
+        (np.array([["Smith", "Jones"]]), "1 of 1 values of text are no texts, but of the class numpy.ndarray"),
+    ],
+)
+def test_encode_takes_no_names_of_columns_and_no_ids_for_texts(texts: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said) as refused:
+        sparkclin.encode(texts)
+    assert "Smith" not in str(refused.value)
+
+
+def test_encode_takes_nothing_of_spark(frame: DataFrame) -> None:
+    for texts in (frame, frame.text):
+        with pytest.raises(InputError, match=r"no pyspark\..*: expected a list"):
+            sparkclin.encode(texts)  # type: ignore[arg-type]
+
+
 def test_so_it_is_for_spark(spark: SparkSession) -> None:
     frame = spark.createDataFrame([("a", 7)], "note_id string, text int")
     with pytest.raises(InputError, match="column text of the DataFrame is int, expected string"):
