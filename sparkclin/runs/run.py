@@ -24,7 +24,7 @@ from sparkclin.runs.corpus import NoteSource, count_corpus, default_partitions, 
 from sparkclin.runs.derived import DerivedTable, write_derived
 from sparkclin.runs.place import check_location, check_place, check_space, whole_or_nothing
 from sparkclin.runs.progress import Work, shown
-from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, count_columns
+from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, check_read, count_columns
 from sparkclin.runs.sink import Sink, check_written, write_rows
 from sparkclin.schema import METADATA, NOTE_ID, plain_value
 from sparkclin.spark import storage
@@ -58,11 +58,12 @@ class Task:
 
     `name` is one word for it. `rows` makes the rows to write of the notes (note_id, text): every note gets rows, which
     have its note_id. It calls `observe` on a DataFrame of one row per note with n_pieces, n_windows and status, and
-    goes on with what that returns. `index` is the column that numbers a note's rows from 0; None where a note has one
-    row. `settings` gives the task's settings with what the model decides filled in, and raises OptionError for those
-    that the model does not allow. `derived` is what is made of the rows once they are written, if anything; it raises
-    ModelError for a model with which that cannot be. `model_task` is what the manifests of models for it say, such as
-    `entities`; None where any model will do. `needs_spark_nlp`: even where the model's engine does without it.
+    goes on with what that returns, without a shuffle: in the last stage of a job Spark counts each row once, before
+    that as often as a stage is repeated. `index` is the column that numbers a note's rows from 0; None where a note has
+    one row. `settings` gives the task's settings with what the model decides filled in, and raises OptionError for
+    those that the model does not allow. `derived` is what is made of the rows once they are written, if anything; it
+    raises ModelError for a model with which that cannot be. `model_task` is what the manifests of models for it say,
+    such as `entities`; None where any model will do. `needs_spark_nlp`: even where the model's engine does without it.
     `least_bytes` is how much a note's rows take on the disk at the least.
     """
 
@@ -182,6 +183,8 @@ def run(task: Task, request: RunRequest) -> RunReport:
         elapsed_s = watch.lap("work")
         console.say("what was written is counted")
         written = check_written(spark, sink, n_notes=n_notes, index=task.index)
+        read = NoteCounts.from_metrics(counts.get)
+        check_read(read, n_notes=n_notes)
         watch.lap("check")
         derived = {}
         if table:
@@ -197,7 +200,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
             wall_s=watch.wall_s,
             seconds=watch.seconds,
             in_input=corpus.records,
-            counts=NoteCounts.from_metrics(counts.get),
+            counts=read,
             not_read=NotRead.of(corpus.not_read),
             written=written.notes,
             rows=written.rows,

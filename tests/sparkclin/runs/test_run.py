@@ -321,6 +321,21 @@ def test_a_run_that_loses_or_doubles_a_note_fails(
     assert not (Path(request_.sink.path) / "_report.json").exists()
 
 
+def test_a_run_whose_tasks_count_other_notes_than_went_in_fails(
+    request_: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Though all are there in what was written."""
+    counted = letters(spaces=False)
+
+    def rows(notes: DataFrame, bundle: Bundle, observe: Observe) -> DataFrame:
+        uncounted = counted.rows(notes.filter("note_id = 'b'"), bundle, lambda frame: frame)
+        return counted.rows(notes.filter("note_id != 'b'"), bundle, observe).union(uncounted)
+
+    assert run_command(parser(), command(request_), task=lambda _: replace(counted, rows=rows)) == 1
+    assert "error: 4 notes went in; the tasks counted 3 while they read. " in capsys.readouterr().err
+    assert not Path(request_.sink.path).exists()
+
+
 def failing(error: type[Exception]) -> Task:
     """A task that raises in Spark's Python workers."""
 
