@@ -102,8 +102,8 @@ def rows_of(notes: Notes, job: Job) -> Any:
         return _of_spark(notes, job)
     alone = " (one text is a list of one: [text])" if isinstance(notes, str) else ""
     raise InputError(
-        f"notes of the class {class_name(notes)} cannot be read: expected a Spark DataFrame, a pandas DataFrame or a list "
-        f"of texts{alone}."
+        f"notes of the class {class_name(notes)} cannot be read: expected a Spark DataFrame, a pandas DataFrame or a "
+        f"list of texts{alone}."
     )
 
 

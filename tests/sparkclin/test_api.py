@@ -208,7 +208,10 @@ def test_what_cannot_be_is_an_error_without_note_text(notes: Any, options: dict[
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        (pd.DataFrame({"note_id": ["a"], "text": ["Smith"]}), "no pandas.*DataFrame: expected a list or a pandas Series"),
+        (
+            pd.DataFrame({"note_id": ["a"], "text": ["Smith"]}),
+            "no pandas.*DataFrame: expected a list or a pandas Series",
+        ),
         ({"Smith": "Fever."}, "no dict: "),
         ({"Smith": "Fever."}.keys(), "no dict_keys: "),
         ({"Smith"}, "no set: "),
