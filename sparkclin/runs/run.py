@@ -139,6 +139,7 @@ class RunRequest:
             )
 
 
+@step("in the run")
 def run(task: Task, request: RunRequest) -> RunReport:
     """Reads the notes, does the task, writes the rows and the report beside them, and checks what was written: then the
     output is there. What it does is said on stderr.
@@ -163,7 +164,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
     in_workers = engine_of(bundle).in_workers is not None
     console.say("the input is looked through" + ("" if in_workers else ", and the model is loaded"))
     context = spark.sparkContext
-    with interruptible(context), step("in the run"), whole_or_nothing(spark, request.sink, tables=tables) as place:
+    with interruptible(context), whole_or_nothing(spark, request.sink, tables=tables) as place:
         corpus = read_corpus(spark, request.source)
         notes, n_notes = corpus.notes, count_corpus(corpus)
         check_space(spark, request.sink, least_bytes=n_notes * task.least_bytes(bundle.manifest))
