@@ -194,6 +194,15 @@ def test_only_a_trusted_model_runs(bundle: Bundle) -> None:
         (pd.DataFrame({"text": ["Smith"] * 3}, index=[1, 1, 2]), {}, "2 notes share 1 ids with others .such as 1"),
         (pd.DataFrame({"note_id": ["a", None], "text": ["Smith"] * 2}), {}, "1 notes have a null id"),
         (pd.DataFrame({"note_id": ["Smith has"] * 2, "text": ""}), {}, "2 notes share 1 ids with others;"),
+        (pd.DataFrame({0: ["Smith"]}), {"text_column": 0}, "text_column is of the class int: expected the name"),
+        (
+            pd.DataFrame({"note_id": [["Smith"]], "text": ["x"]}),
+            {},
+            "ids of the DataFrame are of the class list: an id",
+        ),
+        (["Smith"], {"max_pieces": "7"}, "max_pieces is of the class str: expected a whole number"),
+        (["Smith"], {"stride": 7.5}, "stride is of the class float: expected a whole number"),
+        (["Smith"], {"max_note_pieces": True}, "max_note_pieces is of the class bool: expected a whole number"),
         (["Smith"], {"id_column": "id"}, "a list of texts has no columns"),
         (["Smith"], {"max_pieces": 9999}, "reads at most 4094"),
         (["Smith"], {"level": "page"}, "page"),
@@ -240,6 +249,15 @@ def test_so_it_is_for_spark(spark: SparkSession) -> None:
         sparkclin.embed(frame)
     with pytest.raises(InputError, match="no column id"):
         sparkclin.embed(frame, id_column="id")
+    alike = spark.createDataFrame([("a", "b", "c")], "note_id string, text string, TEXT string")
+    with pytest.raises(InputError, match=r"in case only \(TEXT\): Spark takes them for the same"):
+        sparkclin.embed(alike)
+
+
+def test_columns_whose_names_are_numbers_are_named_as_texts() -> None:
+    found = sparkclin.embed(pd.DataFrame({0: ["a", "b"], 1: TEXTS[:2]}), id_column="0", text_column="1")
+    assert found.note_id.tolist() == ["a", "b"]
+    assert found.status.tolist() == ["ok", "null"]
 
 
 def test_a_session_without_arrow_gives_the_same(spark: SparkSession) -> None:
