@@ -97,7 +97,7 @@ def fill_in_a_task() -> None:
         fill_in_python()
         yield from batches
 
-    SparkSession.active().range(1).mapInArrow(in_task(full), "id bigint").collect()  # type: ignore[arg-type]
+    SparkSession.active().range(1).mapInArrow(in_task(full), "id bigint").collect()
 
 
 @pytest.mark.usefixtures("spark")
