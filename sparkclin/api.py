@@ -26,7 +26,7 @@ is, on a terminal and in a notebook.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ import pandas as pd
 
 from sparkclin.errors import InputError, OptionError
 from sparkclin.models.bundle import Bundle
-from sparkclin.notes import Job, Layout, chosen, rows_of
+from sparkclin.notes import Job, Layout, chosen, class_name, rows_of
 from sparkclin.runs.tasks import answering, classifying, embedding, finding
 from sparkclin.schema import PAIR, STATUS, STATUS_OK, TEXT, VECTOR
 from sparkclin.tasks import answers, entities, labels
@@ -252,10 +252,17 @@ def encode(
     """Texts -> a float32 matrix of (texts, width), a row for each in their order: embed() at level document, and
     to_matrix(), which says what `missing` does for texts without a vector.
 
-    `texts` is a list, a pandas Series or anything else that gives texts one after the other.
+    `texts` is a list, a pandas Series or anything else that gives texts one after the other. Raises InputError for what
+    gives something else, as DataFrames and dicts give names, or gives them in no order.
     """
     if isinstance(texts, str):
         raise InputError("one text was given where a list of texts is expected: [text].")
+    of_spark = type(texts).__module__.startswith("pyspark.")
+    if of_spark or isinstance(texts, pd.DataFrame | Mapping | Set | bytes) or not isinstance(texts, Iterable):
+        raise InputError(
+            f"encode() takes no {class_name(texts)}: expected a list or a pandas Series of texts. Name the column of a "
+            "table, as in frame['text'], or give a Spark DataFrame to embed()."
+        )
     found = embed(
         list(texts),
         model=model,

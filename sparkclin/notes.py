@@ -55,7 +55,14 @@ class Layout:
     pair_column: str | None = None
 
     def source(self) -> NoteSource:
-        """As a run's; raises OptionError for what does not go together."""
+        """As a run's; raises OptionError for what does not go together, and for names that are no texts."""
+        for option in ("id_column", "text_column", "pair_column"):
+            name = getattr(self, option)
+            if not isinstance(name, str) and not (name is None and option != "text_column"):
+                raise OptionError(
+                    f"{option} is of the class {class_name(name)}: expected the name of a column as a text; '1' names "
+                    "the column 1 of a pandas DataFrame."
+                )
         return NoteSource(
             path=THE_NOTES,
             id_column=self.id_column or NOTE_ID,
@@ -102,8 +109,8 @@ def rows_of(notes: Notes, job: Job) -> Any:
         return _of_spark(notes, job)
     alone = " (one text is a list of one: [text])" if isinstance(notes, str) else ""
     raise InputError(
-        f"notes of the class {_class(notes)} cannot be read: expected a Spark DataFrame, a pandas DataFrame or a list "
-        f"of texts{alone}."
+        f"notes of the class {class_name(notes)} cannot be read: expected a Spark DataFrame, a pandas DataFrame or a "
+        f"list of texts{alone}."
     )
 
 
@@ -113,6 +120,13 @@ def _of_spark(notes: DataFrame, job: Job) -> DataFrame:
     source = job.layout.source()
     if job.layout.pair is not None and source.pair_text is None:
         raise OptionError("a Spark DataFrame has no order of rows: give one text for all notes, or name a column.")
+    wanted = {name.lower() for name in source.columns if name in notes.columns}
+    alike = [name for name in notes.columns if name.lower() in wanted and name not in source.columns]
+    if alike and notes.sparkSession.conf.get("spark.sql.caseSensitive") != "true":
+        raise InputError(
+            f"the DataFrame has columns that differ from those of the notes in case only ({', '.join(alike)}): Spark "
+            "takes them for the same. Rename or drop them."
+        )
     read = table_notes(notes, source)
     if source.pair_text is not None:
         read = read.withColumn(PAIR, F.lit(source.pair_text))
@@ -121,14 +135,16 @@ def _of_spark(notes: DataFrame, job: Job) -> DataFrame:
 
 def _of_pandas(notes: pd.DataFrame, job: Job) -> pd.DataFrame:
     source = job.layout.source()
-    by_index = job.layout.id_column is None and NOTE_ID not in notes.columns
-    check_columns(THE_NOTES, source.columns[by_index:], [str(name) for name in notes.columns])
-    ids = notes.index.to_series() if by_index else notes[source.id_column]
+    names = [str(name) for name in notes.columns]
+    by_index = job.layout.id_column is None and NOTE_ID not in names
+    check_columns(THE_NOTES, source.columns[by_index:], names)
+    found = {name: notes.iloc[:, names.index(name)] for name in source.columns[by_index:]}
+    ids = notes.index.to_series() if by_index else found[source.id_column]
     _check_ids(ids)
     pairs = job.layout.pairs(len(notes))
     if source.pair_column is not None:
-        pairs = notes[source.pair_column].tolist()
-    rows = _computed(notes[source.text_column].tolist(), pairs, job)
+        pairs = found[source.pair_column].tolist()
+    rows = _computed(found[source.text_column].tolist(), pairs, job)
     positions = rows.pop(NOTE_ID).to_numpy()
     rows.insert(0, NOTE_ID, ids.take(positions).array)
     rows.index = notes.index.take(positions)
@@ -194,7 +210,7 @@ def _vector(value: Any, dtype: np.dtype[Any]) -> Any:
 def _bytes(texts: list[Any], column: str) -> list[bytes | None]:
     """Texts as bytes: a lone half of a surrogate pair is none of UTF-8, and costs its own note alone. Raises InputError
     for what is no text."""
-    odd = [_class(text) for text in texts if not isinstance(text, str) and not is_null(text)]
+    odd = [class_name(text) for text in texts if not isinstance(text, str) and not is_null(text)]
     if odd:
         classes = ", ".join(sorted(set(odd)))
         raise InputError(f"{len(odd)} of {len(texts)} values of {column} are no texts, but of the class {classes}.")
@@ -202,6 +218,11 @@ def _bytes(texts: list[Any], column: str) -> list[bytes | None]:
 
 
 def _check_ids(ids: pd.Series[Any]) -> None:
+    if odd := {class_name(value) for value in ids if isinstance(value, list | dict | set | np.ndarray)}:
+        raise InputError(
+            f"ids of {THE_NOTES} are of the class {', '.join(sorted(odd))}: an id is one value of its own. Choose "
+            "another id_column."
+        )
     null = ids.isna()
     double = ids[~null & ids.duplicated(keep=False)]
     counts = IdCounts(
@@ -264,6 +285,7 @@ def _as_it_is(frame: DataFrame) -> DataFrame:
     return frame
 
 
-def _class(value: object) -> str:
+def class_name(value: object) -> str:
+    """As errors show it: that of a value says nothing of its content."""
     kind = type(value)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

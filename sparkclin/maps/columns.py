@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparkclin.errors import InputError
-from sparkclin.runs.sources.csv import CsvForm, RecordParser, each_record, surveyed
+from sparkclin.runs.sources.csv import QUOTING, CsvForm, RecordParser, each_record, surveyed
 from sparkclin.schema import NOTE_ID, TEXT, VECTOR, printable_names
 from sparkclin.vectors import is_null
 
@@ -118,15 +118,14 @@ def _json_lines(file: Path, wanted: tuple[str, ...]) -> _Table:
 def _csv(file: Path, wanted: tuple[str, ...]) -> _Table:
     """Raises InputError for records that are not as the header says: their values would stand beside other ids."""
     form = CsvForm(encoding="utf-8", delimiter=",")
-    found = next(surveyed(_lines(file), form), {"header": None})
+    found = next(surveyed(_lines(file), form, (NOTE_ID,)), {"header": None})
     header = found["header"]
     if header is None:
         raise InputError(f"{file} has no first line that is a header in CSV, in UTF-8. Check its name and format.")
     if found["first"] is not None:
         raise InputError(
-            f"{file} has records that are not CSV in UTF-8 with the fields of the header, or are the header again: the "
-            f"first begins in line {found['first']:,}. Mend them: a field with a quote, a line break or a comma is in "
-            "quotes, with the quotes in it doubled."
+            f"{file} has records that are not CSV in UTF-8 with the fields of the header, or are a header again: the "
+            f"first begins in line {found['first']:,}. Mend them ({QUOTING})."
         )
     names = [name for name in dict.fromkeys((NOTE_ID, *wanted)) if name in header]
     parser = RecordParser(form=form, n_fields=len(header), wanted=tuple(header.index(name) for name in names))

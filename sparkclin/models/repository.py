@@ -31,6 +31,9 @@ LIB_VERSION = (5, 5, 0)
 SPARK_VERSION = (3, 0)
 """The oldest Spark NLP and Spark that a bundle is made for, as its record says."""
 
+OF_MANIFEST = ("name", "language", "time_ms", "annotator", "engine", "precision")
+"""What a record repeats of the manifest."""
+
 UNREADABLE = frozenset(' \t\n"#%*<>?[\\]^`{|}')
 """Not in a path: Spark NLP 5.5.3 makes a URI of it without escaping, and Hadoop takes some of these for wildcards."""
 
@@ -231,8 +234,7 @@ class ModelRepository:
     ) -> Bundle:
         """The newest version of a model; without `engine` or `precision` the preferred one: exact, and then fast.
 
-        Raises ModelError, listing what there is, for what is not there, and where its manifest is not the one that was
-        registered.
+        Raises ModelError, listing what there is, for what is not there, and as bundle() does.
         """
         return self.find_wanted(Wanted(name=name, language=language, engine=engine, precision=precision))
 
@@ -293,8 +295,17 @@ class ModelRepository:
         return self.bundle(record)
 
     def bundle(self, record: Record) -> Bundle:
-        """Raises ModelError where its manifest is not the one that was registered."""
-        return Bundle.read(self.location(record), manifest_sha256=record.manifest_sha256)
+        """Raises ModelError where its manifest is not the one that was registered, or says otherwise than the record:
+        by the record a model is chosen."""
+        bundle = Bundle.read(self.location(record), manifest_sha256=record.manifest_sha256)
+        exported = Record.of(bundle.manifest)
+        if differing := [name for name in OF_MANIFEST if getattr(record, name) != getattr(exported, name)]:
+            said = [f"{name} {getattr(record, name)!r} for {getattr(exported, name)!r}" for name in differing]
+            raise ModelError(
+                f"{self.root}/{METADATA_FILE} says otherwise than the manifest of {record.folder}: {', '.join(said)}. "
+                "Nothing of the model was loaded: copy the repository again from where it was exported."
+            )
+        return bundle
 
 
 def to_iso(time_ms: int) -> str:

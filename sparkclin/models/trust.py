@@ -11,6 +11,8 @@ from sparkclin.spark import storage
 
 TRUST_VARIABLE = "SPARKCLIN_TRUST"
 
+BYTE_ORDER_MARK = "\ufeff"
+
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -41,7 +43,7 @@ def trusted_digests(given: str, *, by: str) -> frozenset[str]:
     if SHA256.fullmatch(given.lower()):
         return frozenset([given.lower()])
     try:
-        lines = storage.read_text(given).splitlines()
+        lines = storage.read_text(given).removeprefix(BYTE_ORDER_MARK).splitlines()
     except UnicodeDecodeError:
         raise OptionError(f"{by} {given!r} is a file that is no UTF-8: expected a SHA-256 in each line.") from None
     except OSError as error:

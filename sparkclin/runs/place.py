@@ -35,6 +35,9 @@ RENAMING = frozenset({"file", "hdfs", "viewfs", "webhdfs", "swebhdfs"})
 
 ROWS, LOCK = "rows", "lock"
 
+UNIQUE_DIGITS = 12
+"""Of the folder where rows are made."""
+
 GUARD_FILE = "UNFINISHED.parquet"
 GUARD = "The run that writes this output has not finished. If none is running, remove the folder, or run it again.\n"
 
@@ -60,7 +63,12 @@ def check_place(spark: SparkSession, sink: Sink, *, source: str = "") -> None:
 
 def check_location(sink: Sink, locate: Callable[[str], str], *, source: str = "") -> None:
     """The same but for Delta Lake. `locate` makes locations of paths; with storage.as_url() that needs no session."""
-    if sink.path.rstrip("/").rpartition("/")[2].startswith(HIDDEN):
+    name = sink.path.rstrip("/").rpartition("/")[2]
+    if not name.strip():
+        raise InputError(
+            f"the output {sink.path!r} has no name: give --output the path of a folder that is to be made."
+        )
+    if name.startswith(HIDDEN):
         raise InputError(
             f"the name of {sink.path} begins with _ or a dot: Spark passes over it. Choose another --output."
         )
@@ -73,7 +81,7 @@ def check_location(sink: Sink, locate: Callable[[str], str], *, source: str = ""
         location = locate(sink.path)
         taken = storage.is_taken(location)
         if not taken and not storage.is_remote(location):
-            _check_parent(storage.local_path(location).parent)
+            _check_parent(storage.local_path(location))
     with suppress(OSError):  # what is wrong with the input is said when it is looked for
         if source and storage.is_within(location, locate(source)):
             raise InputError(f"{sink.path} is in the input, where the next run would find it. Choose another --output.")
@@ -82,13 +90,21 @@ def check_location(sink: Sink, locate: Callable[[str], str], *, source: str = ""
         raise InputError(f"{sink.path} exists already; nothing is overwritten. Choose another --output.")
 
 
-def _check_parent(folder: Path) -> None:
-    """Raises OSError where no folder can be made in `folder`, or in what of it is there."""
-    present = next(parent for parent in (folder, *folder.parents) if parent.exists())
+def _check_parent(path: Path) -> None:
+    """Raises OSError where no folder can be made at `path`, or in what is there of the folders above it; and InputError
+    where there is no room for the longer name that it has at first."""
+    present = next(parent for parent in path.parents if parent.exists())
     if not present.is_dir():
         raise NotADirectoryError(f"{present} is no folder")
     if not os.access(present, os.W_OK | os.X_OK):
         raise PermissionError(f"{present} may not be written to")
+    length = len(os.fsencode(path.name))
+    most = os.pathconf(present, "PC_NAME_MAX") - len(_beside_names("")[1]) - UNIQUE_DIGITS
+    if length > most:
+        raise InputError(
+            f"the name of the output has {length} bytes: at most {most} are possible in {present}, as the rows have a "
+            "longer name until they are whole. Choose a shorter --output."
+        )
 
 
 def check_space(spark: SparkSession, sink: Sink, *, least_bytes: int) -> None:
@@ -131,7 +147,7 @@ def _beside(location: str) -> Iterator[str]:
     parent, prefix = _beside_names(location)
     with _writing(location):
         _remove_left(parent, prefix)
-        folder = f"{parent}/{prefix}{uuid4().hex[:12]}"
+        folder = f"{parent}/{prefix}{uuid4().hex[:UNIQUE_DIGITS]}"
         storage.make_folder(folder)
     lock = nullcontext() if storage.is_remote(folder) else _locked(storage.local_path(folder) / LOCK)
     with lock:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from sparkclin.errors import IncompleteError
 from sparkclin.runs.pace import Sample
 from sparkclin.runs.report_page import report_html
 from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, STATUSES, plain_value, printable, shown_id
@@ -79,6 +80,15 @@ class NoteCounts:
     def runaways(self) -> list[LongNote]:
         """The huge notes that took more than SHARE of all pieces, the largest first."""
         return [note for note in self.longest if note.pieces > HUGE and self.share(note) >= SHARE]
+
+
+def check_read(counts: NoteCounts, *, n_notes: int) -> None:
+    """Raises IncompleteError unless the tasks have counted as many notes as went in."""
+    if counts.notes != n_notes:
+        raise IncompleteError(
+            f"{n_notes} notes went in; the tasks counted {counts.notes} while they read. Nothing of it is kept: run "
+            "again, and report this."
+        )
 
 
 def count_columns() -> list[Column]:

@@ -24,7 +24,7 @@ from sparkclin.runs.corpus import NoteSource, count_corpus, default_partitions, 
 from sparkclin.runs.derived import DerivedTable, write_derived
 from sparkclin.runs.place import check_location, check_place, check_space, whole_or_nothing
 from sparkclin.runs.progress import Work, shown
-from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, count_columns
+from sparkclin.runs.report import NoteCounts, NotRead, RunReport, Stopwatch, check_read, count_columns
 from sparkclin.runs.sink import Sink, check_written, write_rows
 from sparkclin.schema import METADATA, NOTE_ID, plain_value
 from sparkclin.spark import storage
@@ -58,11 +58,12 @@ class Task:
 
     `name` is one word for it. `rows` makes the rows to write of the notes (note_id, text): every note gets rows, which
     have its note_id. It calls `observe` on a DataFrame of one row per note with n_pieces, n_windows and status, and
-    goes on with what that returns. `index` is the column that numbers a note's rows from 0; None where a note has one
-    row. `settings` gives the task's settings with what the model decides filled in, and raises OptionError for those
-    that the model does not allow. `derived` is what is made of the rows once they are written, if anything; it raises
-    ModelError for a model with which that cannot be. `model_task` is what the manifests of models for it say, such as
-    `entities`; None where any model will do. `needs_spark_nlp`: even where the model's engine does without it.
+    goes on with what that returns, without a shuffle: in the last stage of a job Spark counts each row once, before
+    that as often as a stage is repeated. `index` is the column that numbers a note's rows from 0; None where a note has
+    one row. `settings` gives the task's settings with what the model decides filled in, and raises OptionError for
+    those that the model does not allow. `derived` is what is made of the rows once they are written, if anything; it
+    raises ModelError for a model with which that cannot be. `model_task` is what the manifests of models for it say,
+    such as `entities`; None where any model will do. `needs_spark_nlp`: even where the model's engine does without it.
     `least_bytes` is how much a note's rows take on the disk at the least.
     """
 
@@ -138,6 +139,7 @@ class RunRequest:
             )
 
 
+@step("in the run")
 def run(task: Task, request: RunRequest) -> RunReport:
     """Reads the notes, does the task, writes the rows and the report beside them, and checks what was written: then the
     output is there. What it does is said on stderr.
@@ -162,7 +164,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
     in_workers = engine_of(bundle).in_workers is not None
     console.say("the input is looked through" + ("" if in_workers else ", and the model is loaded"))
     context = spark.sparkContext
-    with interruptible(context), step("in the run"), whole_or_nothing(spark, request.sink, tables=tables) as place:
+    with interruptible(context), whole_or_nothing(spark, request.sink, tables=tables) as place:
         corpus = read_corpus(spark, request.source)
         notes, n_notes = corpus.notes, count_corpus(corpus)
         check_space(spark, request.sink, least_bytes=n_notes * task.least_bytes(bundle.manifest))
@@ -183,6 +185,8 @@ def run(task: Task, request: RunRequest) -> RunReport:
         console.say("what was written is counted")
         written = check_written(spark, sink, n_notes=n_notes, index=task.index)
         corpus.check_unchanged()
+        read = NoteCounts.from_metrics(counts.get)
+        check_read(read, n_notes=n_notes)
         watch.lap("check")
         derived = {}
         if table:
@@ -198,7 +202,7 @@ def run(task: Task, request: RunRequest) -> RunReport:
             wall_s=watch.wall_s,
             seconds=watch.seconds,
             in_input=corpus.records,
-            counts=NoteCounts.from_metrics(counts.get),
+            counts=read,
             not_read=NotRead.of(corpus.not_read),
             written=written.notes,
             rows=written.rows,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from errno import EDQUOT, ENOSPC
 from functools import partial
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+NO_SPACE_LEFT = "NoSpaceLeft"
+
 REMEDIES = {
+    NO_SPACE_LEFT: "a disk was full: make room for --output and in spark.local.dir (by default $TMPDIR or /tmp), which "
+    "Spark uses beside memory, or name other places",
     "JavaEnded": "the process of Java, where Spark runs, was killed or has crashed, often because the machine's memory "
     "was full: lower spark.driver.memory, or run fewer tasks at once, as with --master 'local[2]'",
     "ParquetDecodingException": "a Parquet file of the input is damaged: copy it again",
@@ -38,6 +43,9 @@ REMEDIES = {
     "spark.executor.memoryOverhead, or run fewer tasks at once",
 }
 """By the name of a class."""
+
+_FULL = re.compile("No space left on device|Disk quota exceeded|QuotaExceededException")
+"""What Linux and HDFS say of a full disk; Java has no class of its own for it."""
 
 _unsafe_debug: ContextVar[bool] = ContextVar("unsafe_debug", default=False)
 
@@ -72,7 +80,8 @@ def quiet(spark: SparkSession) -> None:
 
 @contextmanager
 def step(doing: str) -> Iterator[None]:
-    """What Spark or Java raises inside leaves as StepError; `doing` names the step, as in `while reading the notes`.
+    """What Spark, Java or a file system raises inside leaves as StepError; `doing` names the step, as in `while reading
+    the notes`.
 
     An error of ours that ended a Spark task leaves as itself.
     """
@@ -81,7 +90,7 @@ def step(doing: str) -> Iterator[None]:
 
     try:
         yield
-    except (PySparkException, Py4JError, ConnectionError) as error:
+    except (PySparkException, Py4JError, OSError) as error:
         if _unsafe_debug.get():
             raise
         raise ours(error) or _of_spark(error, doing) from None
@@ -92,7 +101,8 @@ def plain(error: Exception, doing: str = "") -> SparkclinError:
     if isinstance(error, SparkclinError):
         return type(error)(*error.args)
     frames = [(frame.filename, frame.lineno) for frame in extract_tb(error.__traceback__)]
-    return _step_error(type(error).__name__, doing, _innermost(frames))
+    full = isinstance(error, OSError) and _is_full(error)
+    return _step_error(NO_SPACE_LEFT if full else type(error).__name__, doing, _innermost(frames))
 
 
 def in_task(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -135,8 +145,24 @@ def ours(error: Exception) -> SparkclinError | None:
 def _of_spark(error: Exception, doing: str) -> SparkclinError:
     if java_has_ended():
         return _step_error("JavaEnded", doing, "")
+    if full := full_disk(error, doing):
+        return full
+    if isinstance(error, OSError) and not isinstance(error, ConnectionError):
+        return plain(error, doing)
     frames = re.findall(r'File "([^"\n]*)", line (\d+)', str(error))
     return _step_error(first_cause(error), doing, _innermost(frames))
+
+
+def full_disk(error: Exception, doing: str) -> StepError | None:
+    """What is said of it where a disk was full; None where none was. It is not the fault of what was read then."""
+    return _step_error(NO_SPACE_LEFT, doing, "") if _is_full(error) else None
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
+        return True
+    said = [str(error), *(str(cause.toString()) for cause in _causes(error))]
+    return any(map(_FULL.search, said))
 
 
 def java_has_ended() -> bool:
@@ -160,12 +186,18 @@ def first_cause(error: Exception) -> str:
     # What ended a task on another machine is known by its name only.
     if found := re.findall(r"(?:^Caused by: |Lost task [^\n]*?\): )([\w.$]+)", said, flags=re.MULTILINE):
         return str(found[-1]).rpartition(".")[2]
+    causes = _causes(error)
+    return str(causes[-1].getClass().getSimpleName()) if causes else type(error).__name__
+
+
+def _causes(error: Exception) -> list[Any]:
+    """Java's exception that one of py4j or PySpark stands for, its cause, and so on."""
     java: Any = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
-    if java is None:
-        return type(error).__name__
-    while (cause := java.getCause()) is not None:
-        java = cause
-    return str(java.getClass().getSimpleName())
+    found = []
+    while java is not None:
+        found.append(java)
+        java = java.getCause()
+    return found
 
 
 def _step_error(name: str, doing: str, place: str) -> StepError:

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sparkclin.errors import SetupError
+
 SPARK_NLP_VERSION = "5.5.3"
 
 PACKAGES = (f"com.johnsnowlabs.nlp:spark-nlp_2.12:{SPARK_NLP_VERSION}", "org.tensorflow:tensorflow-core-platform:0.4.2")
@@ -211,10 +213,16 @@ def spark_conf_folder() -> Path:
 
 
 def spark_home() -> Path:
-    """The folder of the Spark that a session started from here would be."""
+    """The folder of the Spark that a session started from here would be. Raises SetupError where the working directory
+    is gone: neither Spark nor Java starts there."""
     from pyspark.find_spark_home import _find_spark_home
 
-    return Path(str(_find_spark_home()))  # type: ignore[no-untyped-call]
+    try:
+        return Path(str(_find_spark_home()))  # type: ignore[no-untyped-call]
+    except FileNotFoundError:
+        raise SetupError(
+            "the working directory is not there any more, and Spark cannot start in it. Change to another one."
+        ) from None
 
 
 def defaults_conf() -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sparkclin.errors import SetupError, masked
+from sparkclin.errors import OptionError, SetupError, masked
 from sparkclin.hashing import sha256_of_file
 from sparkclin.spark.session import running_session
 
@@ -70,8 +70,17 @@ def is_disk(location: str) -> bool:
 
 
 def local_path(location: str) -> Path:
-    """The path on the local disk that a location means which is not remote."""
-    return Path(re.sub(r"^file:/+", "/", location, flags=re.IGNORECASE))
+    """The path on the local disk that a location means which is not remote. Raises OptionError for a file of another
+    machine: `file://HOST/x` is one, and `file://localhost/x` is this one's `/x`."""
+    host = re.match(r"file://([^/]+)", location, flags=re.IGNORECASE)
+    if host is None:
+        return Path(re.sub(r"^file:/+", "/", location, flags=re.IGNORECASE))
+    if host[1].lower() != "localhost":
+        raise OptionError(
+            f"{location} names a file of the machine {host[1]}, which cannot be reached this way. For one of this "
+            "machine's disk write three slashes, as in file:///data/notes."
+        )
+    return Path("/" + location[host.end() :].lstrip("/"))
 
 
 def as_url(location: str) -> str:

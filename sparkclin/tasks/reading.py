@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
+from sparkclin.errors import OptionError
 from sparkclin.models.bundle import Manifest
 from sparkclin.text.windows import WindowOptions
 
@@ -20,7 +22,12 @@ class ReadingOptions:
     max_note_pieces: int | None = None
 
     def windows(self, manifest: Manifest) -> WindowOptions:
-        """How a model's notes are cut; raises OptionError where the model cannot read such windows."""
+        """How a model's notes are cut; raises OptionError where the model cannot read such windows, and for what is no
+        whole number, as True is none."""
+        given = {"max_pieces": self.max_pieces, "stride": self.stride, "max_note_pieces": self.max_note_pieces}
+        for name, value in given.items():
+            if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
+                raise OptionError(f"{name} is of the class {type(value).__name__}: expected a whole number, or None.")
         return manifest.windows(max_pieces=self.max_pieces, stride=self.stride, max_note_pieces=self.max_note_pieces)
 
     def settings(self, manifest: Manifest) -> Mapping[str, Any]:

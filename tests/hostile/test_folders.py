@@ -52,6 +52,17 @@ def test_a_file_without_a_byte_is_an_empty_note(spark: SparkSession, tmp_path: P
     assert texts_of(spark, tmp_path / "c d.txt") == {"c d.txt": ""}
 
 
+def test_a_session_whose_source_of_text_names_no_files_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Smith has a fever.")
+    spark.conf.set("spark.sql.sources.useV1SourceList", "")
+    try:
+        said = refused(spark, tmp_path)
+    finally:
+        spark.conf.unset("spark.sql.sources.useV1SourceList")
+    assert said.startswith(f"{tmp_path} cannot be read by Spark (")
+    assert said.endswith("useV1SourceList names text, as it does by default.")
+
+
 @pytest.mark.parametrize("name", ["_x.txt", ".x.txt", "x.txt._COPYING_", "_temporary/0/x.txt", ".git/x.txt"])
 @pytest.mark.parametrize("ending", ["txt", "jsonl"])
 def test_what_spark_passes_over_is_refused_or_named(

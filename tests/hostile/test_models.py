@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -338,6 +339,37 @@ def test_a_record_with_values_of_another_kind_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("change", "said", "asked"),
+    [
+        ({"precision": "int8"}, "precision 'int8' for 'fp32'", {"precision": "int8"}),
+        ({"engine": "onnx"}, "engine 'onnx' for 'tensorflow'", {"engine": "onnx"}),
+        ({"annotator": ""}, "annotator '' for 'LongformerEmbeddings'", {}),
+        ({"name": "validated", "language": "de"}, "name 'validated' for .*, language 'de' for 'en'", {}),
+        ({"time": "2030-01-01T00:00:00.000Z"}, "time_ms 1893456000000 for ", {}),
+    ],
+    ids=["precision", "engine", "annotator", "name and language", "time"],
+)
+def test_a_record_that_says_otherwise_than_its_manifest_is_refused(
+    in_spark_nlp: Bundle,
+    change: dict[str, str],
+    said: str,
+    asked: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Else who asks for one model gets another: the folder has the name that the record says, and the right hash."""
+    root = in_spark_nlp.path.parent
+    with_record(in_spark_nlp, **change)
+    (record,) = ModelRepository(root).records()
+    if record.folder != in_spark_nlp.path.name:
+        in_spark_nlp.path.rename(root / record.folder)
+    said = rf"metadata\.json says otherwise than the manifest of {record.folder}: {said}"
+    with pytest.raises(ModelError, match=said):
+        ModelRepository(root).find(record.name, record.language, **asked)
+    assert cli.main(["models", "--models", str(root), "check"]) == 1
+    assert re.search(said, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         (b'{"name": "half', r"in line 1 \(it is not JSON\)\. Remove it"),
@@ -501,6 +533,14 @@ def sha256sum(bundle: Bundle) -> str:
     """What the program prints of a bundle's manifest."""
     words = ["sha256sum", str(bundle.path / MANIFEST_FILE)]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_file_of_digests_may_begin_with_a_byte_order_mark(in_spark_nlp: Bundle, tmp_path: Path) -> None:
+    """As Notepad and PowerShell begin theirs."""
+    file = tmp_path / "trusted.txt"
+    file.write_text(sha256sum(in_spark_nlp), encoding="utf-8-sig")
+    choice = ModelChoice(repository=str(in_spark_nlp.path.parent), trust=(str(file),))
+    assert choice.find() == in_spark_nlp
 
 
 def test_a_digest_is_given_in_any_case_and_a_comment_does_not_count(in_spark_nlp: Bundle, tmp_path: Path) -> None:

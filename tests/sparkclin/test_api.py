@@ -194,6 +194,15 @@ def test_only_a_trusted_model_runs(bundle: Bundle) -> None:
         (pd.DataFrame({"text": ["Smith"] * 3}, index=[1, 1, 2]), {}, "2 notes share 1 ids with others .such as 1"),
         (pd.DataFrame({"note_id": ["a", None], "text": ["Smith"] * 2}), {}, "1 notes have a null id"),
         (pd.DataFrame({"note_id": ["Smith has"] * 2, "text": ""}), {}, "2 notes share 1 ids with others;"),
+        (pd.DataFrame({0: ["Smith"]}), {"text_column": 0}, "text_column is of the class int: expected the name"),
+        (
+            pd.DataFrame({"note_id": [["Smith"]], "text": ["x"]}),
+            {},
+            "ids of the DataFrame are of the class list: an id",
+        ),
+        (["Smith"], {"max_pieces": "7"}, "max_pieces is of the class str: expected a whole number"),
+        (["Smith"], {"stride": 7.5}, "stride is of the class float: expected a whole number"),
+        (["Smith"], {"max_note_pieces": True}, "max_note_pieces is of the class bool: expected a whole number"),
         (["Smith"], {"id_column": "id"}, "a list of texts has no columns"),
         (["Smith"], {"max_pieces": 9999}, "reads at most 4094"),
         (["Smith"], {"level": "page"}, "page"),
@@ -205,12 +214,50 @@ def test_what_cannot_be_is_an_error_without_note_text(notes: Any, options: dict[
     assert "Smith" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (
+            pd.DataFrame({"note_id": ["a"], "text": ["Smith"]}),
+            "no pandas.*DataFrame: expected a list or a pandas Series",
+        ),
+        ({"Smith": "Fever."}, "no dict: "),
+        ({"Smith": "Fever."}.keys(), "no dict_keys: "),
+        ({"Smith"}, "no set: "),
+        (b"Smith", "no bytes: "),
+        (None, "no NoneType: "),
+        (7, "no int: "),
+        ("Smith", r"one text was given .* \[text\]"),
+        (np.array([["Smith", "Jones"]]), "1 of 1 values of text are no texts, but of the class numpy.ndarray"),
+    ],
+)
+def test_encode_takes_no_names_of_columns_and_no_ids_for_texts(texts: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said) as refused:
+        sparkclin.encode(texts)
+    assert "Smith" not in str(refused.value)
+
+
+def test_encode_takes_nothing_of_spark(frame: DataFrame) -> None:
+    for texts in (frame, frame.text):
+        with pytest.raises(InputError, match=r"no pyspark\..*: expected a list"):
+            sparkclin.encode(texts)  # type: ignore[arg-type]
+
+
 def test_so_it_is_for_spark(spark: SparkSession) -> None:
     frame = spark.createDataFrame([("a", 7)], "note_id string, text int")
     with pytest.raises(InputError, match="column text of the DataFrame is int, expected string"):
         sparkclin.embed(frame)
     with pytest.raises(InputError, match="no column id"):
         sparkclin.embed(frame, id_column="id")
+    alike = spark.createDataFrame([("a", "b", "c")], "note_id string, text string, TEXT string")
+    with pytest.raises(InputError, match=r"in case only \(TEXT\): Spark takes them for the same"):
+        sparkclin.embed(alike)
+
+
+def test_columns_whose_names_are_numbers_are_named_as_texts() -> None:
+    found = sparkclin.embed(pd.DataFrame({0: ["a", "b"], 1: TEXTS[:2]}), id_column="0", text_column="1")
+    assert found.note_id.tolist() == ["a", "b"]
+    assert found.status.tolist() == ["ok", "null"]
 
 
 def test_a_session_without_arrow_gives_the_same(spark: SparkSession) -> None:

@@ -37,6 +37,8 @@ _PROBLEMS = {
 }
 """Of records, by what is counted of each file."""
 
+QUOTING = "a field with a quote, a line break or the delimiter is in quotes, with the quotes in it doubled"
+
 _BOM = b"\xef\xbb\xbf"
 _QUOTE = b'"'
 _TAB = "\t"
@@ -258,8 +260,8 @@ def _check_records(found: Sequence[dict[str, Any]], source: NoteSource, form: Cs
     records = sum(file["records"] for file in found)
     raise InputError(
         f"of {records:,} records of {source.path}, {' and '.join(problems)}. The first begins in line "
-        f"{first['first']:,} of {first['path']}. Mend them (a field with a quote, a line break or the delimiter is in "
-        "quotes, with the quotes in it doubled), or give --delimiter or --encoding: no note may get lost."
+        f"{first['first']:,} of {first['path']}. Mend them ({QUOTING}), or give --delimiter or --encoding: no note may "
+        "get lost."
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sparkclin.errors import InputError
-from sparkclin.spark.failures import first_cause, ours, shows_all
+from sparkclin.spark.failures import first_cause, full_disk, ours, shows_all
 
 _REMEDIES = {
     "EOFException": "A compressed file is cut off or damaged: copy it again.",
@@ -19,7 +19,8 @@ _REMEDIES = {
 
 @contextmanager
 def reading(path: str, *, remedy: str = "Check --input and --input-format.") -> Iterator[None]:
-    """Raises InputError, with the class of the first cause, the path and a remedy, for what Spark and the JVM raise.
+    """Raises InputError, with the class of the first cause, the path and a remedy, for what Spark and the JVM raise;
+    StepError where a disk was full.
 
     An error of ours that was raised in a task leaves as itself.
     """
@@ -31,6 +32,8 @@ def reading(path: str, *, remedy: str = "Check --input and --input-format.") -> 
     except (PySparkException, Py4JError) as error:
         if shows_all():
             raise
+        if known := ours(error) or full_disk(error, "while the input was read"):
+            raise known from None
         kind = getattr(error, "getErrorClass", lambda: None)() or first_cause(error)
         told = _REMEDIES.get(kind, remedy)
-        raise ours(error) or InputError(f"{path} cannot be read by Spark ({kind}). {told}") from None
+        raise InputError(f"{path} cannot be read by Spark ({kind}). {told}") from None

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 UTF_8 = "utf-8"
 
+_REMEDY = (
+    "Check --input, and that the Spark setting spark.sql.sources.useV1SourceList names text, as it does by default."
+)
+"""The other source, which Spark has for text beside, does not say of what file a text is."""
+
 # Of bytes: Spark's substring() of a text goes by what the first byte of each character says.
 _WITHOUT_MARK = (
     "if(startswith(cast(value as binary), X'EFBBBF'), cast(substring(cast(value as binary), 4) as string), value)"
@@ -40,15 +45,16 @@ def read_text(spark: SparkSession, source: NoteSource, files: InputFiles) -> Sou
     check_folders(files)
     check_compression(files)
     options = {"wholetext": True, "recursiveFileLookup": files.recursive}
-    reader = spark.read.options(ignoreCorruptFiles=False, ignoreMissingFiles=False, **options)
-    frame = reader.format("text").load(files.path)
-    check_listing(files, frame)
-    value = "value" if source.encoding != UTF_8 else _WITHOUT_MARK
-    notes = frame.select(_id_of(files).alias(NOTE_ID), F.expr(value).alias(TEXT))
-    if source.encoding != UTF_8:
-        notes = _decoded(notes, source.encoding, files)
-    if empty := [(_name(files, file.name), "") for file in files.read if not file.size]:
-        notes = notes.unionByName(spark.createDataFrame(empty, notes.schema))
+    with reading(files.shown, remedy=_REMEDY):
+        reader = spark.read.options(ignoreCorruptFiles=False, ignoreMissingFiles=False, **options)
+        frame = reader.format("text").load(files.path)
+        check_listing(files, frame)
+        value = "value" if source.encoding != UTF_8 else _WITHOUT_MARK
+        notes = frame.select(_id_of(files).alias(NOTE_ID), F.expr(value).alias(TEXT))
+        if source.encoding != UTF_8:
+            notes = _decoded(notes, source.encoding, files)
+        if empty := [(_name(files, file.name), "") for file in files.read if not file.size]:
+            notes = notes.unionByName(spark.createDataFrame(empty, notes.schema))
     return SourceNotes(notes=notes, records=len(files.read))
 
 

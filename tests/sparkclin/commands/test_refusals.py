@@ -62,6 +62,16 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("embed --output file:{places}/taken", 1, "taken exists already; nothing is overwritten"),
         ("embed --output {places}/_out", 1, "begins with _ or a dot"),
         ("embed --output {places}/notes.jsonl/out", 1, "nothing can be written to"),
+        ("embed --output ", 1, "the output '' has no name"),
+        ("embed --output {places}/\t/", 1, "has no name: give --output the path of a folder"),
+        ("embed --output file://LocalHost{places}/taken", 1, "taken exists already; nothing is overwritten"),
+        ("embed --output file://host{places}/out", 1, "names a file of the machine host, which"),
+        ("embed --output {places}/" + "x" * 231, 1, "has 231 bytes: at most 230 are possible in {places}"),
+        ("embed --output {places}/" + "é" * 127, 1, "has 254 bytes: at most 230 are possible in {places}"),
+        ("embed --input file://host{places}/notes.jsonl", 1, "names a file of the machine host, which"),
+        ("embed --input file://host{places}/*.jsonl", 1, "names a file of the machine host, which"),
+        ("embed --models file://host{places}", 1, "names a file of the machine host, which"),
+        ("embed --trust file://host{places}/trusted", 1, "names a file of the machine host, which"),
         ("embed --input {places}/several --output {places}/several/out", 1, "is in the input"),
         ("embed --input {places}/nothing", 1, "nothing is there: {places}/nothing"),
         ("embed --input {places}/nothing/*.csv", 1, "nothing is there: {places}/nothing/*.csv"),
@@ -124,7 +134,15 @@ def test_a_file_that_may_not_be_read() -> None:
     assert f"InputError: 1 files of {file} may not be read (closed.jsonl)" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["embed", "embed --input {places}/not*s.jsonl"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "embed",
+        "embed --input {places}/not*s.jsonl",
+        "embed --input file://localhost{places}/notes.jsonl",
+        "embed --output {places}/" + "x" * 230,
+    ],
+)
 def test_what_is_right_comes_as_far_as_java(places: Path, command: str) -> None:
     """And what the run will do has been said."""
     *plan, error = sparkclin(places, command).stderr.splitlines()
@@ -133,6 +151,17 @@ def test_what_is_right_comes_as_far_as_java(places: Path, command: str) -> None:
     settings = "level document, pooling mean, context note, normalize no, vector dtype float32"
     assert plan[3].endswith(f"settings: {settings}, max pieces 4,094, stride 512")
     assert plan[4].endswith("] Spark starts")
+
+
+def test_a_working_directory_that_is_gone_is_said(places: Path, tmp_path: Path) -> None:
+    options = f"--input {places}/notes.jsonl --output {places}/out"
+    gone = tmp_path / "gone"
+    script = f"mkdir {gone} && cd {gone} && rmdir {gone} && exec {sys.executable} -m sparkclin embed {options}"
+    done = run(["/bin/sh", "-c", script])
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: the working directory is not there any more, and Spark cannot start in it. Change to another one.\n"
+    )
 
 
 @pytest.mark.parametrize("variable", ["HADOOP_CONF_DIR", "YARN_CONF_DIR"])

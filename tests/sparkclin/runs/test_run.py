@@ -6,7 +6,10 @@ import argparse
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -319,6 +322,60 @@ def test_a_run_that_loses_or_doubles_a_note_fails(
     assert run_command(parser(), command(request_), task=lambda _: task) == 1
     assert "error: 4 notes went in; " in capsys.readouterr().err
     assert not (Path(request_.sink.path) / "_report.json").exists()
+
+
+def test_a_run_whose_tasks_count_other_notes_than_went_in_fails(
+    request_: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Though all are there in what was written."""
+    counted = letters(spaces=False)
+
+    def rows(notes: DataFrame, bundle: Bundle, observe: Observe) -> DataFrame:
+        uncounted = counted.rows(notes.filter("note_id = 'b'"), bundle, lambda frame: frame)
+        return counted.rows(notes.filter("note_id != 'b'"), bundle, observe).union(uncounted)
+
+    assert run_command(parser(), command(request_), task=lambda _: replace(counted, rows=rows)) == 1
+    assert "error: 4 notes went in; the tasks counted 3 while they read. " in capsys.readouterr().err
+    assert not Path(request_.sink.path).exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("when", ["rows are written", "the report is written"])
+def test_a_full_disk_is_named_as_such(request_: RunRequest, small_disk: Path, when: str) -> None:
+    counted = letters(spaces=False)
+
+    def fill() -> None:
+        with suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as stream:
+            while stream.write(bytes(256)):
+                pass
+
+    def rows(notes: DataFrame, bundle: Bundle, observe: Observe) -> DataFrame:
+        fill()
+        return counted.rows(notes, bundle, observe)
+
+    def filled(_: DataFrame, rows: DataFrame) -> dict[str, int]:
+        fill()
+        return {"rows": rows.count()}
+
+    table = DerivedTable(name="same", rows_name="lengths", make=lambda rows, *_: rows, check=filled)
+    step, task = {
+        "rows are written": ("while computing and writing", replace(counted, rows=rows)),
+        "the report is written": ("in the run", replace(counted, derived=lambda _: table)),
+    }[when]
+    sink = Sink(path=str(small_disk / "out"))
+    with pytest.raises(StepError, match=f"^NoSpaceLeft {step}; a disk was full: make room for --output"):
+        run(task, replace(request_, sink=sink))
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
 
 def failing(error: type[Exception]) -> Task:

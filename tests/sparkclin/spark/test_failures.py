@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from sparkclin.errors import InputError, StepError
+from sparkclin.runs.sources.reading import reading
 from sparkclin.spark.failures import in_task, in_udf, plain, quiet, step, unsafe_debug
 from sparkclin.text.pieces import PieceEncoder
 
@@ -80,6 +82,41 @@ def test_what_spark_raises_leaves_as_class_and_step(error: Exception, said: str)
     with pytest.raises(StepError, match=f"^{said}") as caught, step("here"):
         raise error
     assert TEXT not in shown(caught.value)
+
+
+def fill_in_python() -> None:
+    Path("/dev/full").write_bytes(b"x")
+
+
+def fill_in_java() -> None:
+    SparkSession.active()._jvm.java.io.FileOutputStream("/dev/full").write(1)  # type: ignore[union-attr]
+
+
+def fill_in_a_task() -> None:
+    def full(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        fill_in_python()
+        yield from batches
+
+    SparkSession.active().range(1).mapInArrow(in_task(full), "id bigint").collect()
+
+
+@pytest.mark.usefixtures("spark")
+@pytest.mark.parametrize("fill", [fill_in_python, fill_in_java, fill_in_a_task])
+def test_a_full_disk_is_named_wherever_it_is_met(fill: Callable[[], None]) -> None:
+    named = r"^NoSpaceLeft .*; a disk was full: make room for --output and in spark\.local"
+    with pytest.raises(StepError, match=named), step("here"):
+        fill()
+
+
+@pytest.mark.usefixtures("spark")
+def test_a_full_disk_is_no_fault_of_the_input() -> None:
+    with pytest.raises(StepError, match=r"^NoSpaceLeft while the input was read; a disk was full"), reading("notes"):
+        fill_in_java()
+
+
+def test_what_the_file_system_raises_leaves_as_class_and_step() -> None:
+    with pytest.raises(StepError, match=r"^FileNotFoundError here at .*; "), step("here"):
+        Path(f"/nowhere/{TEXT}").read_text(encoding="utf-8")
 
 
 def test_a_bug_of_ours_passes_a_step() -> None:

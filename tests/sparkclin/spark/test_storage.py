@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from sparkclin.errors import SetupError
+from sparkclin.errors import OptionError, SetupError
 from sparkclin.spark import storage
 
 
@@ -37,6 +37,19 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def names_in(folder: Path) -> list[str]:
     """Without Hadoop's checksums."""
     return sorted(path.name for path in folder.iterdir() if path.suffix != ".crc")
+
+
+@pytest.mark.parametrize(
+    "begins", ["", "file:", "file://", "file:///", "FILE:////", "file://localhost", "FILE://LOCALHOST//"]
+)
+def test_a_file_of_this_machine(begins: str) -> None:
+    assert storage.local_path(f"{begins}/data/a b%20é") == Path("/data/a b%20é")
+
+
+@pytest.mark.parametrize("location", ["file://host/x", "FILE://host/x", "file://host", "file://localhost:80/x"])
+def test_a_file_of_another_machine_is_refused(location: str) -> None:
+    with pytest.raises(OptionError, match=r"names a file of the machine .* three slashes"):
+        storage.local_path(location)
 
 
 def test_what_is_written_is_read(folder: str, tmp_path: Path) -> None:
