@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from sparkclin.spark.failures import java_has_ended
+
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
@@ -80,7 +82,7 @@ def running_tasks(context: SparkContext) -> int:
 @contextmanager
 def without_tracebacks() -> Iterator[None]:
     """While it holds, py4j logs no traceback when Java ends, and PySpark's server of accumulators prints none, then or
-    later."""
+    later. Where Java has ended, py4j stays quiet: threads and finalizers may call it until Python ends."""
     from pyspark.accumulators import AccumulatorServer
 
     AccumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
@@ -89,4 +91,5 @@ def without_tracebacks() -> Iterator[None]:
     try:
         yield
     finally:
-        logging.disable(before)
+        if not java_has_ended():
+            logging.disable(before)

@@ -18,6 +18,7 @@ from sparkclin.errors import INTERRUPTED, OptionError
 from sparkclin.runs.corpus import NoteSource
 from sparkclin.runs.run import RunRequest
 from sparkclin.runs.sink import Sink
+from tests.sparkclin.processes import run_python
 
 PLANTED = "Quackenbush"
 
@@ -74,6 +75,29 @@ def test_a_jvm_that_is_killed_is_said(notes: Path, tmp_path: Path) -> None:
     line = what_is_said(run, tmp_path / "err")
     assert line.startswith("error: JavaEnded while computing and writing; the process of Java, where Spark runs, was")
     assert run.returncode == 1
+
+
+AFTER_JAVA = """
+from contextlib import suppress
+import logging, psutil
+from py4j.protocol import Py4JError
+from sparkclin.spark.interrupts import without_tracebacks
+from sparkclin.spark.session import spark_session
+
+with suppress(Py4JError, OSError), without_tracebacks():
+    spark = spark_session(app_name="x", master="local[1]", spark_nlp=False)
+    [java] = [child for child in psutil.Process().children() if "java" in child.name()]
+    java.kill()
+    java.wait()
+    spark.range(1).count()
+logging.exception("what a finalizer of py4j says of it")
+"""
+
+
+def test_after_java_was_killed_nothing_more_is_said_of_it() -> None:
+    """As at the end of Python, when its objects in Java are given up."""
+    ran = run_python(AFTER_JAVA)
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("partitions", [0, -1, 1_000_001, 99_999_999_999])
