@@ -66,6 +66,14 @@ def printable(text: str) -> str:
     return text if text.isprintable() else ascii(text)
 
 
+MOST_FILES = 3
+
+
+def named(names: Sequence[str]) -> str:
+    """The first names of files, as they are named in a message."""
+    return ", ".join(map(printable, names[:MOST_FILES])) + (", …" if len(names) > MOST_FILES else "")
+
+
 def plain_value(value: object) -> str:
     """A setting or a figure for people: `4,094`, `yes`, `O, B-Disease`."""
     match value:

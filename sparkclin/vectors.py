@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from sparkclin.errors import InputError, OptionError
-from sparkclin.schema import NOTE_ID, VECTOR, printable, printable_names
+from sparkclin.schema import NOTE_ID, VECTOR, named, printable_names
 from sparkclin.spark import storage
 from sparkclin.spark.failures import step
 from sparkclin.text.vectors import as_floats
@@ -30,7 +30,6 @@ RAISE, NAN, DROP = MISSING = ("raise", "nan", "drop")
 _FINITE = "Expected finite numbers: look at what has changed them since the run, or at the model (model_digest)."
 
 _PARQUET = re.compile(r"[^_.].*\.parquet", re.DOTALL)
-_MOST_NAMES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,11 +160,10 @@ def _files(path: str | Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be looked into ({type(error).__name__}). Check its name and rights.") from None
     if others := [other.name for other in there if other not in files and not other.name.startswith(("_", "."))]:
-        shown = ", ".join(map(printable, others[:_MOST_NAMES])) + (", …" if len(others) > _MOST_NAMES else "")
         raise InputError(
-            f"vectors may lie in {len(others)} files or folders of {path} that are not read here: {shown}. Expected "
-            "Parquet files whose names end in .parquet, and none of them in a folder below. Move what holds no vectors "
-            "elsewhere, or read the rows by Spark, and give the DataFrame to sparkclin.nearest()."
+            f"vectors may lie in {len(others)} files or folders of {path} that are not read here: {named(others)}. "
+            "Expected Parquet files whose names end in .parquet, and none of them in a folder below. Move what holds "
+            "no vectors elsewhere, or read the rows by Spark, and give the DataFrame to sparkclin.nearest()."
         )
     if not files:
         raise InputError(f"{path} has no Parquet files: expected the output of a run at level document.")

@@ -118,7 +118,8 @@ def _json_lines(file: Path, wanted: tuple[str, ...]) -> _Table:
 def _csv(file: Path, wanted: tuple[str, ...]) -> _Table:
     """Raises InputError for records that are not as the header says: their values would stand beside other ids."""
     form = CsvForm(encoding="utf-8", delimiter=",")
-    found = next(surveyed(_lines(file), form, (NOTE_ID,)), {"header": None})
+    content = file.read_bytes().split(b"\n")
+    found = next(surveyed(_lines(content), form, (NOTE_ID,)), {"header": None})
     header = found["header"]
     if header is None:
         raise InputError(f"{file} has no first line that is a header in CSV, in UTF-8. Check its name and format.")
@@ -129,14 +130,14 @@ def _csv(file: Path, wanted: tuple[str, ...]) -> _Table:
         )
     names = [name for name in dict.fromkeys((NOTE_ID, *wanted)) if name in header]
     parser = RecordParser(form=form, n_fields=len(header), wanted=tuple(header.index(name) for name in names))
-    records = [parser.values(record) or [] for _, _, record in each_record(_lines(file))][1:]
+    records = [parser.values(record) or [] for _, _, record in each_record(_lines(content))][1:]
     values = {name: [record[n] for record in records] for n, name in enumerate(names)}
     columns = [values[name] if name == NOTE_ID else _numbers(values[name]) for name in names]
     return _rows(tuple(header), [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)], wanted)
 
 
-def _lines(file: Path) -> FileLines:
-    return iter([("", file.read_bytes().split(b"\n"))])
+def _lines(content: list[bytes]) -> FileLines:
+    return iter([("", content)])
 
 
 def _numbers(values: list[str | None]) -> list[Any]:

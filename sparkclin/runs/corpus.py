@@ -15,17 +15,17 @@ from sparkclin.runs.sources.files import HIDDEN_FILES, InputFiles, check_unchang
 from sparkclin.runs.sources.formats import format_of
 from sparkclin.runs.sources.jsonl import read_jsonl
 from sparkclin.runs.sources.notes import SourceNotes
-from sparkclin.runs.sources.places import Place, locate, locate_on_disk, named
+from sparkclin.runs.sources.places import Place, locate, locate_on_disk
 from sparkclin.runs.sources.reading import reading
-from sparkclin.runs.sources.tables import check_no_delta, is_delta, read_delta, read_parquet
+from sparkclin.runs.sources.tables import DELTA, check_no_delta, is_delta, read_delta, read_parquet
 from sparkclin.runs.sources.text import UTF_8, read_text
-from sparkclin.schema import NOTE_ID, PAIR, PLAIN_ID, TEXT
+from sparkclin.schema import NOTE_ID, PAIR, PLAIN_ID, TEXT, named
 from sparkclin.spark.storage import local_path
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-DELTA, CSV, TEXT_FILES, PARQUET = "delta", "csv", "text", "parquet"
+PARQUET, CSV, TEXT_FILES = "parquet", "csv", "text"
 INPUT_FORMATS = (PARQUET, CSV, "jsonl", TEXT_FILES, DELTA)
 
 NOTES_PER_PARTITION = 200

@@ -19,7 +19,7 @@ from sparkclin.errors import InputError
 from sparkclin.runs.sources.files import InputFiles, check_folders
 from sparkclin.runs.sources.formats import advice_on_format, check_compression, ending_of
 from sparkclin.runs.sources.lines import Batches, FileLines, each_file, map_lines, survey
-from sparkclin.runs.sources.notes import SourceNotes, batches_of, check_columns, schema_of, with_texts
+from sparkclin.runs.sources.notes import SourceNotes, as_compared, batches_of, check_columns, schema_of, with_texts
 from sparkclin.runs.sources.places import plain
 
 if TYPE_CHECKING:
@@ -189,16 +189,12 @@ class HeaderNames:
         lower = record.lower()  # few records have all the names anywhere, and only those are parsed
         if not all(name in lower for name in self._in_bytes):
             return False
-        found = {_alike(name) for name in self.form.header(record) or ()}
-        return found.issuperset(map(_alike, self.columns))
+        found = {as_compared(name) for name in self.form.header(record) or ()}
+        return found.issuperset(map(as_compared, self.columns))
 
     @cached_property
     def _in_bytes(self) -> list[bytes]:
         return [name.replace('"', '""').encode(self.form.encoding, "replace").lower() for name in self.columns]
-
-
-def _alike(name: str) -> str:
-    return name.strip().lower()
 
 
 def surveyed(lines: FileLines, form: CsvForm, columns: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from sparkclin.errors import InputError
-from sparkclin.runs.sources.places import Place, named, plain, without_scheme
+from sparkclin.runs.sources.places import Place, plain, without_scheme
+from sparkclin.schema import named
 from sparkclin.spark import storage
 from sparkclin.spark.storage import Entry
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 from sparkclin.errors import InputError
 from sparkclin.runs.sources.files import InputFiles
-from sparkclin.runs.sources.places import named
+from sparkclin.schema import named
 
 _FORMATS = {
     ".parquet": "parquet",

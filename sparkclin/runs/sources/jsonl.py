@@ -17,7 +17,7 @@ from sparkclin.errors import InputError
 from sparkclin.runs.sources.files import InputFiles, check_folders
 from sparkclin.runs.sources.formats import advice_on_format, check_compression
 from sparkclin.runs.sources.lines import Batches, FileLines, each_file, map_lines, survey
-from sparkclin.runs.sources.notes import SourceNotes, batches_of, check_columns, schema_of, with_texts
+from sparkclin.runs.sources.notes import SourceNotes, as_compared, batches_of, check_columns, schema_of, with_texts
 from sparkclin.runs.sources.places import plain
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def surveyed(lines: FileLines, columns: Sequence[str]) -> Iterator[dict[str, Any
     """Of all lines of a task: counts of records, of broken lines, and of ids and texts by their kinds; the files that
     have a record; the keys, as far as there are not too many; and the file of the first broken line."""
     counts, files, keys, first = Counter[str](), set[str](), set[str](), None
-    needed, alike = set(columns), {_alike(name) for name in columns}
+    needed, alike = set(columns), {as_compared(name) for name in columns}
     for path, line in each_line(lines):
         record = record_of(line)
         if record is None:
@@ -117,12 +117,8 @@ def surveyed(lines: FileLines, columns: Sequence[str]) -> Iterator[dict[str, Any
         counts["other texts"] += any(not isinstance(record.get(name), str | None) for name in columns[1:])
         if any(record.get(name) is None for name in columns):
             other = (key for key in record.keys() - needed if record[key] is not None)
-            counts["other case"] += any(_alike(key) in alike for key in other)
+            counts["other case"] += any(as_compared(key) in alike for key in other)
     yield {"counts": counts, "files": sorted(files), "keys": sorted(keys), "first": first}
-
-
-def _alike(key: str) -> str:
-    return key.strip().lower()
 
 
 def _id_kind(value: object) -> str:

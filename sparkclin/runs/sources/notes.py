@@ -46,6 +46,11 @@ def check_columns(path: str, wanted: Sequence[str], present: Sequence[str], *, h
         )
 
 
+def as_compared(name: str) -> str:
+    """The name of a column without what people write in another way: upper case, and spaces around it."""
+    return name.strip().lower()
+
+
 def _alike(wanted: Sequence[str], present: Sequence[str]) -> str:
     lower = {name.lower() for name in wanted}
     alike = [name for name in present if name.lower() in lower and name not in wanted]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparkclin.errors import InputError
-from sparkclin.schema import printable
+from sparkclin.schema import named, printable
 from sparkclin.spark import storage
 from sparkclin.spark.storage import Entry
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _GLOB = re.compile(r"[\[\]{}*?\\]")
 _NO_GLOB = re.compile(r"(?:[^\[\]{}*?\\]|\\.)*", re.DOTALL)
 """What of a pattern is no wildcard: a backslash takes the meaning of the next character away."""
-_MOST_NAMES = 3
 
 HIDDEN = ("_", ".")
 """What names begin with that Spark passes over."""
@@ -159,11 +158,6 @@ def escaped(path: str) -> str:
 def plain(url: str) -> str:
     """How a file is named in a message: a local one by its path."""
     return printable(url if storage.is_remote(url) else str(storage.local_path(url)))
-
-
-def named(names: Sequence[str]) -> str:
-    """The first names, as they are named in a message."""
-    return ", ".join(map(printable, names[:_MOST_NAMES])) + (", …" if len(names) > _MOST_NAMES else "")
 
 
 def without_scheme(path: str) -> str:

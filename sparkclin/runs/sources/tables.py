@@ -19,9 +19,9 @@ from sparkclin.runs.sources.files import (
 )
 from sparkclin.runs.sources.formats import advice_on_format
 from sparkclin.runs.sources.notes import SourceNotes, check_columns
-from sparkclin.runs.sources.places import Place, named, plain, without_scheme
+from sparkclin.runs.sources.places import Place, plain, without_scheme
 from sparkclin.runs.sources.reading import reading
-from sparkclin.schema import NOTE_ID, PAIR, TEXT, printable
+from sparkclin.schema import NOTE_ID, PAIR, TEXT, named, printable
 from sparkclin.spark import storage
 
 if TYPE_CHECKING:
