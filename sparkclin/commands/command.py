@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from sparkclin.errors import SetupError
+from sparkclin.spark.settings import check_working_directory
 
 GROUP = "sparkclin.commands"
 
@@ -25,7 +26,9 @@ class Command:
     module: str
 
     def run(self, arguments: Sequence[str], *, prog: str) -> int:
-        """`prog` is what was typed before the arguments, for the usage."""
+        """`prog` is what was typed before the arguments, for the usage. Raises SetupError where the working directory
+        is gone."""
+        check_working_directory()
         return int(import_module(self.module).main(arguments, prog=prog))
 
 

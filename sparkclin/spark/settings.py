@@ -213,16 +213,20 @@ def spark_conf_folder() -> Path:
 
 
 def spark_home() -> Path:
-    """The folder of the Spark that a session started from here would be. Raises SetupError where the working directory
-    is gone: neither Spark nor Java starts there."""
+    """The folder of the Spark that a session started from here would be."""
     from pyspark.find_spark_home import _find_spark_home
 
+    check_working_directory()
+    return Path(str(_find_spark_home()))  # type: ignore[no-untyped-call]
+
+
+def check_working_directory() -> None:
+    """Raises SetupError where the working directory is gone: no path in it can be told, and neither Spark nor Java
+    starts there."""
     try:
-        return Path(str(_find_spark_home()))  # type: ignore[no-untyped-call]
+        Path.cwd()
     except FileNotFoundError:
-        raise SetupError(
-            "the working directory is not there any more, and Spark cannot start in it. Change to another one."
-        ) from None
+        raise SetupError("the working directory is not there any more. Change to another one.") from None
 
 
 def defaults_conf() -> str:

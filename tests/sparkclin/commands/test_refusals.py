@@ -15,6 +15,7 @@ from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
 from testkit.bundles import manifest_of, stage
 from testkit.demo import MODEL, NER_MODEL
+from testkit.material import CHECKOUT
 from tests.sparkclin.processes import run, run_python
 
 WITHOUT_JAVA = {"JAVA_HOME": "/nowhere", "PATH": "/nowhere"}
@@ -153,15 +154,20 @@ def test_what_is_right_comes_as_far_as_java(places: Path, command: str) -> None:
     assert plan[4].endswith("] Spark starts")
 
 
-def test_a_working_directory_that_is_gone_is_said(places: Path, tmp_path: Path) -> None:
-    options = f"--input {places}/notes.jsonl --output {places}/out"
+@pytest.mark.parametrize(
+    ("command", "begins"),
+    [
+        ("-m sparkclin embed --input {places}/notes.jsonl --output {places}/out", "sparkclin"),
+        ("-m sparkclin models --models models", "sparkclin"),
+        (f"{CHECKOUT}/pipelines/embed_notes.py --input {{places}}/notes.jsonl --output {{places}}/out", "error"),
+    ],
+)
+def test_a_working_directory_that_is_gone_is_said(places: Path, tmp_path: Path, command: str, begins: str) -> None:
     gone = tmp_path / "gone"
-    script = f"mkdir {gone} && cd {gone} && rmdir {gone} && exec {sys.executable} -m sparkclin embed {options}"
+    script = f"mkdir {gone} && cd {gone} && rmdir {gone} && exec {sys.executable} {command.format(places=places)}"
     done = run(["/bin/sh", "-c", script])
     assert done.returncode == 1
-    assert done.stderr == (
-        "error: the working directory is not there any more, and Spark cannot start in it. Change to another one.\n"
-    )
+    assert done.stderr == f"{begins}: the working directory is not there any more. Change to another one.\n"
 
 
 @pytest.mark.parametrize("variable", ["HADOOP_CONF_DIR", "YARN_CONF_DIR"])
