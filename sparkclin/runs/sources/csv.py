@@ -7,6 +7,7 @@ anything is null. A record has as many fields as its file's header. Lines withou
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +40,6 @@ _PROBLEMS = {
 
 QUOTING = "a field with a quote, a line break or the delimiter is in quotes, with the quotes in it doubled"
 
-_BOM = b"\xef\xbb\xbf"
 _QUOTE = b'"'
 _TAB = "\t"
 
@@ -87,7 +87,7 @@ class CsvForm:
     def header(self, record: bytes) -> list[str] | None:
         """The names in the first record of a file; None where it is broken."""
         try:
-            text = record.removeprefix(_BOM).decode(self.encoding)
+            text = record.removeprefix(BOM_UTF8).decode(self.encoding)
         except UnicodeDecodeError:
             return None
         name = re.compile(f"({self.field})({re.escape(self.delimiter)}|\\Z)")

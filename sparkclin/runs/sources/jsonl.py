@@ -6,6 +6,7 @@ An id is a string or an integer of 64 bits, of one kind in all records; a text i
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from sparkclin.runs.corpus import NoteSource
 
-_BOM = b"\xef\xbb\xbf"
 _BIGINT = 2**63
 _MOST_KEYS = 100
 
@@ -90,7 +90,7 @@ def each_line(lines: FileLines) -> Iterator[tuple[str, bytes]]:
     path = ""
     for begins, some in lines:
         if begins is not None:
-            path, some[0] = plain(unquote(begins)), some[0].removeprefix(_BOM)
+            path, some[0] = plain(unquote(begins)), some[0].removeprefix(BOM_UTF8)
         for line in some:
             if line.strip(b" \t\r"):
                 yield path, line
