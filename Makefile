@@ -51,7 +51,7 @@ docs: $(STAMPS)/dev
 	$(BIN)/python -m sphinx -b html -q -W --keep-going -c docs -d build/docs.doctrees . build/docs
 	@echo "build/docs/index.html"
 
-# Some 50 minutes on an otherwise idle machine, beside making the models; make bench ARGS="--quick" takes 7.
+# Some 57 minutes on an otherwise idle machine, beside making the models; make bench ARGS="--quick" takes 7.
 bench: $(STAMPS)/dev $(STAMPS)/setup
 	$(BIN)/python -m benchmarks $(ARGS)
 
