@@ -213,20 +213,15 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     'make test ARGS="-k windows"': DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
     "make bench": BENCHMARK,
     'make bench ARGS="--quick"': BENCHMARK,
-    'make bench ARGS="--only embed scaling --rounds 2 --seconds 40"': BENCHMARK,
-    'make bench ARGS="--only windows --rounds 1"': BENCHMARK,
     'make bench ARGS="--only scaling"': BENCHMARK,
     'make bench ARGS="--only embed scaling"': BENCHMARK,
     'make bench ARGS="--only entities classify answer"': PARTS,
     'make bench ARGS="--only attention"': PARTS,
-    'make bench ARGS="--only workers corpus"': PARTS,
-    "make bench ARGS=\"--only entities 'transformers fp32' 'sparkclin openvino bf16' "
-    "'sparkclin openvino int8'\"": PARTS,
     "make bench ARGS=\"--only embed stock 'openvino fp32' 'openvino bf16' 'openvino int8' 'sparkclin onnx fp32' "
     "'sparkclin onnx int8' 'sparkclin openvino fp32' 'sparkclin openvino bf16' 'sparkclin openvino int8' "
     '--seconds 20"': BENCHMARK,
-    "make bench ARGS=\"--only entities classify answer 'transformers fp32' 'sparkclin openvino bf16' "
-    "'sparkclin openvino int8' --rounds 1 --seconds 10\"": PARTS,
+    "make bench ARGS=\"--only embed 'sparkclin onnx fp32' 'onnxruntime fp32' --workloads sentences "
+    '--seconds 30"': BENCHMARK,
     'make bench ARGS="--workloads notes --seconds 120 --rounds 5"': BENCHMARK,
     'make bench ARGS="--smoke"': BENCHMARK,
     "python -m benchmarks.memory": RunBy("tests/benchmarks/test_smoke.py::test_the_memory_of_workers"),
