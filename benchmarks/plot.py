@@ -21,12 +21,13 @@ COMPARISON_FILE, TASKS_FILE, SCALING_FILE, ATTENTION_FILE = (
 )  # fmt: skip
 OURS, OTHERS = "#1f6f8b", "#b0b0b0"
 BESIDE_BAR: dict[str, Any] = {
+    "xytext": (4, 0),
     "textcoords": "offset points",
     "va": "center",
     "fontsize": 8,
     "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1},
 }
-"""How a number is written: on white, so that the dashed line does not run through it."""
+"""Where and how a number is written: on white, so that the dashed line does not run through it."""
 
 MOST_BESIDE = 4
 FLAT = ("corpus", "windows")
@@ -73,7 +74,7 @@ def comparison_panel(axes: Axes, results: Results, series: str) -> None:
     axes.barh(cases, medians, color=colours)
     axes.hlines(cases, [min(rates[case]) for case in cases], [max(rates[case]) for case in cases], color="black")
     for position, (case, median) in enumerate(zip(cases, medians, strict=True)):
-        axes.annotate(f"{median:,.0f}", (max(rates[case]), position), (4, 0), **BESIDE_BAR)
+        axes.annotate(f"{median:,.0f}", (max(rates[case]), position), **BESIDE_BAR)
     axes.axvline(results.limit_pieces_per_s(series), color="black", linestyle="--", linewidth=0.8)
     axes.margins(x=0.2)
     axes.invert_yaxis()

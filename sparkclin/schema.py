@@ -69,9 +69,9 @@ def printable(text: str) -> str:
 MOST_FILES = 3
 
 
-def named(names: Sequence[str]) -> str:
-    """The first names of files, as they are named in a message."""
-    return ", ".join(map(printable, names[:MOST_FILES])) + (", …" if len(names) > MOST_FILES else "")
+def named(names: Sequence[str], *, most: int = MOST_FILES) -> str:
+    """The first names, by default of files, as they are named in a message."""
+    return ", ".join(map(printable, names[:most])) + (", …" if len(names) > most else "")
 
 
 def plain_value(value: object) -> str:
@@ -109,4 +109,4 @@ def printable_names(columns: Sequence[str]) -> str:
     odd = sum(not IDENTIFIER.fullmatch(name) for name in columns)
     if odd:
         return f"{len(columns)} that are not named here, because {odd} of the names are no identifiers"
-    return ", ".join(columns[:MOST_NAMES]) + (", …" if len(columns) > MOST_NAMES else "") or "none"
+    return named(columns, most=MOST_NAMES) or "none"

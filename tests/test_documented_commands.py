@@ -374,7 +374,7 @@ def documented() -> dict[str, list[str]]:
 
 def commands_in(text: str) -> list[str]:
     """Those of fenced blocks, where a backslash continues a line, and those between backticks."""
-    fence = re.compile(r"^```\w*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+    fence = re.compile(r"^ *```\w*\n(.*?)^ *```", flags=re.MULTILINE | re.DOTALL)
     lines = [line for block in fence.findall(text) for line in block.replace("\\\n", " ").splitlines()]
     printed = [*lines, *re.findall(r"`([^`]+)`", fence.sub("", text))]
     commands = (" ".join(re.split(r"\s#\s", line)[0].split()).removeprefix(".venv/bin/") for line in printed)
@@ -403,6 +403,7 @@ def test_the_tests_that_run_a_command_exist(test: str) -> None:
 def test_a_new_command_is_noticed() -> None:
     text = "`sparkclin models` and\n```\n.venv/bin/python -m export x \\\n    --new   # why\n```\nand `note_id`"
     assert commands_in(text) == ["python -m export x --new", "sparkclin models"]
+    assert commands_in("- so:\n\n  ```\n  make x\n  ```\n\n  and `make y`") == ["make x", "make y"]
 
 
 @pytest.mark.parametrize("command", [command for command, how in COMMANDS.items() if isinstance(how, DryRun)])

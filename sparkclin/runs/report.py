@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sparkclin.errors import IncompleteError
 from sparkclin.runs.pace import Sample
 from sparkclin.runs.report_page import report_html
-from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, STATUSES, plain_value, printable, shown_id
+from sparkclin.schema import N_PIECES, N_WINDOWS, NOTE_ID, STATUS, STATUSES, named, plain_value, printable, shown_id
 from sparkclin.spark.storage import OWNER_ONLY, write_text
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class NotRead:
         return cls(files=len(names), names=tuple(names))
 
     def __str__(self) -> str:
-        return ", ".join(map(printable, self.names[:MOST_NAMES])) + (", …" if self.files > MOST_NAMES else "")
+        return named(self.names, most=MOST_NAMES)
 
 
 class Stopwatch:
