@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 
 from benchmarks.shape import BASE
-from export.graph.onnx import serialized
+from sparkclin.export.graph.onnx import serialized
 from sparkclin.spark.java import installed_java
 
 ROWS = 4096

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.job import MODEL_NAME
-from export.convert import ExportOptions
-from export.steps import Steps
-from export.versions import Became, convert_all, outcomes_table
+from sparkclin.export.convert import ExportOptions
+from sparkclin.export.steps import Steps
+from sparkclin.export.versions import Became, convert_all, outcomes_table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

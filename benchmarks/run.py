@@ -23,8 +23,8 @@ from benchmarks.shape import BASE, TINY, Shape, as_bigbird, make_checkpoint
 from benchmarks.tasks import EMBED, TASKS, Task
 from benchmarks.trials import Measurement, Sitting, in_rounds, measure, sittings
 from benchmarks.workloads import WORKLOADS
-from evaluation.notes import packaged_notes
 from sparkclin.errors import OptionError
+from sparkclin.evaluation.notes import packaged_notes
 from sparkclin.spark.settings import SPARK_NLP_VERSION
 from testkit.material import CHECKOUT, SHARED, Material, read_material
 from testkit.tokenizers import train_unigram

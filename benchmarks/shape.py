@@ -37,7 +37,7 @@ class Longformer:
 class BigBird:
     """The first and the last block see all and are seen by all; each other block sees itself and its two neighbours
     too. `random_blocks` only decide up to which length a row has full attention: in evaluation mode they are the first
-    block once more (`export.graph.block_sparse`), and no further work."""
+    block once more (`sparkclin.export.graph.block_sparse`), and no further work."""
 
     block_size: int
     random_blocks: int

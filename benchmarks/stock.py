@@ -18,7 +18,7 @@ from benchmarks.in_spark import open_session, running, with_question
 from benchmarks.job import Job, Running, Store
 from benchmarks.process import run_logged
 from benchmarks.tasks import EMBED, Task
-from export.assets import as_pair, ordinary_pieces
+from sparkclin.export.assets import as_pair, ordinary_pieces
 from sparkclin.schema import QUESTION
 from sparkclin.spark.session import spark_session
 from sparkclin.spark.storage import as_url

@@ -16,7 +16,7 @@ import pyarrow.parquet
 from tokenizers import Tokenizer
 
 from benchmarks.errors import RunError
-from evaluation.notes import Note
+from sparkclin.evaluation.notes import Note
 
 SEED = 0
 SENTENCES, NOTES, LONG = "sentences", "notes", "long"

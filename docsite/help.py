@@ -7,7 +7,7 @@ HELP = {
     "question.",
     "more than the model reads": "Lower `--max-pieces`, or leave it out: the default is the most that the model reads.",
     "is not on the local disk": "For example with `hadoop fs -get`; then give the copy to `--models`.",
-    "register in a local folder": "`python -m export --models` takes a local folder only. Copy it whole, "
+    "register in a local folder": "`sparkclin export --models` takes a local folder only. Copy it whole, "
     "`metadata.json` last.",
     "a bundle must be staged there": "This is an error in a program that calls `ModelRepository.register()`: stage "
     "the bundle in a folder of the repository.",
@@ -76,10 +76,10 @@ HELP = {
     "--shots is 0 or more": "Give such numbers, or leave them out.",
     "with the questions and answers to learn from": "Give the benchmark's dev file, or leave `--shots` out.",
     "in IOB2 an entity begins with": "Write `B-` where an entity begins. Files in IOB1 have to be converted.",
-    "is it that of these notes": "Score the output of the notes that `evaluation.ner notes` made of this file.",
+    "is it that of these notes": "Score the output for the notes that `sparkclin.evaluation.ner notes` made.",
     "notes need note_id and text": "Rename the columns of the file.",
-    "questions have not one row of rank 0": "Score the output of the questions that `evaluation.qa notes` made of this "
-    "file, with one best answer each.",
+    "questions have not one row of rank 0": "Score the output for the questions that "
+    "`sparkclin.evaluation.qa notes` made, with one best answer each.",
     "Cannot compare these vectors": "The list says what is wrong with them.",
     "shows what it says": "The sentence begins with the class of the exception and the step, and says where in our "
     "code it was raised. The exception's own message is left out, because it may quote a note. If you are allowed to "

@@ -8,20 +8,20 @@ from importlib import import_module
 from unittest.mock import patch
 
 from docsite.markdown import cell, escaped, table
-from export.command import COMMAND as EXPORT
 from sparkclin import cli
+from sparkclin.export.command import COMMAND as EXPORT
 
 COMMANDS = {
     **{f"sparkclin {name}": (command.module,) for name, command in cli.COMMANDS.items()},
     "sparkclin export": (EXPORT.module,),
     "sparkclin export verify": (EXPORT.module, "verify"),
-    "python -m evaluation": ("evaluation.__main__",),
-    "python -m evaluation.compare": ("evaluation.compare",),
-    "python -m evaluation.ner": ("evaluation.ner",),
-    "python -m evaluation.classify": ("evaluation.classify",),
-    "python -m evaluation.qa": ("evaluation.qa",),
-    "python -m evaluation.pooling": ("evaluation.pooling",),
-    "python -m evaluation.medconceptsqa": ("evaluation.medconceptsqa",),
+    "python -m sparkclin.evaluation": ("sparkclin.evaluation.__main__",),
+    "python -m sparkclin.evaluation.compare": ("sparkclin.evaluation.compare",),
+    "python -m sparkclin.evaluation.ner": ("sparkclin.evaluation.ner",),
+    "python -m sparkclin.evaluation.classify": ("sparkclin.evaluation.classify",),
+    "python -m sparkclin.evaluation.qa": ("sparkclin.evaluation.qa",),
+    "python -m sparkclin.evaluation.pooling": ("sparkclin.evaluation.pooling",),
+    "python -m sparkclin.evaluation.medconceptsqa": ("sparkclin.evaluation.medconceptsqa",),
     # Of a checkout: what is below is in no wheel.
     "python -m training.tokenizer": ("training.tokenizer",),
     "python -m training.pretrain": ("training.pretrain",),

@@ -1,6 +1,6 @@
 """How often the nearest notes share a specialty: what document vectors are worth without any training on top.
 
-    python -m evaluation NOTES VECTORS
+    python -m sparkclin.evaluation NOTES VECTORS
 
 NOTES has note_id and specialties (a note may have several), VECTORS is parquet with note_id and vector.
 """
@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from evaluation.notes import read_notes
-from evaluation.retrieval import specialty_accuracy
 from sparkclin.errors import exit_status
+from sparkclin.evaluation.notes import read_notes
+from sparkclin.evaluation.retrieval import specialty_accuracy
 from sparkclin.text.vectors import as_floats
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m evaluation", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m sparkclin.evaluation", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("notes", type=Path, help=".jsonl or .parquet with note_id and specialties")
     parser.add_argument("vectors", type=Path, help="parquet with note_id and vector")
     options = parser.parse_args(arguments)

@@ -1,7 +1,7 @@
 """Labels of notes, or of pairs: CSV, JSONL and parquet files in, notes out, and the scores of what a run found.
 
-    python -m evaluation.classify notes CORPUS --output NOTES
-    python -m evaluation.classify score PREDICTIONS CORPUS
+    python -m sparkclin.evaluation.classify notes CORPUS --output NOTES
+    python -m sparkclin.evaluation.classify score PREDICTIONS CORPUS
 
 CORPUS is a .csv with a header, a .jsonl or a .parquet; options name its columns. A note has one label, or with
 `--multi-label` any number of them: a list, or one string with `--label-separator` between them. Where there is no
@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 
-from evaluation.notes import write_jsonl
 from sparkclin.errors import InputError, exit_status
+from sparkclin.evaluation.notes import write_jsonl
 
 NAME_THEM = "Name yours with --text-column, --pair-column and --label-column."
 
@@ -228,7 +228,9 @@ def columns_of(options: argparse.Namespace) -> Columns:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m evaluation.classify", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m sparkclin.evaluation.classify", description=(__doc__ or "").splitlines()[0]
+    )
     actions = parser.add_subparsers(dest="action", required=True)
     notes, scoring = (actions.add_parser(name) for name in ("notes", "score"))
     notes.add_argument("corpus", type=Path, help=".csv, .jsonl or .parquet")

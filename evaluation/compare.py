@@ -1,6 +1,6 @@
 """How far the vectors of two outputs of the same notes are apart, such as those of float16 and of float32.
 
-    python -m evaluation.compare VECTORS OTHERS
+    python -m sparkclin.evaluation.compare VECTORS OTHERS
 
 Both are outputs of `embed_notes.py` in Parquet, at the same level and pooling.
 """
@@ -39,7 +39,9 @@ class Distance:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m evaluation.compare", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m sparkclin.evaluation.compare", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("vectors", type=Path, help="an output in Parquet")
     parser.add_argument("others", type=Path, help="another of the same notes")
     asked = parser.parse_args(arguments)

@@ -1,6 +1,6 @@
 """MedConceptsQA: how often a question about a medical code is nearest to its right choice, by the vectors alone.
 
-    python -m evaluation.medconceptsqa FILE --model NAME [--models DIR] [--shots N --dev FILE] [--sample N]
+    python -m sparkclin.evaluation.medconceptsqa FILE --model NAME [--models DIR] [--shots N --dev FILE] [--sample N]
 
 FILE has the columns of the published data (ofir408/MedConceptsQA on Hugging Face; Ben Shoham and Rappoport, arXiv
 2405.07348): question, option1 to option4, answer_id (A to D), vocab, level; others are not looked at. It is .parquet,
@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.classify import read_records
-from evaluation.retrieval import Matrix, cosine_similarity
 from sparkclin.errors import InputError, OptionError, exit_status
+from sparkclin.evaluation.classify import read_records
+from sparkclin.evaluation.retrieval import Matrix, cosine_similarity
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -262,7 +262,7 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
     summary = (__doc__ or "").splitlines()[0]
-    parser = argparse.ArgumentParser(prog="python -m evaluation.medconceptsqa", description=summary)
+    parser = argparse.ArgumentParser(prog="python -m sparkclin.evaluation.medconceptsqa", description=summary)
     parser.add_argument("file", type=Path, help=".parquet, .csv or .jsonl of the test split")
     parser.add_argument("--model", required=True, metavar="NAME", help="whose vectors")
     parser.add_argument("--models", metavar="DIR", help="default: $SPARKCLIN_MODELS, else the demo models")

@@ -1,7 +1,7 @@
 """Entities of a labelled corpus: CoNLL files in, notes out, and the F1 of what `ner_notes.py` found.
 
-    python -m evaluation.ner notes CORPUS --output NOTES
-    python -m evaluation.ner score CORPUS ENTITIES
+    python -m sparkclin.evaluation.ner notes CORPUS --output NOTES
+    python -m sparkclin.evaluation.ner score CORPUS ENTITIES
 
 CORPUS is a CoNLL file: a word and its IOB2 label per line, with a tab between them, and an empty line behind each
 sentence. Every sentence becomes a note, whose id is its number from 0. ENTITIES is the parquet that
@@ -22,8 +22,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from evaluation.notes import write_jsonl
 from sparkclin.errors import InputError, exit_status
+from sparkclin.evaluation.notes import write_jsonl
 from sparkclin.text.entities import OUTSIDE_LABEL
 from sparkclin.text.windows import Range
 
@@ -148,7 +148,9 @@ def score_rows(sentences: Sequence[Sentence], rows: pd.DataFrame) -> EntityScore
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m evaluation.ner", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m sparkclin.evaluation.ner", description=(__doc__ or "").splitlines()[0]
+    )
     actions = parser.add_subparsers(dest="action", required=True)
     notes, scoring = (actions.add_parser(name) for name in ("notes", "score"))
     for action in (notes, scoring):

@@ -1,6 +1,7 @@
 """Which level and pooling to choose: what each is worth for search, classification and clustering by specialty.
 
-    python -m evaluation.pooling NOTES --model NAME [--models DIR] [--engine ENGINE] [--window-pieces N] [--json]
+    python -m sparkclin.evaluation.pooling NOTES --model NAME [--models DIR] [--engine ENGINE] [--window-pieces N]
+        [--json]
 
 NOTES is a .jsonl or .parquet with note_id, text and specialties (a note may have several). The specialties are never
 shown to the model; how often a measure finds them says what the vectors are worth. Four measures, each of all poolings:
@@ -33,10 +34,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.notes import Note, read_notes
-from evaluation.retrieval import Flags, Matrix, cosine_similarity, label_matrix, specialty_hits
 from sparkclin.engines import ENGINES
 from sparkclin.errors import InputError, exit_status
+from sparkclin.evaluation.notes import Note, read_notes
+from sparkclin.evaluation.retrieval import Flags, Matrix, cosine_similarity, label_matrix, specialty_hits
 from sparkclin.tasks.embed import EmbedOptions, embed
 
 if TYPE_CHECKING:
@@ -340,7 +341,7 @@ def run(asked: argparse.Namespace) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
     summary = (__doc__ or "").splitlines()[0]
-    parser = argparse.ArgumentParser(prog="python -m evaluation.pooling", description=summary)
+    parser = argparse.ArgumentParser(prog="python -m sparkclin.evaluation.pooling", description=summary)
     parser.add_argument("notes", type=Path, help=".jsonl or .parquet with note_id, text and specialties")
     parser.add_argument("--model", required=True, metavar="NAME", help="whose vectors")
     parser.add_argument("--models", metavar="DIR", help="default: $SPARKCLIN_MODELS, else the demo models")

@@ -1,7 +1,7 @@
 """Questions with answers in SQuAD's form: JSON in, notes out, and exact match and F1 of what a run found.
 
-    python -m evaluation.qa notes SQUAD --output NOTES
-    python -m evaluation.qa score PREDICTIONS SQUAD
+    python -m sparkclin.evaluation.qa notes SQUAD --output NOTES
+    python -m sparkclin.evaluation.qa score PREDICTIONS SQUAD
 
 SQUAD is a JSON file of version 1.1 or 2.0 (`is_impossible`). Every question becomes a note: its id is the question's,
 its text the whole context. PREDICTIONS is a parquet with note_id, rank and text; what has rank 0 counts, and no text is
@@ -22,8 +22,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from evaluation.notes import write_jsonl
 from sparkclin.errors import InputError, exit_status
+from sparkclin.evaluation.notes import write_jsonl
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -151,7 +151,9 @@ def score_rows(questions: Sequence[Question], rows: pd.DataFrame) -> AnswerScore
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m evaluation.qa", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m sparkclin.evaluation.qa", description=(__doc__ or "").splitlines()[0]
+    )
     actions = parser.add_subparsers(dest="action", required=True)
     notes, scoring = (actions.add_parser(name) for name in ("notes", "score"))
     notes.add_argument("squad", type=Path, help="SQuAD's JSON, 1.1 or 2.0")

@@ -3,8 +3,8 @@
     python -m examples.ner_dl train CORPUS --output NER_DL
     python -m examples.ner_dl tag NOTES --ner NER_DL --output ENTITIES
 
-CORPUS and NOTES are those of `python -m evaluation.ner`, which scores ENTITIES too. NerDL learns, with a network of its
-own that reads the characters of words too; the model whose vectors it reads does not change.
+CORPUS and NOTES are those of `python -m sparkclin.evaluation.ner`, which scores ENTITIES too. NerDL trains a network of
+its own, which also reads the characters of words; the model whose vectors it reads does not change.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sparkclin
-from evaluation.ner import read_conll
-from evaluation.notes import read_notes
 from sparkclin.errors import ModelError, OptionError, exit_status
+from sparkclin.evaluation.ner import read_conll
+from sparkclin.evaluation.notes import read_notes
 from sparkclin.schema import EMBED
 
 if TYPE_CHECKING:

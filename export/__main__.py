@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.engines import EXPORTERS, check_installed
-from export.graph.model_input import GLOBAL_ATTENTIONS
-from export.steps import steps_alone
 from sparkclin.engines import PRECISIONS, TENSORFLOW
 from sparkclin.errors import exit_status
+from sparkclin.export.engines import EXPORTERS, check_installed
+from sparkclin.export.graph.model_input import GLOBAL_ATTENTIONS
+from sparkclin.export.steps import steps_alone
 
 if TYPE_CHECKING:
-    from export.convert import ExportOptions
+    from sparkclin.export.convert import ExportOptions
 
-# Whatever the engine is; what only one engine needs is in export.engines.
+# Whatever the engine is; what only one engine needs is in sparkclin.export.engines.
 NEEDED = {name: name for name in ("torch", "transformers", "safetensors")}
 
 
@@ -41,7 +41,7 @@ def act(options: argparse.Namespace, *, verifying: bool) -> None:
 
 
 def run_convert(given: argparse.Namespace) -> None:
-    from export.convert import convert
+    from sparkclin.export.convert import convert
     from sparkclin.models.card import schemes_table
 
     options = export_options(given, engine=given.engine, precision=given.precision, notes=given.notes)
@@ -55,8 +55,8 @@ def run_convert(given: argparse.Namespace) -> None:
 
 def run_all(given: argparse.Namespace) -> None:
     """Raises ParityError where a version was refused."""
-    from export.errors import ParityError
-    from export.versions import Became, convert_all, every_version, outcomes_table
+    from sparkclin.export.errors import ParityError
+    from sparkclin.export.versions import Became, convert_all, every_version, outcomes_table
 
     options = [
         export_options(
@@ -76,7 +76,7 @@ def run_all(given: argparse.Namespace) -> None:
 
 
 def export_options(given: argparse.Namespace, *, engine: str, precision: str, notes: Path | None) -> ExportOptions:
-    from export.convert import ExportOptions
+    from sparkclin.export.convert import ExportOptions
 
     return ExportOptions(
         checkpoint=given.checkpoint,
@@ -104,7 +104,7 @@ def summary(parity: dict[str, Any]) -> str:
 
 
 def run_verify(given: argparse.Namespace) -> None:
-    from export.convert import VerifyOptions, verify
+    from sparkclin.export.convert import VerifyOptions, verify
 
     options = VerifyOptions(
         name=given.name,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from export.errors import CheckpointError
+from sparkclin.export.errors import CheckpointError
 from sparkclin.wire import codes
 
 VOCABULARY_FILE, MERGES_FILE, LABELS_FILE = "vocab.txt", "merges.txt", "labels.txt"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.scheme import DYNAMIC, Scheme
-from export.trained import TrainedModel
+from sparkclin.export.scheme import DYNAMIC, Scheme
+from sparkclin.export.trained import TrainedModel
 from sparkclin.wire.outputs import Outputs
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from export.errors import CheckpointError
-from export.graph.ops import Array
 from sparkclin.errors import OptionError
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.graph.ops import Array
 from sparkclin.spark.storage import sha256_of
 
 TensorShape = tuple[int, ...]

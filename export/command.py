@@ -2,4 +2,4 @@
 
 from sparkclin.commands.command import Command
 
-COMMAND = Command(module="export.__main__", help="make a model of a checkpoint, verify it and register it")
+COMMAND = Command(module="sparkclin.export.__main__", help="make a model of a checkpoint, verify it and register it")

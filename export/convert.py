@@ -13,26 +13,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evaluation.notes import Note, packaged_notes, read_notes
-from export import checkpoint, stock
-from export.candidate import Candidate
-from export.checkpoint import Checkpoint, HubName
-from export.engines import EXPORTERS, Exporter, SparkNlpExporter, WorkerExporter
-from export.errors import CheckpointError
-from export.graph.model_input import GLOBAL_ATTENTIONS
-from export.routes.route import Route
-from export.routes.spark_nlp import SparkNlpRoute
-from export.routes.workers import WorkerRoute
-from export.scheme import DYNAMIC
-from export.steps import SILENT, Steps
-from export.stock import Told
-from export.trained import TrainedModel
-from export.verify import parity
-from export.verify.expected import Expected
-from export.verify.parity import EXACT_PRECISION, ParityReport
-from export.verify.schemes import Tried, choose_scheme
 from sparkclin.engines import INT8, PRECISIONS, TENSORFLOW
 from sparkclin.errors import OptionError
+from sparkclin.evaluation.notes import Note, packaged_notes, read_notes
+from sparkclin.export import checkpoint, stock
+from sparkclin.export.candidate import Candidate
+from sparkclin.export.checkpoint import Checkpoint, HubName
+from sparkclin.export.engines import EXPORTERS, Exporter, SparkNlpExporter, WorkerExporter
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.graph.model_input import GLOBAL_ATTENTIONS
+from sparkclin.export.routes.route import Route
+from sparkclin.export.routes.spark_nlp import SparkNlpRoute
+from sparkclin.export.routes.workers import WorkerRoute
+from sparkclin.export.scheme import DYNAMIC
+from sparkclin.export.steps import SILENT, Steps
+from sparkclin.export.stock import Told
+from sparkclin.export.trained import TrainedModel
+from sparkclin.export.verify import parity
+from sparkclin.export.verify.expected import Expected
+from sparkclin.export.verify.parity import EXACT_PRECISION, ParityReport
+from sparkclin.export.verify.schemes import Tried, choose_scheme
 from sparkclin.models.bundle import TOKENIZER_FILE, Bundle, Manifest, hash_files
 from sparkclin.models.pretrained import engine_of
 from sparkclin.models.repository import METADATA_FILE, ModelRepository

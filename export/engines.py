@@ -18,8 +18,8 @@ from sparkclin import engines
 from sparkclin.errors import SparkclinError
 
 if TYPE_CHECKING:
-    from export.graph.ops import Body, RowBodies
-    from export.scheme import Scheme
+    from sparkclin.export.graph.ops import Body, RowBodies
+    from sparkclin.export.scheme import Scheme
 
 Ids = npt.NDArray[np.int32]
 Vectors = npt.NDArray[np.float32]
@@ -116,19 +116,19 @@ def check_installed(libraries: Mapping[str, str], *, purpose: str) -> None:
 
 
 def _tensorflow() -> GraphFormat:
-    from export.graph import tensorflow
+    from sparkclin.export.graph import tensorflow
 
     return GraphFormat(write=tensorflow.write_model, read_written=tensorflow.read_written, read=tensorflow.read_saved)
 
 
 def _onnx() -> GraphFormat:
-    from export.graph import onnx
+    from sparkclin.export.graph import onnx
 
     return GraphFormat(write=onnx.write_model, read_written=onnx.read_written, read=onnx.read_saved)
 
 
 def _openvino() -> WriteRows:
-    from export.graph import openvino
+    from sparkclin.export.graph import openvino
 
     return openvino.write_model
 

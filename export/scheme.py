@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from export.graph.ops import Array
+    from sparkclin.export.graph.ops import Array
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from export.assets import BARE, RUNNING, SPACED, OrdinaryAssets, with_codes
-from export.engines import SparkNlpExporter, Vectors
-from export.errors import CheckpointError
-from export.graph.encoder import EncoderConfig
-from export.graph.ops import Body
-from export.graph.packed import STOCK_SEPARATORS
-from export.heads.head import Head
-from export.routes.route import Compare, Numbers, Pairs
-from export.scheme import DYNAMIC, Scheme
-from export.sparknlp import annotated, run_windows, save_annotator, send
-from export.steps import SILENT, Steps
-from export.verify.samples import Batch
+from sparkclin.export.assets import BARE, RUNNING, SPACED, OrdinaryAssets, with_codes
+from sparkclin.export.engines import SparkNlpExporter, Vectors
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.graph.encoder import EncoderConfig
+from sparkclin.export.graph.ops import Body
+from sparkclin.export.graph.packed import STOCK_SEPARATORS
+from sparkclin.export.heads.head import Head
+from sparkclin.export.routes.route import Compare, Numbers, Pairs
+from sparkclin.export.scheme import DYNAMIC, Scheme
+from sparkclin.export.sparknlp import annotated, run_windows, save_annotator, send
+from sparkclin.export.steps import SILENT, Steps
+from sparkclin.export.verify.samples import Batch
 from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
 from sparkclin.stages.stock_answers import chosen_pieces
 from sparkclin.text.labels import LOGITS, MULTI_LABEL, REGRESSION, SINGLE_LABEL, THRESHOLD, probabilities

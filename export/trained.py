@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from export import checkpoint
-from export.assets import OrdinaryAssets, RowEnds
-from export.checkpoint import Checkpoint
-from export.families import family_of
-from export.families.family import Family, Reference
-from export.graph import encoder
-from export.graph.encoder import EncoderConfig
-from export.graph.ops import Array, Body, RowBodies
-from export.heads import head_of
-from export.heads.head import Head, HeadSpec
+from sparkclin.export import checkpoint
+from sparkclin.export.assets import OrdinaryAssets, RowEnds
+from sparkclin.export.checkpoint import Checkpoint
+from sparkclin.export.families import family_of
+from sparkclin.export.families.family import Family, Reference
+from sparkclin.export.graph import encoder
+from sparkclin.export.graph.encoder import EncoderConfig
+from sparkclin.export.graph.ops import Array, Body, RowBodies
+from sparkclin.export.heads import head_of
+from sparkclin.export.heads.head import Head, HeadSpec
 
 
 @dataclass(frozen=True, kw_only=True)

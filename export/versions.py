@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from evaluation.notes import Note
-from export.convert import ExportOptions, expected_of, is_taken, make, notes_to_compare
-from export.engines import EXPORTERS
-from export.steps import SILENT, Steps
-from export.verify.expected import Expected
-from export.verify.parity import EXACT_PRECISION
 from sparkclin.errors import OptionError, SparkclinError
+from sparkclin.evaluation.notes import Note
+from sparkclin.export.convert import ExportOptions, expected_of, is_taken, make, notes_to_compare
+from sparkclin.export.engines import EXPORTERS
+from sparkclin.export.steps import SILENT, Steps
+from sparkclin.export.verify.expected import Expected
+from sparkclin.export.verify.parity import EXACT_PRECISION
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.card import table
 

@@ -34,10 +34,10 @@ def build_echo_bundle(
     The vector of a piece is (the id that the model got, the length of its row), special pieces counted. Ids are as
     Spark NLP sends them: a transport code of id k arrives as V + k.
     """
-    from export.assets import byte_level_bpe
-    from export.engines import SPARK_NLP_EXPORTERS
-    from export.graph import echo
-    from export.stock import Told, save
+    from sparkclin.export.assets import byte_level_bpe
+    from sparkclin.export.engines import SPARK_NLP_EXPORTERS
+    from sparkclin.export.graph import echo
+    from sparkclin.export.stock import Told, save
 
     root.mkdir(parents=True, exist_ok=True)
     staged = root / f".{name}.staged"

@@ -9,7 +9,7 @@ from unittest import SkipTest
 
 from tokenizers import Tokenizer
 
-from evaluation.notes import Note, packaged_notes, read_notes
+from sparkclin.evaluation.notes import Note, packaged_notes, read_notes
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
 from testkit.demo import MODEL

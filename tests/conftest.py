@@ -94,7 +94,7 @@ def spark_of_large_batches(spark: SparkSession) -> Iterator[SparkSession]:
 @pytest.fixture(scope="session")
 def echo_models(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with the model `clinical_longformer`, an echo of 2 numbers a piece. Do not register in it."""
-    pytest.importorskip("export.graph.tensorflow", reason="needs the export extra to build the echo model")
+    pytest.importorskip("sparkclin.export.graph.tensorflow", reason="needs the export extra to build the echo model")
     root = tmp_path_factory.mktemp("models")
     build_echo_bundle(spark, root, tokenizer_json=train_tokenizer(SAMPLE_TEXTS), name="clinical_longformer")
     return root

@@ -19,8 +19,11 @@ from sparkclin.spark.settings import EXCLUDES, PACKAGES
 ROOT = Path(__file__).parents[1]
 MODEL_LIBRARIES = {"keras", "onnx", "onnxruntime", "openvino", "tensorflow", "torch", "transformers"}
 NOT_INSTALLED = {"benchmarks", "docker", "docsite", "examples", "supply", "testkit", "tests", "training"}
+LINKED = ("export", "evaluation")
+"""Folders beside sparkclin/ that are installed inside it."""
+
 FORBIDDEN = {
-    "sparkclin": {"export", "pipelines", *NOT_INSTALLED, *MODEL_LIBRARIES},
+    "sparkclin": {*LINKED, "pipelines", *NOT_INSTALLED, *MODEL_LIBRARIES},
     "pipelines": {"export", *NOT_INSTALLED, *MODEL_LIBRARIES},
     "evaluation": {"export", "pipelines", *NOT_INSTALLED, *MODEL_LIBRARIES},
     "export": {"pipelines", *NOT_INSTALLED},
@@ -95,7 +98,7 @@ def test_no_module_of_sparkclin_imports_from_a_layer_above_it() -> None:
 def test_every_part_of_sparkclin_is_in_one_layer() -> None:
     parts = {path.stem for path in (ROOT / "sparkclin").iterdir() if path.suffix == ".py" or any(path.glob("*.py"))}
     layered = [part for layer in LAYERS for part in layer]
-    assert sorted(layered) == sorted(parts - {"__init__"})
+    assert sorted(layered) == sorted(parts - {"__init__", *LINKED})
 
 
 @pytest.mark.parametrize(
@@ -225,6 +228,11 @@ def test_no_way_of_importing_is_missed(source: str) -> None:
     assert "torch" in imported(source)
 
 
+@pytest.mark.parametrize("source", ["from sparkclin.export import trained", "import sparkclin.export.trained"])
+def test_an_import_of_a_linked_folder_is_recognised(source: str) -> None:
+    assert imported(source) == {"export"}
+
+
 def test_no_test_module_imports_from_another() -> None:
     """What tests share is in testkit, in a conftest, or in a module that is no test."""
     wrong = [
@@ -251,8 +259,13 @@ def imported_tests(source: str) -> set[str]:
 
 
 def imported(source: str) -> set[str]:
-    """The top-level packages that a module imports, wherever in the file."""
-    return {name.split(".")[0] for node in ast.walk(ast.parse(source)) for name in names_imported_by(node)}
+    """The top-level folders and packages that a module imports, wherever in the file."""
+    return {top_level(name) for node in ast.walk(ast.parse(source)) for name in names_imported_by(node)}
+
+
+def top_level(name: str) -> str:
+    first, second, *_ = [*name.split("."), ""]
+    return second if first == "sparkclin" and second in LINKED else first
 
 
 def names_imported_by(node: ast.AST) -> Iterator[str]:

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from export.convert import ExportOptions, convert
 from sparkclin.commands import embed as embed_notes
+from sparkclin.export.convert import ExportOptions, convert
 from sparkclin.spark.jars import environment_jars, jar_paths
 from sparkclin.spark.settings import installed_defaults_conf, spark_env
 from testkit.checkpoints import NOTES, random_checkpoint

@@ -14,8 +14,8 @@ import pyarrow.dataset
 import pytest
 import yaml
 
-from evaluation.notes import packaged_notes
 from sparkclin.commands import embed as embed_notes
+from sparkclin.evaluation.notes import packaged_notes
 from testkit.cluster import MASTER, standalone_cluster, worker_command
 from testkit.s3 import S3Server, s3_server
 

@@ -20,8 +20,8 @@ import pandas as pd
 import pyspark
 import pytest
 
-from evaluation.notes import packaged_notes
 from sparkclin.commands import embed
+from sparkclin.evaluation.notes import packaged_notes
 from sparkclin.spark.settings import EXCLUDES, PACKAGES, SETTINGS
 from tests.installation import clean_environment
 
@@ -118,7 +118,7 @@ OF_CLUSTERS = {
 STORES = RunBy("tests/docs/test_vector_stores.py::test_a_store_finds_the_same_ten")
 AIR_GAPPED = RunBy("tests/test_wheel.py::test_a_machine_without_a_registry_is_set_up")
 
-EXPORT = "python -m export yikuan8/Clinical-Longformer --name clinical_longformer --models models --all"
+EXPORT = "sparkclin export yikuan8/Clinical-Longformer --name clinical_longformer --models models --all"
 EMBED = "sparkclin embed --input notes.parquet --output vectors --models models --model clinical_longformer"
 OF_THE_DEMO = "sparkclin embed --input sparkclin/demo/notes.jsonl --output"
 SINGLE, HALF = f"{OF_THE_DEMO} f32", f"{OF_THE_DEMO} f16 --vector-dtype float16"
@@ -131,41 +131,41 @@ PRETRAIN = (
 STOCK_FEED = RunBy("tests/training/test_stock_entities.py::test_entities_are_written_with_their_offsets")
 TRAIN_BIGBIRD_TOKENIZER = "python -m training.tokenizer notes.jsonl --family bigbird --output bigbird_tokenizer"
 OF_RESULTS = {
-    "python -m export demo_ner_checkpoint --name demo_ner --models models --engine onnx": RunBy(
+    "sparkclin export demo_ner_checkpoint --name demo_ner --models models --engine onnx": RunBy(
         "tests/sparkclin/tasks/test_entities.py::test_the_manifest_says_task_and_labels"
     ),
-    "python -m evaluation.ner notes $D/NCBI-disease/test.tsv --output notes.jsonl": SCORING,
+    "python -m sparkclin.evaluation.ner notes $D/NCBI-disease/test.tsv --output notes.jsonl": SCORING,
     "sparkclin ner --input notes.jsonl --input-format jsonl --output entities --models models "
     "--model demo_ner --aggregation first": RunBy(
         "tests/test_ner_pipeline.py::test_the_page_and_the_most_frequent_are_of_the_rows_that_were_written"
     ),
-    "python -m evaluation.ner score $D/NCBI-disease/test.tsv entities": SCORING,
+    "python -m sparkclin.evaluation.ner score $D/NCBI-disease/test.tsv entities": SCORING,
     "python -m training.predict_ner $D/NCBI-disease/test.tsv demo_ner_checkpoint --output theirs.parquet": FINE_TUNING,
-    "python -m evaluation.ner score $D/NCBI-disease/test.tsv theirs.parquet": SCORING,
+    "python -m sparkclin.evaluation.ner score $D/NCBI-disease/test.tsv theirs.parquet": SCORING,
     "python -m training.stock_entities notes.jsonl --models sparkclin/demo/models --model demo_ner --engine onnx "
     "--output stock.parquet": STOCK_FEED,
-    "python -m evaluation.ner score $D/NCBI-disease/test.tsv stock.parquet": SCORING,
+    "python -m sparkclin.evaluation.ner score $D/NCBI-disease/test.tsv stock.parquet": SCORING,
     "python -m training.ner --train $D/NCBI-disease/train.tsv bc5cdr_train.tsv --dev $D/NCBI-disease/devel.tsv "
     "bc5cdr_dev.tsv --init training/demo_checkpoint --output demo_ner_checkpoint --work ner-run --dropout 0.1 "
     "--lr 1e-3 --epochs 12 --patience 12 --batch 2 --sentences-per-note 12": FINE_TUNING,
     "python -m training.classify --train $D/pubmedqa/train.jsonl --dev $D/pubmedqa/dev.jsonl --text-column context "
     "--pair-column question --id-column id --init training/demo_checkpoint --dropout 0.1 --lr 3e-4 --epochs 2 "
     "--output label_checkpoint --work label-run": LABELLING,
-    "python -m export label_checkpoint --name pubmedqa --models models --engine onnx": CLASSIFYING,
-    "python -m evaluation.classify notes $D/pubmedqa/dev.jsonl --text-column context --pair-column question "
+    "sparkclin export label_checkpoint --name pubmedqa --models models --engine onnx": CLASSIFYING,
+    "python -m sparkclin.evaluation.classify notes $D/pubmedqa/dev.jsonl --text-column context --pair-column question "
     "--id-column id --output notes.jsonl": LABELLING,
     "sparkclin classify --input notes.jsonl --input-format jsonl --output labels --models models "
     "--model pubmedqa --pair-column pair": CLASSIFYING,
-    "python -m evaluation.classify score labels $D/pubmedqa/dev.jsonl --id-column id": LABELLING,
+    "python -m sparkclin.evaluation.classify score labels $D/pubmedqa/dev.jsonl --id-column id": LABELLING,
     "python -m training.predict_classify notes.jsonl label_checkpoint --output theirs.parquet": LABELLING,
-    "python -m evaluation.classify score theirs.parquet $D/pubmedqa/dev.jsonl --id-column id": LABELLING,
+    "python -m sparkclin.evaluation.classify score theirs.parquet $D/pubmedqa/dev.jsonl --id-column id": LABELLING,
 }
 """Those of docs/explanation/results.md."""
 
 OF_THE_PAPER = {
     "python -m training.ner --train train.tsv --dev devel.tsv --init CHECKPOINT --output ner_checkpoint "
     "--work ner-run": FINE_TUNING,
-    "python -m export ner_checkpoint --name i2b2 --models models --engine onnx": RunBy(
+    "sparkclin export ner_checkpoint --name i2b2 --models models --engine onnx": RunBy(
         "tests/sparkclin/tasks/test_entities.py::test_the_manifest_says_task_and_labels"
     ),
     "sparkclin ner --input test_notes.jsonl --input-format jsonl --output entities --models "
@@ -174,26 +174,26 @@ OF_THE_PAPER = {
     ),
     "python -m training.qa --train medication-train-sampled-0.2.json --dev medication-dev.json --init CHECKPOINT "
     "--output answer_checkpoint --work answer-run": ANSWERING,
-    "python -m export answer_checkpoint --name emrqa --models models --engine onnx": ASKING,
-    "python -m evaluation.qa notes medication-test.json --output questions.jsonl": ANSWERING,
+    "sparkclin export answer_checkpoint --name emrqa --models models --engine onnx": ASKING,
+    "python -m sparkclin.evaluation.qa notes medication-test.json --output questions.jsonl": ANSWERING,
     "sparkclin answer --input questions.jsonl --input-format jsonl --output answers --models "
     "models --model emrqa": ASKING,
-    "python -m evaluation.qa score answers medication-test.json": ANSWERING,
+    "python -m sparkclin.evaluation.qa score answers medication-test.json": ANSWERING,
     "python -m training.classify --train mli_train_v1.jsonl --dev mli_dev_v1.jsonl --text-column sentence1 "
     "--pair-column sentence2 --label-column gold_label --init CHECKPOINT --output label_checkpoint "
     "--work label-run": LABELLING,
-    "python -m export label_checkpoint --name mednli --models models --engine onnx": CLASSIFYING,
-    "python -m evaluation.classify notes mli_test_v1.jsonl --text-column sentence1 --pair-column sentence2 "
+    "sparkclin export label_checkpoint --name mednli --models models --engine onnx": CLASSIFYING,
+    "python -m sparkclin.evaluation.classify notes mli_test_v1.jsonl --text-column sentence1 --pair-column sentence2 "
     "--label-column gold_label --output test_pairs.jsonl": LABELLING,
     "sparkclin classify --input test_pairs.jsonl --input-format jsonl --output labels --models "
     "models --model mednli --pair-column pair": CLASSIFYING,
-    "python -m evaluation.classify score labels mli_test_v1.jsonl --label-column gold_label": LABELLING,
+    "python -m sparkclin.evaluation.classify score labels mli_test_v1.jsonl --label-column gold_label": LABELLING,
     "python -m training.classify --train train.csv --dev dev.csv --multi-label --max-pieces 1022 --init CHECKPOINT "
     "--output label_checkpoint --work label-run": LABELLING,
     "python -m training.classify --train train.csv --dev dev.csv --init CHECKPOINT --output label_checkpoint "
     "--work label-run": LABELLING,
-    "python -m evaluation.medconceptsqa test.parquet --model clinical_longformer --models models": CHOOSING,
-    "python -m evaluation.medconceptsqa test.parquet --model clinical_longformer --models models --shots 4 "
+    "python -m sparkclin.evaluation.medconceptsqa test.parquet --model clinical_longformer --models models": CHOOSING,
+    "python -m sparkclin.evaluation.medconceptsqa test.parquet --model clinical_longformer --models models --shots 4 "
     "--dev dev.parquet --sample 250": CHOOSING,
 }
 """Those of docs/how-to/paper_tasks.md."""
@@ -228,11 +228,11 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "python -m benchmarks.profile": RunBy("tests/benchmarks/test_smoke.py::test_the_profile_of_the_same_models"),
     EXPORT: Smoke(more="--notes notes.jsonl"),
     EMBED_BF16: Smoke(after=(EXPORT,)),
-    "python -m export CHECKPOINT --name base --models models --engine openvino --precision bf16": Smoke(
+    "sparkclin export CHECKPOINT --name base --models models --engine openvino --precision bf16": Smoke(
         more="--notes notes.jsonl", instead={"CHECKPOINT": "yikuan8/Clinical-Longformer"}
     ),
-    "python -m export checkpoint --name …": RunBy("tests/test_wheel.py::test_the_wheels_exporter_exports"),
-    "python -m export verify clinical_longformer --models models --checkpoint FOLDER": Smoke(
+    "sparkclin export checkpoint --name …": RunBy("tests/test_wheel.py::test_the_wheels_exporter_exports"),
+    "sparkclin export verify clinical_longformer --models models --checkpoint FOLDER": Smoke(
         instead={"FOLDER": "yikuan8/Clinical-Longformer"}, after=(EXPORT,)
     ),
     "sparkclin models describe clinical_longformer --models models": Smoke(after=(EXPORT,)),
@@ -259,7 +259,7 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     f"{EMBED} --trust trusted.txt": RunBy(
         "tests/hostile/test_models.py::test_the_model_that_is_trusted_runs_and_its_output_says_which_it_was"
     ),
-    "python -m evaluation notes.jsonl vectors": Smoke(after=(EMBED,)),
+    "python -m sparkclin.evaluation notes.jsonl vectors": Smoke(after=(EMBED,)),
     "sparkclin ner --input notes.parquet --output entities --models models --model a_ner_model "
     "--aggregation first": RunBy("tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_them_with_a_report"),
     "sparkclin ner --input note.parquet --output nlp --models models --model a_ner_model --output-schema omop": RunBy(
@@ -276,16 +276,16 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "python -m training.ner": FINE_TUNING,
     "python -m training.ner --train train.tsv --dev devel.tsv --init checkpoint --output ner_checkpoint "
     "--work ner-run": FINE_TUNING,
-    "python -m evaluation.ner notes test.tsv --output test_notes.jsonl": SCORING,
-    "python -m evaluation.ner score test.tsv entities": SCORING,
+    "python -m sparkclin.evaluation.ner notes test.tsv --output test_notes.jsonl": SCORING,
+    "python -m sparkclin.evaluation.ner score test.tsv entities": SCORING,
     "python -m training.predict_ner test.tsv ner_checkpoint --output theirs.parquet": RunBy(
         "tests/training/test_ner.py::test_what_transformers_finds_can_be_scored"
     ),
     "python -m training.classify --train train.csv --dev dev.csv --init checkpoint --output label_checkpoint "
     "--work label-run": LABELLING,
-    "python -m evaluation.classify notes test.csv --output test_notes.jsonl": LABELLING,
+    "python -m sparkclin.evaluation.classify notes test.csv --output test_notes.jsonl": LABELLING,
     "python -m training.predict_classify test_notes.jsonl label_checkpoint --output labels.parquet": LABELLING,
-    "python -m evaluation.classify score labels.parquet test.csv": LABELLING,
+    "python -m sparkclin.evaluation.classify score labels.parquet test.csv": LABELLING,
     SPLIT: Smoke(more="--held-out 0.3 --least-notes 2"),
     "python -m training.classify --train mtsamples_train.jsonl --dev mtsamples_dev.jsonl --label-column specialties "
     "--multi-label --init training/demo_checkpoint --output specialties_checkpoint --work specialties-run": Smoke(
@@ -293,13 +293,13 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     ),
     "python -m training.qa --train train.json --dev dev.json --init checkpoint --output answer_checkpoint "
     "--work answer-run": ANSWERING,
-    "python -m evaluation.qa notes test.json --output questions.jsonl": ANSWERING,
+    "python -m sparkclin.evaluation.qa notes test.json --output questions.jsonl": ANSWERING,
     "python -m training.predict_qa questions.jsonl answer_checkpoint --output answers.parquet": ANSWERING,
-    "python -m evaluation.qa score answers.parquet test.json": ANSWERING,
+    "python -m sparkclin.evaluation.qa score answers.parquet test.json": ANSWERING,
     "spark-submit --properties-file": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
     SINGLE: Smoke(),
     HALF: Smoke(),
-    "python -m evaluation.compare f32 f16": Smoke(after=(SINGLE, HALF)),
+    "python -m sparkclin.evaluation.compare f32 f16": Smoke(after=(SINGLE, HALF)),
     "python -m docsite.sizes": RunBy("tests/docsite/test_sizes.py::test_every_level_is_measured"),
     "sparkclin map vectors --notes notes.jsonl --color specialties --hover title --output map.html": Smoke(
         after=(EMBED,)
@@ -333,7 +333,8 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     ),
     "python -m training.compare_feeds notes.jsonl --models sparkclin/demo/models "
     "--model clinical_longformer_demo": Smoke(),
-    "python -m evaluation.pooling notes.jsonl --models sparkclin/demo/models --model clinical_longformer_demo": RunBy(
+    "python -m sparkclin.evaluation.pooling notes.jsonl --models sparkclin/demo/models "
+    "--model clinical_longformer_demo": RunBy(
         "tests/evaluation/test_pooling.py::test_the_command_fills_a_table_per_measure"
     ),
     "pip install duckdb": STORES,
@@ -355,7 +356,7 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "--lr 3e-5 --steps 200000 --length 4096 --batch 3 --warm-up 1000 --masked-share 0.15 --held-out 0.001 "
     "--output checkpoint --work run": Smoke(more=TINY_TRAINING, instead={"6": "2"}),
 }
-"""A command that others begin with, such as `python -m export`, names these and needs no entry."""
+"""A command that others begin with, such as `sparkclin export`, names these and needs no entry."""
 
 
 def name_of(command: str) -> str:
@@ -401,8 +402,8 @@ def test_the_tests_that_run_a_command_exist(test: str) -> None:
 
 
 def test_a_new_command_is_noticed() -> None:
-    text = "`sparkclin models` and\n```\n.venv/bin/python -m export x \\\n    --new   # why\n```\nand `note_id`"
-    assert commands_in(text) == ["python -m export x --new", "sparkclin models"]
+    text = "`sparkclin models` and\n```\n.venv/bin/sparkclin export x \\\n    --new   # why\n```\nand `note_id`"
+    assert commands_in(text) == ["sparkclin export x --new", "sparkclin models"]
     assert commands_in("- so:\n\n  ```\n  make x\n  ```\n\n  and `make y`") == ["make x", "make y"]
 
 

@@ -19,7 +19,9 @@ from testkit.demo import MODEL, NER_MODEL
 from tests.installation import Demo, Installed, clean_environment
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"evaluation", "export", "pipelines", "sparkclin"}
+PACKAGE = "sparkclin"
+LINKED = ("evaluation", "export")
+"""Folders of the checkout that the wheel has inside the package."""
 OPTIONAL = {"delta"}
 """Has an extra of its own."""
 
@@ -31,8 +33,10 @@ PINNED_BY = {"py4j": "pyspark", "triton": "torch"}
 def test_the_wheel_holds_its_packages_and_nothing_else(installed: Installed) -> None:
     listed = installed.run("python", "-m", "pip", "show", "--files", "sparkclin").stdout.split("Files:")[1].split()
     tops = {name.split("/")[0] for name in listed if not name.startswith("..")}
-    assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
-    assert {"sparkclin/py.typed", "sparkclin/demo/notes.jsonl"} <= set(listed)
+    assert {top for top in tops if not top.endswith(".dist-info")} == {PACKAGE}
+    assert {"sparkclin/py.typed", "sparkclin/demo/notes.jsonl", "sparkclin/export/verify/sample_texts.jsonl"} <= set(
+        listed
+    )
 
 
 @pytest.mark.slow
@@ -42,9 +46,20 @@ def test_the_wheel_is_no_large_download(wheel: Path) -> None:
 
 @pytest.mark.slow
 def test_the_packages_are_the_wheels_and_not_a_checkouts(installed: Installed) -> None:
-    script = "; ".join(f"import {name}; print({name}.__file__)" for name in sorted(PACKAGES))
+    names = [PACKAGE, *(f"{PACKAGE}.{name}" for name in LINKED)]
+    script = "; ".join(f"import {name}; print({name}.__file__)" for name in names)
     files = installed.run("python", "-c", script).stdout.split()
-    assert [Path(file).parents[1] for file in files] == [installed.site_packages()] * len(PACKAGES)
+    site = installed.site_packages() / PACKAGE
+    assert [Path(file).parent for file in files] == [site, *(site / name for name in LINKED)]
+
+
+@pytest.mark.slow
+def test_a_users_own_packages_may_have_the_names_of_our_folders(installed: Installed, tmp_path: Path) -> None:
+    for name in (*LINKED, "pipelines", "training"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('the user's own {name}')\n")
+    for command in (["--version"], ["export", "--help"], ["models", "--help"]):
+        done = installed.run("sparkclin", *command, python_path=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow
@@ -100,7 +115,7 @@ def shell(commands: str, *, folder: Path, **variables: str) -> str:
 
 @pytest.mark.slow
 def test_export_without_its_extra_says_what_to_install(installed: Installed) -> None:
-    for export in (["sparkclin", "export"], ["python", "-m", "export"]):
+    for export in (["sparkclin", "export"], ["python", "-m", "sparkclin.export"]):
         assert installed.run(*export, "--help").stdout.startswith(f"usage: {' '.join(export)} [-h] ")
         tried = installed.run(*export, "checkpoint", "--name", "a_model", "--models", "models")
         assert tried.returncode == 1
@@ -142,7 +157,7 @@ def test_what_a_package_imports_is_declared(folder: str, extras: tuple[str, ...]
     ]
     declared = {normal(re.split(r"[=\[]", line)[0]) for line in required}
 
-    imported = third_party_imports(ROOT / folder) - {*PACKAGES, *OPTIONAL}
+    imported = third_party_imports(ROOT / folder) - {PACKAGE, *OPTIONAL}
     providers = packages_distributions()
     assert imported or folder == "pipelines"  # which are parsers, and all of the rest is the package's
     assert [

@@ -27,8 +27,8 @@ from transformers import (
     set_seed,
 )
 
-from evaluation.classify import ClassScore, Columns, Example, add_columns, columns_of, read_examples, score
 from sparkclin.errors import InputError
+from sparkclin.evaluation.classify import ClassScore, Columns, Example, add_columns, columns_of, read_examples, score
 from sparkclin.text.labels import (
     LABEL_AGGREGATIONS,
     MULTI_LABEL,

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sparkclin
-from evaluation.notes import read_notes
-from evaluation.retrieval import SpecialtyAccuracy, specialty_accuracy
 from sparkclin.engines import ENGINES, TENSORFLOW
 from sparkclin.errors import exit_status
+from sparkclin.evaluation.notes import read_notes
+from sparkclin.evaluation.retrieval import SpecialtyAccuracy, specialty_accuracy
 from sparkclin.models.pretrained import load
 from sparkclin.runs import corpus
 

@@ -27,7 +27,7 @@ from transformers import (
     set_seed,
 )
 
-from evaluation.notes import read_notes
+from sparkclin.evaluation.notes import read_notes
 from training.attention import keep_attention_type
 from training.rows import EncodedNotes, encode_notes
 from training.split import split_notes

@@ -26,9 +26,9 @@ from transformers import (
     TrainingArguments,
 )
 
-from export.assets import RowEnds
-from export.families import family_of
 from sparkclin.errors import OptionError, exit_status
+from sparkclin.export.assets import RowEnds
+from sparkclin.export.families import family_of
 from training.attention import keep_attention_type
 from training.pretrain import LIBRARIES, RECORD_FILE
 from training.tokenizer import save_tokenizer

@@ -27,7 +27,7 @@ from transformers import (
     set_seed,
 )
 
-from evaluation.ner import EntityScore, Sentence, read_conll, score
+from sparkclin.evaluation.ner import EntityScore, Sentence, read_conll, score
 from sparkclin.text.entities import OUTSIDE_LABEL
 from sparkclin.text.windows import cut, default_stride, own
 from training.evaluate import IGNORED

@@ -2,10 +2,10 @@
 
     python -m training.predict_classify NOTES CHECKPOINT --output PREDICTIONS
 
-NOTES is a .jsonl with note_id and text, and pair for pairs of texts, as `python -m evaluation.classify notes` writes
-it. PREDICTIONS has a row per note and label, which `python -m evaluation.classify score` scores. transformers'
-tokenizer cuts the windows. Each goes through the model alone: in a batch, BigBird's attention would depend on the
-longest row.
+NOTES is a .jsonl with note_id and text, and pair for pairs of texts, as `python -m sparkclin.evaluation.classify notes`
+writes it. PREDICTIONS has a row per note and label, which `python -m sparkclin.evaluation.classify score` scores.
+transformers' tokenizer cuts the windows. Each goes through the model alone: in a batch, BigBird's attention would
+depend on the longest row.
 """
 
 from __future__ import annotations

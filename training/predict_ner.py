@@ -2,8 +2,8 @@
 
     python -m training.predict_ner CORPUS CHECKPOINT --output ENTITIES
 
-CORPUS is a CoNLL file, of which each sentence is a note (evaluation/ner.py); `python -m evaluation.ner score` scores
-what is written.
+CORPUS is a CoNLL file, of which each sentence is a note (evaluation/ner.py). `python -m sparkclin.evaluation.ner score`
+scores the output.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from transformers import pipeline
 
-from evaluation.ner import Sentence, read_conll
+from sparkclin.evaluation.ner import Sentence, read_conll
 
 
 def predicted(sentences: Sequence[Sentence], checkpoint: str, *, aggregation: str) -> pd.DataFrame:

@@ -2,10 +2,10 @@
 
     python -m training.predict_qa NOTES CHECKPOINT --output PREDICTIONS
 
-NOTES is a .jsonl with note_id, text and question, as `python -m evaluation.qa notes` writes it. PREDICTIONS has a row
-per answer, rank 0 the best, which `python -m evaluation.qa score` scores. transformers has no pipeline for questions
-since version 5. So this runs the model itself, on each window alone, and picks answers of whole words as that pipeline
-did in version 4.57. With `--no-answer` there may be none: a row without text.
+NOTES is a .jsonl with note_id, text and question, as `python -m sparkclin.evaluation.qa notes` writes it. PREDICTIONS
+has a row per answer, rank 0 the best, which `python -m sparkclin.evaluation.qa score` scores. transformers has no
+pipeline for questions since version 5. So this runs the model itself, on each window alone, and picks answers of whole
+words as that pipeline did in version 4.57. With `--no-answer` there may be none: a row without text.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from evaluation.classify import read_records
 from sparkclin.errors import exit_status
+from sparkclin.evaluation.classify import read_records
 from sparkclin.schema import STATUS_EMPTY, STATUS_NULL
 from training.attention import keep_attention_type
 from training.fine_tune import window_of

@@ -47,8 +47,8 @@ from transformers import (
 )
 from transformers.modeling_outputs import MaskedLMOutput
 
-from evaluation.notes import read_notes
 from sparkclin.errors import OptionError
+from sparkclin.evaluation.notes import read_notes
 from training.evaluate import IGNORED, HeldOutLoss, evaluate, scores_of, usable_positions
 from training.rows import EncodedNotes, PackedRows, encode_notes
 from training.split import split_notes

@@ -30,8 +30,8 @@ from transformers import (
     set_seed,
 )
 
-from evaluation.qa import Answer, AnswerScore, Question, read_squad, score
 from sparkclin.errors import InputError, OptionError
+from sparkclin.evaluation.qa import Answer, AnswerScore, Question, read_squad, score
 from sparkclin.text.pieces import Ints, PieceEncoder
 from training.fine_tune import (
     Features,

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from evaluation.notes import Note, read_notes
 from sparkclin.errors import OptionError
+from sparkclin.evaluation.notes import Note, read_notes
 from training.split import split_notes, write_notes
 
 LONGEST = 5

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from evaluation.notes import Note, read_notes, write_jsonl
 from sparkclin.errors import OptionError, exit_status
+from sparkclin.evaluation.notes import Note, read_notes, write_jsonl
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Entities by Spark NLP's documented pipeline: the same weights, fed the stock way, for the scores of evaluation.ner.
+"""Entities by Spark NLP's documented pipeline: the same weights, fed the stock way, for sparkclin.evaluation.ner.
 
     python -m training.stock_entities NOTES --models DIR --model NAME --output ENTITIES
 
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sparkclin
-from evaluation.notes import read_notes
 from sparkclin.engines import ENGINES, TENSORFLOW
 from sparkclin.errors import exit_status
+from sparkclin.evaluation.notes import read_notes
 from sparkclin.schema import ENTITIES
 from training.compare_feeds import N_TASKS, stock_stages
 

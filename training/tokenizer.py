@@ -15,8 +15,8 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 from transformers import BigBirdTokenizer, PreTrainedTokenizerBase, RobertaTokenizer
 
-from evaluation.notes import read_notes
 from sparkclin.errors import OptionError
+from sparkclin.evaluation.notes import read_notes
 from training.split import split_notes
 
 FIRST_SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")

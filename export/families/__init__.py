@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from export.errors import CheckpointError
-from export.families.bigbird import BIGBIRD
-from export.families.family import Family
-from export.families.longformer import LONGFORMER
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.families.bigbird import BIGBIRD
+from sparkclin.export.families.family import Family
+from sparkclin.export.families.longformer import LONGFORMER
 
 FAMILIES: dict[str, Family] = {family.model_type: family for family in (LONGFORMER, BIGBIRD)}
 """By the `model_type` of config.json."""

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from export.assets import RowEnds
-from export.checkpoint import TensorShape
-from export.errors import CheckpointError
-from export.graph.attention import Attention
-from export.graph.encoder import (
+from sparkclin.export.assets import RowEnds
+from sparkclin.export.checkpoint import TensorShape
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.graph.attention import Attention
+from sparkclin.export.graph.encoder import (
     ACTIVATIONS,
     AttentionWeights,
     EncoderConfig,
@@ -22,8 +22,8 @@ from export.graph.encoder import (
     Linear,
     Norm,
 )
-from export.graph.model_input import NO_GLOBAL
-from export.graph.ops import Array
+from sparkclin.export.graph.model_input import NO_GLOBAL
+from sparkclin.export.graph.ops import Array
 
 REQUIRED = (
     "vocab_size",

@@ -1,8 +1,8 @@
 """BigBird (Zaheer et al., 2020): a BERT encoder with block-sparse attention.
 
-Reads `BigBirdModel`, `BigBirdForMaskedLM`, `BigBirdForPreTraining` and the heads of `export.heads`. Its vectors are
-those of transformers since version 4.29: before, the random blocks of evaluation mode were drawn by a seed per layer
-(huggingface/transformers #23055).
+Reads `BigBirdModel`, `BigBirdForMaskedLM`, `BigBirdForPreTraining` and the heads of `sparkclin.export.heads`. Its
+vectors are those of transformers since version 4.29: earlier versions sampled the random blocks of evaluation mode with
+a seed per layer (huggingface/transformers #23055).
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from export.assets import OrdinaryAssets, RowEnds, no_ordinary_pieces
-from export.checkpoint import TensorShape
-from export.engines import Ids, Vectors
-from export.errors import ParityError
-from export.families import bert
-from export.families.family import Family, Reference
-from export.graph.attention import Attention, FullAttention
-from export.graph.block_sparse import BlockSparse
-from export.graph.encoder import EncoderConfig
-from export.graph.model_input import NO_GLOBAL
-from export.graph.ops import Array
+from sparkclin.export.assets import OrdinaryAssets, RowEnds, no_ordinary_pieces
+from sparkclin.export.checkpoint import TensorShape
+from sparkclin.export.engines import Ids, Vectors
+from sparkclin.export.errors import ParityError
+from sparkclin.export.families import bert
+from sparkclin.export.families.family import Family, Reference
+from sparkclin.export.graph.attention import Attention, FullAttention
+from sparkclin.export.graph.block_sparse import BlockSparse
+from sparkclin.export.graph.encoder import EncoderConfig
+from sparkclin.export.graph.model_input import NO_GLOBAL
+from sparkclin.export.graph.ops import Array
 from sparkclin.schema import ANSWER, EMBED
 
 BLOCK_SPARSE, FULL = "block_sparse", "original_full"

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from export.assets import OrdinaryAssets, RowEnds
-from export.checkpoint import TensorShape
-from export.engines import Ids, Vectors
-from export.graph.encoder import EncoderConfig, EncoderWeights
-from export.graph.ops import Array
+from sparkclin.export.assets import OrdinaryAssets, RowEnds
+from sparkclin.export.checkpoint import TensorShape
+from sparkclin.export.engines import Ids, Vectors
+from sparkclin.export.graph.encoder import EncoderConfig, EncoderWeights
+from sparkclin.export.graph.ops import Array
 
 Reference = Callable[[Ids, Ids], Vectors]
 """ids, mask (R, P) -> vectors (R, P, W), as transformers makes them in fp32."""

@@ -1,7 +1,7 @@
 """Longformer (Beltagy et al., 2020): a RoBERTa encoder with a sliding attention window per layer.
 
-Reads `LongformerModel`, `LongformerForMaskedLM` and the heads of `export.heads`, with the prefix of their class or
-RoBERTa's.
+Reads `LongformerModel`, `LongformerForMaskedLM` and the heads of `sparkclin.export.heads`, with the prefix
+of their class or RoBERTa's.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from export.assets import OrdinaryAssets, RowEnds, byte_level_bpe
-from export.checkpoint import TensorShape
-from export.engines import Ids, Vectors
-from export.errors import ParityError
-from export.families import bert
-from export.families.family import Family, Reference
-from export.graph.encoder import EncoderConfig, EncoderWeights, Linear
-from export.graph.model_input import GLOBAL_FIRST, GLOBAL_QUESTION, NO_GLOBAL
-from export.graph.ops import Array
-from export.graph.sliding_window import GlobalWeights, SlidingWindow
+from sparkclin.export.assets import OrdinaryAssets, RowEnds, byte_level_bpe
+from sparkclin.export.checkpoint import TensorShape
+from sparkclin.export.engines import Ids, Vectors
+from sparkclin.export.errors import ParityError
+from sparkclin.export.families import bert
+from sparkclin.export.families.family import Family, Reference
+from sparkclin.export.graph.encoder import EncoderConfig, EncoderWeights, Linear
+from sparkclin.export.graph.model_input import GLOBAL_FIRST, GLOBAL_QUESTION, NO_GLOBAL
+from sparkclin.export.graph.ops import Array
+from sparkclin.export.graph.sliding_window import GlobalWeights, SlidingWindow
 from sparkclin.schema import ANSWER, CLASSIFY, EMBED
 
 REQUIRED = (*bert.REQUIRED, "attention_window")

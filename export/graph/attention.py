@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from export.graph.model_input import ModelInput
-from export.graph.ops import Ops, Tensor
+from sparkclin.export.graph.model_input import ModelInput
+from sparkclin.export.graph.ops import Ops, Tensor
 
 MASKED = -1e9
 """Added to the score of what must not be seen. exp() of it is 0 in fp32, and unlike −inf it cannot make a NaN of a row

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.graph.attention import MASKED, Projections, by_head, from_heads, hidden_padding, weigh
-from export.graph.model_input import ModelInput
-from export.graph.ops import Ops, Size, Tensor
+from sparkclin.export.graph.attention import MASKED, Projections, by_head, from_heads, hidden_padding, weigh
+from sparkclin.export.graph.model_input import ModelInput
+from sparkclin.export.graph.ops import Ops, Size, Tensor
 
 FIRST, SLIDING, LAST = 1, 3, 1
 """The blocks that a block of queries sees: the row's first, itself with its two neighbours, and the row's last."""

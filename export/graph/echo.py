@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from export.graph.ops import Ops, Tensor
-from export.graph.packed import is_packed, packed_or_rows
-from export.heads.embedding import EmbeddingHead
+from sparkclin.export.graph.ops import Ops, Tensor
+from sparkclin.export.graph.packed import is_packed, packed_or_rows
+from sparkclin.export.heads.embedding import EmbeddingHead
 from sparkclin.wire.tags import Vocabulary
 
 WIDTH = 2

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from export.graph.attention import Attention, Projections, pad_rows
-from export.graph.model_input import NO_GLOBAL, ModelInput, read_input
-from export.graph.ops import Array, Ops, Tensor
-from export.graph.packed import Outputting, find_segments, packed_or_rows
-from export.graph.sliding_window import GlobalWeights
+from sparkclin.export.graph.attention import Attention, Projections, pad_rows
+from sparkclin.export.graph.model_input import NO_GLOBAL, ModelInput, read_input
+from sparkclin.export.graph.ops import Array, Ops, Tensor
+from sparkclin.export.graph.packed import Outputting, find_segments, packed_or_rows
+from sparkclin.export.graph.sliding_window import GlobalWeights
 from sparkclin.wire.tags import Vocabulary
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from export.graph.ops import Ops, Tensor
+from sparkclin.export.graph.ops import Ops, Tensor
 
 if TYPE_CHECKING:
-    from export.graph.encoder import EncoderConfig
+    from sparkclin.export.graph.encoder import EncoderConfig
 
 
 NO_GLOBAL, GLOBAL_FIRST, GLOBAL_QUESTION = GLOBAL_ATTENTIONS = ("none", "first", "question")

@@ -20,11 +20,11 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export.errors import CheckpointError
-from export.graph.ops import Array, Body, Size, Tensor
-from export.graph.packed import STATES
-from export.scheme import DYNAMIC, Scheme
 from sparkclin.engines import INT8
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.graph.ops import Array, Body, Size, Tensor
+from sparkclin.export.graph.packed import STATES
+from sparkclin.export.scheme import DYNAMIC, Scheme
 
 # What ONNX Runtime 1.19 knows: operators of ONNX 1.16, in files of its format, and its own.
 OPSET, IR_VERSION = 20, 10

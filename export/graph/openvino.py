@@ -18,10 +18,10 @@ import onnx
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from export.graph.onnx import INT8_MAX, OnnxOps, Value, largest, quantized, serialized
-from export.graph.ops import Array, RowBodies, Tensor
-from export.scheme import DYNAMIC, Scheme
 from sparkclin.engines import BF16
+from sparkclin.export.graph.onnx import INT8_MAX, OnnxOps, Value, largest, quantized, serialized
+from sparkclin.export.graph.ops import Array, RowBodies, Tensor
+from sparkclin.export.scheme import DYNAMIC, Scheme
 from sparkclin.inference.openvino import FOLDER, HEAD, IDS, OUTPUT, STATES, WEIGHTS, graph_file
 from sparkclin.inference.openvino_library import openvino
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from export.graph.ops import Ops, Tensor
+from sparkclin.export.graph.ops import Ops, Tensor
 from sparkclin.wire.outputs import Output
 from sparkclin.wire.tags import BEGIN, OUTSIDE, Vocabulary
 

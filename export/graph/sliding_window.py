@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from export.graph.attention import MASKED, Projections, attend_all, by_head, from_heads, hidden_padding
-from export.graph.model_input import ModelInput
-from export.graph.ops import Array, Ops, Size, Tensor
+from sparkclin.export.graph.attention import MASKED, Projections, attend_all, by_head, from_heads, hidden_padding
+from sparkclin.export.graph.model_input import ModelInput
+from sparkclin.export.graph.ops import Array, Ops, Size, Tensor
 
 
 @dataclass(frozen=True)

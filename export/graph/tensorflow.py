@@ -29,10 +29,10 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from export.errors import CheckpointError
-from export.graph.ops import Array, Body, Size, Tensor
-from export.graph.packed import STATES
-from export.scheme import DYNAMIC, Scheme
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.graph.ops import Array, Body, Size, Tensor
+from sparkclin.export.graph.packed import STATES
+from sparkclin.export.scheme import DYNAMIC, Scheme
 
 v1 = tf.compat.v1
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from export.errors import CheckpointError
-from export.heads.embedding import EmbeddingHead
-from export.heads.head import HeadSpec
-from export.heads.question_answering import BIGBIRD_QUESTION_ANSWERING, QUESTION_ANSWERING
-from export.heads.sequence_classification import BIGBIRD_SEQUENCE_CLASSIFICATION, SEQUENCE_CLASSIFICATION
-from export.heads.token_classification import TOKEN_CLASSIFICATION
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.heads.embedding import EmbeddingHead
+from sparkclin.export.heads.head import HeadSpec
+from sparkclin.export.heads.question_answering import BIGBIRD_QUESTION_ANSWERING, QUESTION_ANSWERING
+from sparkclin.export.heads.sequence_classification import BIGBIRD_SEQUENCE_CLASSIFICATION, SEQUENCE_CLASSIFICATION
+from sparkclin.export.heads.token_classification import TOKEN_CLASSIFICATION
 from sparkclin.schema import EMBED
 
 EMBEDDING = HeadSpec(

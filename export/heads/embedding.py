@@ -14,8 +14,8 @@ from sparkclin.text.pooling import MAX, MEAN
 from sparkclin.wire.outputs import Output
 
 if TYPE_CHECKING:
-    from export.graph.ops import Ops, Tensor
-    from export.graph.packed import Rows, Segments
+    from sparkclin.export.graph.ops import Ops, Tensor
+    from sparkclin.export.graph.packed import Rows, Segments
 
 
 @dataclass(frozen=True, kw_only=True)

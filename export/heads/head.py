@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from export.checkpoint import TensorShape
-from export.errors import CheckpointError
-from export.graph.encoder import EncoderConfig, Linear
-from export.graph.ops import Array, Ops, Tensor
-from export.graph.packed import Outputting
+from sparkclin.export.checkpoint import TensorShape
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.graph.encoder import EncoderConfig, Linear
+from sparkclin.export.graph.ops import Array, Ops, Tensor
+from sparkclin.export.graph.packed import Outputting
 
 
 class Head(Outputting, Protocol):
@@ -97,4 +97,4 @@ ACTIVATION_OF: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.floa
     "relu": lambda x: np.maximum(x, 0),
     "tanh": np.tanh,
 }
-"""In float64, for `Head.expected`, by the names in export.graph.encoder."""
+"""In float64, for `Head.expected`, by the names in sparkclin.export.graph.encoder."""

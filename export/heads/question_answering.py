@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from export.checkpoint import TensorShape
-from export.families import bert
-from export.graph.encoder import EncoderConfig, Linear, Norm, activate, add_and_norm
-from export.graph.ops import Array, Ops, Tensor
-from export.graph.packed import Rows, Segments, later
-from export.heads.head import ACTIVATION_OF, HeadSpec, per_position, scores
+from sparkclin.export.checkpoint import TensorShape
+from sparkclin.export.families import bert
+from sparkclin.export.graph.encoder import EncoderConfig, Linear, Norm, activate, add_and_norm
+from sparkclin.export.graph.ops import Array, Ops, Tensor
+from sparkclin.export.graph.packed import Rows, Segments, later
+from sparkclin.export.heads.head import ACTIVATION_OF, HeadSpec, per_position, scores
 from sparkclin.schema import ANSWER
 from sparkclin.text.labels import LOGITS
 from sparkclin.wire.outputs import Output

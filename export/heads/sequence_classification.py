@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from export.checkpoint import TensorShape
-from export.families import bert
-from export.graph.encoder import EncoderConfig, Linear, activate
-from export.graph.ops import Array, Ops, Tensor
-from export.graph.packed import Rows, Segments
-from export.heads.embedding import mean
-from export.heads.head import ACTIVATION_OF, HeadSpec, labels_of, per_position, scores
+from sparkclin.export.checkpoint import TensorShape
+from sparkclin.export.families import bert
+from sparkclin.export.graph.encoder import EncoderConfig, Linear, activate
+from sparkclin.export.graph.ops import Array, Ops, Tensor
+from sparkclin.export.graph.packed import Rows, Segments
+from sparkclin.export.heads.embedding import mean
+from sparkclin.export.heads.head import ACTIVATION_OF, HeadSpec, labels_of, per_position, scores
 from sparkclin.schema import CLASSIFY
 from sparkclin.text.labels import LOGITS
 from sparkclin.wire.outputs import Output

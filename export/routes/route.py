@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from export.engines import Ids, Vectors
-from export.scheme import Scheme
-from export.verify.samples import Batch
+from sparkclin.export.engines import Ids, Vectors
+from sparkclin.export.scheme import Scheme
+from sparkclin.export.verify.samples import Batch
 
 Numbers = npt.NDArray[np.floating[Any]]
 Pairs = Iterator[tuple[Numbers, Numbers]]

@@ -8,18 +8,18 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export import stock
-from export.candidate import Candidate
-from export.engines import Graph, SparkNlpExporter
-from export.graph.echo import WIDTH as ECHO_WIDTH
-from export.graph.echo import echo
-from export.routes.route import SHORTEST_WINDOW, PathOutput, real
-from export.scheme import Scheme
-from export.sparknlp import load_annotator
-from export.steps import SILENT, Steps
-from export.stock import Told, stock_of
-from export.verify.samples import Batch, PackedSample
 from sparkclin.engines import FP32, Annotator
+from sparkclin.export import stock
+from sparkclin.export.candidate import Candidate
+from sparkclin.export.engines import Graph, SparkNlpExporter
+from sparkclin.export.graph.echo import WIDTH as ECHO_WIDTH
+from sparkclin.export.graph.echo import echo
+from sparkclin.export.routes.route import SHORTEST_WINDOW, PathOutput, real
+from sparkclin.export.scheme import Scheme
+from sparkclin.export.sparknlp import load_annotator
+from sparkclin.export.steps import SILENT, Steps
+from sparkclin.export.stock import Told, stock_of
+from sparkclin.export.verify.samples import Batch, PackedSample
 from sparkclin.schema import EMBED
 
 if TYPE_CHECKING:

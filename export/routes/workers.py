@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from export.candidate import Candidate
-from export.engines import Ids, Vectors, WorkerExporter
-from export.routes.route import SHORTEST_WINDOW, PathOutput
-from export.scheme import Scheme
-from export.steps import SILENT, Steps
-from export.verify.samples import Batch, PackedSample
+from sparkclin.export.candidate import Candidate
+from sparkclin.export.engines import Ids, Vectors, WorkerExporter
+from sparkclin.export.routes.route import SHORTEST_WINDOW, PathOutput
+from sparkclin.export.scheme import Scheme
+from sparkclin.export.steps import SILENT, Steps
+from sparkclin.export.verify.samples import Batch, PackedSample
 from sparkclin.inference.model import ModelFiles, RowModel, open_model
 from sparkclin.models.bundle import hash_files
 from sparkclin.text.pieces import PieceEncoder

@@ -10,15 +10,15 @@ from importlib import resources
 
 import numpy as np
 
-from evaluation.notes import Note
-from export.engines import Ids, Vectors
-from export.families.family import Reference
-from export.graph.ops import Array
-from export.trained import TrainedModel
-from export.verify.heads import ComparedLogits, compare_logits, separators_of
-from export.verify.quantization import note_batches
-from export.verify.ranges import input_ranges
-from export.verify.reference import reference_ids
+from sparkclin.evaluation.notes import Note
+from sparkclin.export.engines import Ids, Vectors
+from sparkclin.export.families.family import Reference
+from sparkclin.export.graph.ops import Array
+from sparkclin.export.trained import TrainedModel
+from sparkclin.export.verify.heads import ComparedLogits, compare_logits, separators_of
+from sparkclin.export.verify.quantization import note_batches
+from sparkclin.export.verify.ranges import input_ranges
+from sparkclin.export.verify.reference import reference_ids
 
 SEED = 20220304
 
@@ -69,7 +69,12 @@ class Expected:
 
 def sample_texts() -> list[str]:
     """Made-up text with everything that is hard for a tokenizer, and all of it joined to several windows' length."""
-    lines = resources.files("export.verify").joinpath("sample_texts.jsonl").read_text(encoding="utf-8").split("\n")
+    lines = (
+        resources.files("sparkclin.export.verify")
+        .joinpath("sample_texts.jsonl")
+        .read_text(encoding="utf-8")
+        .split("\n")
+    )
     texts = [json.loads(line) for line in lines if line]
     return [*texts, "\n".join(texts) * 10]
 

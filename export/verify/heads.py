@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from export.engines import Ids
-from export.errors import CheckpointError
-from export.families.family import Reference
-from export.trained import TrainedModel
-from export.verify.samples import Batch
+from sparkclin.export.engines import Ids
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.families.family import Reference
+from sparkclin.export.trained import TrainedModel
+from sparkclin.export.verify.samples import Batch
 
 Logits = npt.NDArray[np.float64]
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from export.candidate import Candidate
-from export.engines import Vectors
-from export.errors import ParityError
-from export.routes.route import ORDINARY_IDS, PathOutput, Route, real
-from export.steps import SILENT, Steps
-from export.verify.expected import SEED, Expected, lengths_of, sample_texts
-from export.verify.heads import labels_differ, separators_of
-from export.verify.quantization import QuantizationReport, cosines, measure
-from export.verify.samples import Batch
 from sparkclin.engines import PRECISIONS
+from sparkclin.export.candidate import Candidate
+from sparkclin.export.engines import Vectors
+from sparkclin.export.errors import ParityError
+from sparkclin.export.routes.route import ORDINARY_IDS, PathOutput, Route, real
+from sparkclin.export.steps import SILENT, Steps
+from sparkclin.export.verify.expected import SEED, Expected, lengths_of, sample_texts
+from sparkclin.export.verify.heads import labels_differ, separators_of
+from sparkclin.export.verify.quantization import QuantizationReport, cosines, measure
+from sparkclin.export.verify.samples import Batch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evaluation.notes import Note
-from evaluation.retrieval import SpecialtyAccuracy, specialty_accuracy
-from export.engines import Ids
-from export.families.family import Reference
-from export.graph.encoder import EncoderConfig
-from export.routes.route import States
-from export.steps import SILENT, Steps
 from sparkclin.engines import BF16, INT8
 from sparkclin.errors import InputError
+from sparkclin.evaluation.notes import Note
+from sparkclin.evaluation.retrieval import SpecialtyAccuracy, specialty_accuracy
+from sparkclin.export.engines import Ids
+from sparkclin.export.families.family import Reference
+from sparkclin.export.graph.encoder import EncoderConfig
+from sparkclin.export.routes.route import States
+from sparkclin.export.steps import SILENT, Steps
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.windows import cut
 from sparkclin.wire.packed import padded, plan_batches

@@ -8,12 +8,12 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
-from export.engines import Ids
-from export.graph import encoder
-from export.graph.onnx import OnnxOps, Value, serialized
-from export.graph.ops import Array, Tensor
-from export.trained import TrainedModel
 from sparkclin.engines import FP32
+from sparkclin.export.engines import Ids
+from sparkclin.export.graph import encoder
+from sparkclin.export.graph.onnx import OnnxOps, Value, serialized
+from sparkclin.export.graph.ops import Array, Tensor
+from sparkclin.export.trained import TrainedModel
 
 IDS = "ids"
 

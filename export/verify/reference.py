@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from export.checkpoint import Checkpoint
+from sparkclin.export.checkpoint import Checkpoint
 
 
 def reference_ids(checkpoint: Checkpoint, texts: Sequence[str]) -> list[list[int]]:

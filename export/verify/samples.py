@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from export.engines import Ids, Vectors
-from export.graph.encoder import EncoderConfig
-from export.heads.head import Head
+from sparkclin.export.engines import Ids, Vectors
+from sparkclin.export.graph.encoder import EncoderConfig
+from sparkclin.export.heads.head import Head
 from sparkclin.text.segments import SegmentPart
 from sparkclin.wire.packed import concatenated, tagged
 

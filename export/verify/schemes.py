@@ -20,17 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from export.candidate import Candidate
-from export.engines import Ids, Vectors
-from export.errors import ParityError
-from export.graph.encoder import LAYER, TABLES, VALUE_PROJECTION, LayerWeights
-from export.graph.ops import Array
-from export.routes.route import Route, States
-from export.scheme import DYNAMIC, Scheme
-from export.steps import SILENT, Steps
-from export.verify.expected import SAMPLE_PIECES, Expected
-from export.verify.heads import separators_of
-from export.verify.quantization import LIMITS, QuantizationReport, measure
+from sparkclin.export.candidate import Candidate
+from sparkclin.export.engines import Ids, Vectors
+from sparkclin.export.errors import ParityError
+from sparkclin.export.graph.encoder import LAYER, TABLES, VALUE_PROJECTION, LayerWeights
+from sparkclin.export.graph.ops import Array
+from sparkclin.export.routes.route import Route, States
+from sparkclin.export.scheme import DYNAMIC, Scheme
+from sparkclin.export.steps import SILENT, Steps
+from sparkclin.export.verify.expected import SAMPLE_PIECES, Expected
+from sparkclin.export.verify.heads import separators_of
+from sparkclin.export.verify.quantization import LIMITS, QuantizationReport, measure
 from sparkclin.models.card import schemes_table
 
 SENSITIVITY_PIECES = 4_000

@@ -2,7 +2,7 @@
 that names a Command:
 
     [project.entry-points."sparkclin.commands"]
-    export = "export.command:COMMAND"
+    export = "sparkclin.export.command:COMMAND"
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def part_outputs(chunk: Chunk, model: RowModel, options: InferenceOptions) -> di
             raise IncompleteError(
                 f"{len(held)} windows with {len(parts)} segment parts went into the model, and the outputs of "
                 f"{len(numbers)} came out. Nothing of it is used. Check that the model is one that this version's "
-                "`python -m export` made, and report this."
+                "`sparkclin export` made, and report this."
             )
         for (note, part), of_part in zip(parts, numbers, strict=True):
             found[note].append(PartOutput(part.segment, len(part), of_part))

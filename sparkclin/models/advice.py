@@ -32,4 +32,4 @@ def advice(*, engine: str, precision: str) -> str:
     if not faster:
         return ""
     ratios = ", ".join(f"{kind} {ratio:g}" for kind, ratio in faster.items())
-    return f"--engine {OPENVINO.name} would be faster, about this many times: {ratios} (python -m export makes it)"
+    return f"--engine {OPENVINO.name} would be faster, about this many times: {ratios} (sparkclin export makes it)"

@@ -62,10 +62,10 @@ class Manifest:
     `task` is what the model's head is for and `labels` its labels; `outputs` says how many numbers each output has that
     the graph gives per segment part; `selects_outputs` whether it gives only those that are asked for. `problem_type`
     is transformers' word for how labels go together, such as multi_label_classification; None for other tasks.
-    `global_attention` says which positions have it (`export.graph.model_input`), `separators` which ids stand between
-    two texts in a row. `row_limits` are the longest rows in ids of each graph, ascending, of a model that runs in the
-    Python workers, and `group_size` is how many numbers of a state share a scale in int8; the others have one graph,
-    no limits, and 0. A model for the workers has no `annotator`.
+    `global_attention` says which positions have it (`sparkclin.export.graph.model_input`), `separators` which ids
+    separate two texts in a row. `row_limits` are the longest rows in ids of each graph, ascending, of a model that runs
+    in the Python workers, and `group_size` is how many numbers of a state share a scale in int8; the others have one
+    graph, no limits, and 0. A model for the workers has no `annotator`.
     """
 
     name: str
@@ -255,7 +255,7 @@ class Bundle:
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(
                 f"{location} has no readable {MANIFEST_FILE} ({type(error).__name__}): not a sparkclin bundle. "
-                "Make one with `python -m export`."
+                "Make one with `sparkclin export`."
             ) from None
         found = sha256_of_text(text)
         if manifest_sha256 not in (None, found):

@@ -180,7 +180,7 @@ class ModelRepository:
         except OSError:
             raise ModelError(
                 f"{self.root} has no {METADATA_FILE}: not a model repository. "
-                "Name the folder that was given to `python -m export --models`."
+                "Name the folder that was given to `sparkclin export --models`."
             ) from None
         except UnicodeDecodeError:
             raise ModelError(f"{self.root}/{METADATA_FILE} is not text in UTF-8. Copy the repository again.") from None
@@ -209,7 +209,7 @@ class ModelRepository:
                 wrong.append(f"{number} ({error})")
         if wrong:
             raise ModelError(
-                f"{self.root}/{METADATA_FILE}: no record of a model that `python -m export` registered in line "
+                f"{self.root}/{METADATA_FILE}: no record of a model that `sparkclin export` registered in line "
                 f"{', '.join(wrong)}. Remove it, and export that model again."
             )
         return records
@@ -225,7 +225,7 @@ class ModelRepository:
             there = sorted({f"{r.name} ({r.language}, {r.engine} {r.precision})" for r in records})
             raise ModelError(
                 f"there is no model {wanted} in {self.root}. "
-                + (f"It has: {', '.join(there)}." if there else "It is empty; `python -m export` puts models there.")
+                + (f"It has: {', '.join(there)}." if there else "It is empty; `sparkclin export` puts models there.")
             )
         return max(matching, key=_preference)
 

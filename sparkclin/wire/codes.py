@@ -3,7 +3,7 @@
 Spark NLP's byte-level BPE always runs on the words it is given. A code is a word that it can read in one way only:
 four Armenian letters, lower, upper, lower, upper (38 of each), so 38⁴ = 2,085,136 ids can be written. Merges join the
 two bytes of a letter, then a lower with an upper letter, then the two pairs of one code; nothing else can happen first
-(`export.assets` checks this for every id of every vocabulary it writes).
+(`sparkclin.export.assets` checks this for every id of every vocabulary it writes).
 
 Armenian was chosen because clinical vocabularies have no merges across its letters, and because case matters to the
 code: a model that carries codes must be case sensitive.

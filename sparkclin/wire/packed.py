@@ -2,7 +2,7 @@
 
 Spark NLP puts a fixed number of rows into a batch, whatever their length. A packed batch is a whole batch in a single
 row: its windows one after the other, each with its first and last special piece, padded to one length. The graph cuts
-it up again (`export.graph.packed`) and gives the outputs of each segment part, in order.
+it up again (`sparkclin.export.graph.packed`) and gives the outputs of each segment part, in order.
 
 For example, V = 100, `<s>` 0, `<pad>` 1, `</s>` 2, and the windows [7, 8, 9] and [5], each one segment:
 

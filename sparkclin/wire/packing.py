@@ -228,5 +228,5 @@ def _merged(
 def _incomplete(what: str) -> NoReturn:
     raise IncompleteError(
         f"{what}: outputs cannot be told apart any more. Nothing of it is used. Run again, and report this; check that "
-        "the model is one that this version's `python -m export` made."
+        "the model is one that this version's `sparkclin export` made."
     )

@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from testkit.notebooks import FOLDER, ROOT, environment, execute, is_progress
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-NEEDS = {"fine_tune_export_tag.ipynb": ("export.trained", "training.ner")}
+NEEDS = {"fine_tune_export_tag.ipynb": ("sparkclin.export.trained", "training.ner")}
 """Modules of extras that a notebook's commands import."""
 
 ONE_MACHINE = re.compile(r"(?<![\w.~:/])/(?:tmp|home|root|Users|usr|opt|work|var)/\S+")

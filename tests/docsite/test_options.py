@@ -26,7 +26,15 @@ ROOT = Path(__file__).parents[2]
 def test_every_command_is_on_the_page() -> None:
     modules = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for package in ("pipelines", "evaluation", "export", "sparkclin", "training", "examples", "benchmarks")
+        for package in (
+            "pipelines",
+            "sparkclin/evaluation",
+            "sparkclin/export",
+            "sparkclin",
+            "training",
+            "examples",
+            "benchmarks",
+        )
         for path in (ROOT / package).rglob("*.py")
         if re.search(r"^def main\(", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     }

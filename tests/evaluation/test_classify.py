@@ -11,8 +11,8 @@ pytest.importorskip("sklearn", reason="the train extra is not installed")
 
 from sklearn.metrics import accuracy_score, f1_score
 
-from evaluation.classify import Columns, Example, main, read_examples, read_labels, score, score_rows
 from sparkclin.errors import InputError
+from sparkclin.evaluation.classify import Columns, Example, main, read_examples, read_labels, score, score_rows
 
 MULTI = Columns(multi_label=True)
 ROWS: list[dict[str, object]] = [

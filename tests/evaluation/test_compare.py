@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.compare import distance, main
+from sparkclin.evaluation.compare import distance, main
 
 HALF = np.array([1, 0], "<f2").tobytes()
 

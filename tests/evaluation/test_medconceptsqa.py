@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.medconceptsqa import (
+from sparkclin.errors import InputError
+from sparkclin.evaluation.medconceptsqa import (
     LETTERS,
     Question,
     Vectors,
@@ -22,7 +23,6 @@ from evaluation.medconceptsqa import (
     stem_of,
     wilson,
 )
-from sparkclin.errors import InputError
 from testkit.demo import MODEL
 
 CONCEPTS = {

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evaluation.ner import Entity, Sentence, main, read_conll, score, score_rows
 from sparkclin.errors import InputError
+from sparkclin.evaluation.ner import Entity, Sentence, main, read_conll, score, score_rows
 
 CORPUS = "took\tO\naspirin\tB-Drug\nfor\tO\nchest\tB-Sign\npain\tI-Sign\n\n🩺\tO\nfever\tB-Sign\n"
 

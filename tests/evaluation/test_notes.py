@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evaluation.notes import Note, read_notes
 from sparkclin.errors import InputError
+from sparkclin.evaluation.notes import Note, read_notes
 
 
 def test_the_three_kinds_of_file_read_alike(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 pytest.importorskip("sklearn", reason="the train extra is not installed")
 
-from evaluation.notes import Note, packaged_notes, write_jsonl
-from evaluation.pooling import (
+from sparkclin.errors import InputError
+from sparkclin.evaluation.notes import Note, packaged_notes, write_jsonl
+from sparkclin.evaluation.pooling import (
     HALVES,
     MEASURES,
     POOLINGS,
@@ -31,8 +32,7 @@ from evaluation.pooling import (
     rarest,
     table_of,
 )
-from evaluation.retrieval import cosine_similarity, label_matrix
-from sparkclin.errors import InputError
+from sparkclin.evaluation.retrieval import cosine_similarity, label_matrix
 from testkit.demo import MODEL
 
 SPECIALTIES = ("Urology", "Neurology", "Radiology")

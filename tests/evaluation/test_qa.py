@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from evaluation.qa import Answer, Question, exact, f1, main, normalized, read_squad, score, score_rows
 from sparkclin.errors import InputError
+from sparkclin.evaluation.qa import Answer, Question, exact, f1, main, normalized, read_squad, score, score_rows
 
 CONTEXT = "🩺 The patient took aspirin for chest pain."
 

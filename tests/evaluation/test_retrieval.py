@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.retrieval import label_matrix, specialty_accuracy, vote
 from sparkclin.errors import InputError
+from sparkclin.evaluation.retrieval import label_matrix, specialty_accuracy, vote
 
 
 def frame(vectors: list[list[float] | None]) -> pd.DataFrame:

@@ -12,9 +12,9 @@ from pyspark.errors import IllegalArgumentException
 from pyspark.sql import SparkSession
 
 import sparkclin
-from evaluation.ner import read_conll, score_rows
 from examples.ner_dl import GRAPH_WIDTHS, graph_width, load, main, tag, word_vectors
 from sparkclin.errors import ModelError
+from sparkclin.evaluation.ner import read_conll, score_rows
 from testkit.demo import MODEL, NER_MODEL, SHORT
 
 CORPUS = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from export.engines import SPARK_NLP_EXPORTERS
+from sparkclin.export.engines import SPARK_NLP_EXPORTERS
 
 Array = npt.NDArray[Any]
 

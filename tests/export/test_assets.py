@@ -3,8 +3,8 @@ import json
 import pytest
 from tokenizers import Tokenizer
 
-from export import assets
-from export.errors import CheckpointError
+from sparkclin.export import assets
+from sparkclin.export.errors import CheckpointError
 from sparkclin.wire import codes
 from testkit.checkpoints import TEXTS
 from testkit.tokenizers import train_tokenizer

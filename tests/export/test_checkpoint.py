@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from export import checkpoint
-from export.errors import CheckpointError
+from sparkclin.export import checkpoint
+from sparkclin.export.errors import CheckpointError
 from testkit.checkpoints import bigbird_of_2021, longformer_of_2021, random_checkpoint
 
 

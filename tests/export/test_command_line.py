@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from export.__main__ import main, summary
+from sparkclin.export.__main__ import main, summary
 
 EXACT = {
     "id_rows": 18,

@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from export import convert
-from export.__main__ import main
-from export.convert import ExportOptions, VerifyOptions
-from export.engines import EXPORTERS
-from export.errors import CheckpointError, ParityError
-from export.families import FAMILIES
-from export.families.longformer import LONGFORMER
-from export.graph.encoder import EncoderConfig, EncoderWeights
-from export.graph.ops import Array
-from export.verify.quantization import LIMITS, Least, NoteLimits
-from export.versions import Became, Outcome, convert_all, every_version, outcomes_table
 from sparkclin.errors import OptionError
+from sparkclin.export import convert
+from sparkclin.export.__main__ import main
+from sparkclin.export.convert import ExportOptions, VerifyOptions
+from sparkclin.export.engines import EXPORTERS
+from sparkclin.export.errors import CheckpointError, ParityError
+from sparkclin.export.families import FAMILIES
+from sparkclin.export.families.longformer import LONGFORMER
+from sparkclin.export.graph.encoder import EncoderConfig, EncoderWeights
+from sparkclin.export.graph.ops import Array
+from sparkclin.export.verify.quantization import LIMITS, Least, NoteLimits
+from sparkclin.export.versions import Became, Outcome, convert_all, every_version, outcomes_table
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository
 from testkit.checkpoints import TEXTS, random_checkpoint
@@ -427,8 +427,9 @@ def test_what_cannot_be_exported_is_said_at_once(settings: dict[str, Any], messa
 def test_an_engine_needs_its_own_libraries_only(engine: str, others: set[str]) -> None:
     """In a process of its own, where nothing is imported yet."""
     kind = "graphs" if EXPORTERS[engine].engine.spark_nlp else "rows"
-    script = f"import sys; from export.engines import EXPORTERS; EXPORTERS['{engine}'].{kind}(); print(*sys.modules)"
+    imports = "import sys; from sparkclin.export.engines import EXPORTERS"
+    script = f"{imports}; EXPORTERS['{engine}'].{kind}(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     imported = set(done.stdout.split())
     assert imported & others == set()
-    assert f"export.graph.{engine}" in imported
+    assert f"sparkclin.export.graph.{engine}" in imported

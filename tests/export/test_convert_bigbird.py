@@ -12,10 +12,10 @@ from pyspark.ml import Pipeline
 from pyspark.sql import SparkSession
 
 import sparkclin
-from export.convert import ExportOptions, convert
-from export.families import FAMILIES
-from export.families.bigbird import BIGBIRD
-from export.trained import TrainedModel
+from sparkclin.export.convert import ExportOptions, convert
+from sparkclin.export.families import FAMILIES
+from sparkclin.export.families.bigbird import BIGBIRD
+from sparkclin.export.trained import TrainedModel
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository
 from sparkclin.text.pieces import PieceEncoder

@@ -18,9 +18,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from export.__main__ import main
-from export.checkpoint import HubName, revision_problems
-from export.trained import TrainedModel
+from sparkclin.export.__main__ import main
+from sparkclin.export.checkpoint import HubName, revision_problems
+from sparkclin.export.trained import TrainedModel
 from sparkclin.models.repository import ModelRepository
 from sparkclin.spark.storage import sha256_of
 from testkit.checkpoints import TEXTS, bigbird_of_2021, longformer_of_2021, random_checkpoint
@@ -46,7 +46,7 @@ EXTRA_FILES = (
 
 READ = """
 import json, sys
-from export.trained import TrainedModel
+from sparkclin.export.trained import TrainedModel
 from sparkclin.errors import SparkclinError
 
 answers = []
@@ -255,7 +255,7 @@ def test_a_broken_download_continues_and_a_terminal_shows_it(tmp_path: Path) -> 
     folder.mkdir()
     (folder / "config.json").write_text("{}", encoding="utf-8")
     torch.save({"weight": torch.arange(6_000_000, dtype=torch.float32)}, folder / "pytorch_model.bin")
-    script = "import sys; from export import checkpoint; print(checkpoint.read(sys.argv[1]).sha256)"
+    script = "import sys; from sparkclin.export import checkpoint; print(checkpoint.read(sys.argv[1]).sha256)"
     with hub_server() as hub:
         hub.publish(hub_id, folder)
         hub.break_once("pytorch_model.bin")

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from export.steps import SILENT, Steps
+from sparkclin.export.steps import SILENT, Steps
 
 LOUD = """
 import logging, os, sys, warnings
-from export.steps import steps_alone
+from sparkclin.export.steps import steps_alone
 from sparkclin.errors import OptionError
 
 try:
@@ -62,7 +62,7 @@ def test_elsewhere_than_on_a_terminal_plain_lines_say_how_far_it_is(monkeypatch:
     stream, items = io.StringIO(), [1, 2, 3]
     assert list(Steps(stream).each(items, "batches")) == items
     assert stream.getvalue() == ""  # it was quick
-    monkeypatch.setattr("export.steps.PLAIN_LINE_EVERY_S", 0.0)
+    monkeypatch.setattr("sparkclin.export.steps.PLAIN_LINE_EVERY_S", 0.0)
     assert list(Steps(stream).each(items, "batches")) == items
     assert stream.getvalue().splitlines() == [f"  batches: {done} of 3" for done in range(3)]
 

@@ -11,10 +11,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 import sparkclin
-from export.convert import ExportOptions, convert
-from export.engines import EXPORTERS, SPARK_NLP_EXPORTERS
 from sparkclin.engines import ENGINES, ONNX
 from sparkclin.errors import ModelError
+from sparkclin.export.convert import ExportOptions, convert
+from sparkclin.export.engines import EXPORTERS, SPARK_NLP_EXPORTERS
 from sparkclin.models.pretrained import load
 from sparkclin.models.repository import ModelRepository
 from testkit.checkpoints import TEXTS, random_checkpoint

@@ -12,10 +12,10 @@ import torch
 from pyspark.sql import SparkSession
 
 import sparkclin
-from export.convert import ExportOptions, convert
-from export.engines import EXPORTERS, SPARK_NLP_EXPORTERS, Vectors
-from export.families import FAMILIES
-from export.trained import TrainedModel
+from sparkclin.export.convert import ExportOptions, convert
+from sparkclin.export.engines import EXPORTERS, SPARK_NLP_EXPORTERS, Vectors
+from sparkclin.export.families import FAMILIES
+from sparkclin.export.trained import TrainedModel
 from sparkclin.models.bundle import Bundle
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.pieces import Ints, PieceEncoder

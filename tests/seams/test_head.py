@@ -13,10 +13,10 @@ import torch
 from pyspark.sql import SparkSession
 from safetensors.torch import load_file, save_file
 
-from export.convert import ExportOptions, convert
-from export.errors import CheckpointError
-from export.heads import HEADS
-from export.trained import TrainedModel
+from sparkclin.export.convert import ExportOptions, convert
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.heads import HEADS
+from sparkclin.export.trained import TrainedModel
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.pooling import PartOutput, SegmentVector
@@ -58,7 +58,7 @@ def test_a_head_without_its_weights_is_refused(checkpoint: Path, tmp_path: Path)
 
 
 def test_weights_of_a_head_that_is_not_asked_for_are_refused(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("export.heads.HEADS", [head for head in HEADS if head is not TOY_HEAD])
+    monkeypatch.setattr("sparkclin.export.heads.HEADS", [head for head in HEADS if head is not TOY_HEAD])
     with pytest.raises(CheckpointError, match=r"LongformerForToyScores; the architectures that can be exported end in"):
         TrainedModel.read(str(checkpoint))
 

@@ -15,13 +15,13 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from export.assets import OrdinaryAssets, RowEnds, no_ordinary_pieces
-from export.checkpoint import TensorShape
-from export.engines import Ids, Vectors
-from export.families.family import Family, Reference
-from export.graph.attention import FullAttention
-from export.graph.encoder import AttentionWeights, EncoderConfig, EncoderWeights, LayerWeights, Linear, Norm
-from export.graph.ops import Array
+from sparkclin.export.assets import OrdinaryAssets, RowEnds, no_ordinary_pieces
+from sparkclin.export.checkpoint import TensorShape
+from sparkclin.export.engines import Ids, Vectors
+from sparkclin.export.families.family import Family, Reference
+from sparkclin.export.graph.attention import FullAttention
+from sparkclin.export.graph.encoder import AttentionWeights, EncoderConfig, EncoderWeights, LayerWeights, Linear, Norm
+from sparkclin.export.graph.ops import Array
 
 SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 NAMES = {

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from export.checkpoint import TensorShape
-from export.graph.encoder import EncoderConfig, Linear, linear
-from export.graph.ops import Array, Ops, Tensor
-from export.graph.packed import Rows, Segments
-from export.heads.embedding import mean
-from export.heads.head import HeadSpec
+from sparkclin.export.checkpoint import TensorShape
+from sparkclin.export.graph.encoder import EncoderConfig, Linear, linear
+from sparkclin.export.graph.ops import Array, Ops, Tensor
+from sparkclin.export.graph.packed import Rows, Segments
+from sparkclin.export.heads.embedding import mean
+from sparkclin.export.heads.head import HeadSpec
 from sparkclin.wire.outputs import Output
 
 LOGITS = "logits"

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from transformers import LongformerForQuestionAnswering, LongformerForSequenceClassification
 
 import sparkclin
-from export.convert import ExportOptions, convert
 from sparkclin.errors import OptionError
+from sparkclin.export.convert import ExportOptions, convert
 from sparkclin.models.bundle import Bundle
 from sparkclin.tasks import answers, labels
 from sparkclin.text.answers import AnswerOptions

@@ -16,9 +16,9 @@ pytest.importorskip("sklearn", reason="the train extra is not installed")
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer, pipeline
 
-import evaluation.classify
-from evaluation.classify import Columns, Example
+import sparkclin.evaluation.classify
 from sparkclin.errors import InputError, OptionError
+from sparkclin.evaluation.classify import Columns, Example
 from sparkclin.text.labels import MULTI_LABEL, SINGLE_LABEL, probabilities
 from testkit.checkpoints import random_bigbird, random_checkpoint
 from training import predict_classify
@@ -130,15 +130,15 @@ def test_a_model_learns_several_labels_and_transformers_predictions_are_scored(
     assert json.loads((tmp_path / "out" / "config.json").read_text())["problem_type"] == "multi_label_classification"
     notes, found = tmp_path / "notes.jsonl", tmp_path / "found.parquet"
     corpus = tmp_path / "dev.jsonl"
-    assert evaluation.classify.main(["notes", str(corpus), "--multi-label", "--output", str(notes)]) == 0
+    assert sparkclin.evaluation.classify.main(["notes", str(corpus), "--multi-label", "--output", str(notes)]) == 0
     assert predict_classify.main([str(notes), str(tmp_path / "out"), "--output", str(found)]) == 0
     assert list(pd.read_parquet(found).columns) == predict_classify.COLUMNS
     capsys.readouterr()
-    assert evaluation.classify.main(["score", str(found), str(corpus), "--multi-label"]) == 0
+    assert sparkclin.evaluation.classify.main(["score", str(found), str(corpus), "--multi-label"]) == 0
     assert json.loads(capsys.readouterr().out) == record_score(record.dev_score)
 
 
-def record_score(score: evaluation.classify.ClassScore) -> dict[str, Any]:
+def record_score(score: sparkclin.evaluation.classify.ClassScore) -> dict[str, Any]:
     return {name: getattr(score, name) for name in score.__dataclass_fields__}
 
 

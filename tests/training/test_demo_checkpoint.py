@@ -11,7 +11,7 @@ import pytest
 
 transformers = pytest.importorskip("transformers", reason="needs the train extra")
 
-from evaluation.notes import read_notes  # noqa: E402
+from sparkclin.evaluation.notes import read_notes  # noqa: E402
 from training.pretrain import RECORD_FILE, TrainingRecord  # noqa: E402
 from training.split import is_held_out  # noqa: E402
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-import evaluation.ner
-from evaluation.ner import Sentence
-from export.trained import TrainedModel
+import sparkclin.evaluation.ner
 from sparkclin.errors import OptionError
+from sparkclin.evaluation.ner import Sentence
+from sparkclin.export.trained import TrainedModel
 from testkit.checkpoints import random_bigbird, random_checkpoint
 from training import predict_ner
 from training.evaluate import IGNORED
@@ -134,7 +134,7 @@ def test_what_transformers_finds_can_be_scored(
     predict_ner.main([str(corpus), str(tmp_path / "out"), "--output", str(found)])
     assert set(pd.read_parquet(found)["note_id"]) == set(map(str, range(24)))
     capsys.readouterr()
-    assert evaluation.ner.main(["score", str(corpus), str(found)]) == 0
+    assert sparkclin.evaluation.ner.main(["score", str(corpus), str(found)]) == 0
     assert json.loads(capsys.readouterr().out)["support"] == 36
 
 

@@ -13,9 +13,9 @@ import pytest
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
-import evaluation.qa
-from evaluation.qa import Answer, Question
+import sparkclin.evaluation.qa
 from sparkclin.errors import OptionError
+from sparkclin.evaluation.qa import Answer, Question
 from testkit.checkpoints import random_bigbird, random_checkpoint
 from training import predict_qa
 from training.qa import (
@@ -168,12 +168,12 @@ def test_a_model_learns_answers_and_transformers_predictions_are_scored(
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["architectures"][0].endswith("ForQuestionAnswering")
     dev, notes, found = tmp_path / "dev.json", tmp_path / "notes.jsonl", tmp_path / "found.parquet"
-    assert evaluation.qa.main(["notes", str(dev), "--output", str(notes)]) == 0
+    assert sparkclin.evaluation.qa.main(["notes", str(dev), "--output", str(notes)]) == 0
     more = ["--no-answer"] * impossible
     assert predict_qa.main([str(notes), str(tmp_path / "out"), "--output", str(found), *more]) == 0
     assert list(pd.read_parquet(found).columns) == predict_qa.COLUMNS
     capsys.readouterr()
-    assert evaluation.qa.main(["score", str(found), str(dev)]) == 0
+    assert sparkclin.evaluation.qa.main(["score", str(found), str(dev)]) == 0
     # Not the same spans: transformers takes whole words, and joins those of the same text.
     assert json.loads(capsys.readouterr().out)["f1"] > 0.4
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.notes import Note, read_notes
 from sparkclin.errors import OptionError
+from sparkclin.evaluation.notes import Note, read_notes
 from training.sample_notes import LONGEST, choose
 from training.split import is_held_out, main, split_notes, write_notes
 

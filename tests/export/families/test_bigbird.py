@@ -10,15 +10,15 @@ import pytest
 import torch
 from transformers import BigBirdConfig, BigBirdModel
 
-from export import checkpoint
-from export.assets import RowEnds
-from export.checkpoint import Checkpoint
-from export.engines import Vectors
-from export.errors import CheckpointError
-from export.families import bert, bigbird
-from export.graph.attention import FullAttention
-from export.graph.block_sparse import BlockSparse
-from export.trained import TrainedModel
+from sparkclin.export import checkpoint
+from sparkclin.export.assets import RowEnds
+from sparkclin.export.checkpoint import Checkpoint
+from sparkclin.export.engines import Vectors
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.families import bert, bigbird
+from sparkclin.export.graph.attention import FullAttention
+from sparkclin.export.graph.block_sparse import BlockSparse
+from sparkclin.export.trained import TrainedModel
 from testkit.checkpoints import random_bigbird
 
 ENDS = RowEnds(cls_id=4, sep_id=5)

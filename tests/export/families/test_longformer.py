@@ -3,15 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from export import checkpoint
-from export.assets import RowEnds
-from export.checkpoint import Checkpoint
-from export.errors import CheckpointError
-from export.families import longformer
-from export.families.longformer import LONGFORMER
-from export.graph.encoder import EncoderWeights
-from export.graph.sliding_window import SlidingWindow
-from export.trained import TrainedModel
+from sparkclin.export import checkpoint
+from sparkclin.export.assets import RowEnds
+from sparkclin.export.checkpoint import Checkpoint
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.families import longformer
+from sparkclin.export.families.longformer import LONGFORMER
+from sparkclin.export.graph.encoder import EncoderWeights
+from sparkclin.export.graph.sliding_window import SlidingWindow
+from sparkclin.export.trained import TrainedModel
 from testkit.checkpoints import random_checkpoint
 
 ENDS = RowEnds(cls_id=0, sep_id=2)

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from export.engines import SPARK_NLP_EXPORTERS
-from export.graph.attention import Attention, FullAttention, Projections, pad_rows
-from export.graph.block_sparse import BlockSparse
-from export.graph.model_input import ModelInput
-from export.graph.ops import Ops, Tensor
-from export.graph.sliding_window import SlidingWindow
+from sparkclin.export.engines import SPARK_NLP_EXPORTERS
+from sparkclin.export.graph.attention import Attention, FullAttention, Projections, pad_rows
+from sparkclin.export.graph.block_sparse import BlockSparse
+from sparkclin.export.graph.model_input import ModelInput
+from sparkclin.export.graph.ops import Ops, Tensor
+from sparkclin.export.graph.sliding_window import SlidingWindow
 from tests.export.graphs import open_graph
 
 Array = npt.NDArray[Any]

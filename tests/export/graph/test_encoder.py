@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from export.engines import SPARK_NLP_EXPORTERS
-from export.graph.block_sparse import BlockSparse
-from export.graph.encoder import EncoderConfig
-from export.graph.sliding_window import SlidingWindow
-from export.trained import TrainedModel
-from export.verify.quantization import cosines
-from export.verify.samples import Batch, PackedSample
+from sparkclin.export.engines import SPARK_NLP_EXPORTERS
+from sparkclin.export.graph.block_sparse import BlockSparse
+from sparkclin.export.graph.encoder import EncoderConfig
+from sparkclin.export.graph.sliding_window import SlidingWindow
+from sparkclin.export.trained import TrainedModel
+from sparkclin.export.verify.quantization import cosines
+from sparkclin.export.verify.samples import Batch, PackedSample
 from sparkclin.wire.outputs import Outputs
 from testkit.checkpoints import random_bigbird, random_checkpoint
 from tests.export.graphs import open_graph

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from export.graph.onnx import MODEL_FILE, OnnxGraph, quantized, safe_scales, write_model
-from export.graph.ops import Ops, Tensor
+from sparkclin.export.graph.onnx import MODEL_FILE, OnnxGraph, quantized, safe_scales, write_model
+from sparkclin.export.graph.ops import Ops, Tensor
 
 Array = npt.NDArray[Any]
 GENERATOR = np.random.default_rng(0)

@@ -9,14 +9,14 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from export.candidate import Candidate
-from export.engines import WORKER_EXPORTERS
-from export.families.family import Reference
-from export.graph.openvino import ALIGNMENT
-from export.routes.workers import WorkerRoute
-from export.trained import TrainedModel
-from export.verify.quantization import cosines
-from export.verify.samples import Batch
+from sparkclin.export.candidate import Candidate
+from sparkclin.export.engines import WORKER_EXPORTERS
+from sparkclin.export.families.family import Reference
+from sparkclin.export.graph.openvino import ALIGNMENT
+from sparkclin.export.routes.workers import WorkerRoute
+from sparkclin.export.trained import TrainedModel
+from sparkclin.export.verify.quantization import cosines
+from sparkclin.export.verify.samples import Batch
 from sparkclin.inference.openvino import FOLDER, WEIGHTS, graph_file
 from sparkclin.wire.outputs import Outputs
 from testkit.checkpoints import random_bigbird, random_checkpoint

@@ -21,12 +21,12 @@ from transformers import (
     LongformerModel,
 )
 
-from export.engines import SPARK_NLP_EXPORTERS
-from export.errors import CheckpointError
-from export.trained import TrainedModel
-from export.verify.expected import lengths_of
-from export.verify.heads import compare_logits
-from export.verify.samples import Batch
+from sparkclin.export.engines import SPARK_NLP_EXPORTERS
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.trained import TrainedModel
+from sparkclin.export.verify.expected import lengths_of
+from sparkclin.export.verify.heads import compare_logits
+from sparkclin.export.verify.samples import Batch
 from sparkclin.text.segments import SegmentPart
 from sparkclin.wire.packed import concatenated, tagged
 from testkit.checkpoints import random_bigbird, random_checkpoint

@@ -17,9 +17,9 @@ from transformers import (
     TokenClassificationPipeline,
 )
 
-from export.errors import CheckpointError
-from export.heads.head import labels_of
-from export.trained import TrainedModel
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.heads.head import labels_of
+from sparkclin.export.trained import TrainedModel
 from sparkclin.text.entities import AGGREGATIONS, EntityOptions, kinds_of, merge_entities, plan_entities
 from sparkclin.text.labels import LOGITS
 from sparkclin.text.pieces import PieceEncoder

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.routes.route import ORDINARY_IDS, PathOutput
-from export.routes.spark_nlp import CODES, PACKED, SPARK_NLP
-from export.verify.parity import (
+from sparkclin.export.routes.route import ORDINARY_IDS, PathOutput
+from sparkclin.export.routes.spark_nlp import CODES, PACKED, SPARK_NLP
+from sparkclin.export.verify.parity import (
     EXACT,
     ParityReport,
     PathFigures,
@@ -23,7 +23,7 @@ from export.verify.parity import (
     table_of_packed,
     table_of_paths,
 )
-from export.verify.quantization import LIMITS, Agreement, QuantizationReport
+from sparkclin.export.verify.quantization import LIMITS, Agreement, QuantizationReport
 
 PERFECT = VectorFigure(path="any", length=8, max_abs_difference=0.0, min_cosine=1.0)
 AWFUL = VectorFigure(path="any", length=8, max_abs_difference=9.0, min_cosine=-1.0)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from evaluation.notes import Note, packaged_notes
-from export.engines import Ids, Vectors
-from export.families.family import Reference
-from export.graph.encoder import EncoderConfig
-from export.trained import TrainedModel
-from export.verify.quantization import LIMITS, Agreement, QuantizationReport, measure
 from sparkclin.errors import InputError
+from sparkclin.evaluation.notes import Note, packaged_notes
+from sparkclin.export.engines import Ids, Vectors
+from sparkclin.export.families.family import Reference
+from sparkclin.export.graph.encoder import EncoderConfig
+from sparkclin.export.trained import TrainedModel
+from sparkclin.export.verify.quantization import LIMITS, Agreement, QuantizationReport, measure
 from sparkclin.text.pieces import PieceEncoder
 from testkit.checkpoints import TEXTS, random_checkpoint
 

@@ -9,22 +9,22 @@ import pytest
 import torch
 from transformers import LongformerModel
 
-from evaluation.notes import Note, packaged_notes
-from export.candidate import Candidate
-from export.engines import SPARK_NLP_EXPORTERS, WORKER_EXPORTERS
-from export.errors import ParityError
-from export.graph.encoder import TABLES
-from export.routes.route import Route
-from export.routes.spark_nlp import SparkNlpRoute
-from export.routes.workers import WorkerRoute
-from export.scheme import Scheme
-from export.stock import Told
-from export.trained import TrainedModel
-from export.verify.expected import Expected, remembering
-from export.verify.quantization import LIMITS, Least, NoteLimits
-from export.verify.ranges import input_ranges
-from export.verify.samples import Batch
-from export.verify.schemes import choose_scheme, smoothing_of
+from sparkclin.evaluation.notes import Note, packaged_notes
+from sparkclin.export.candidate import Candidate
+from sparkclin.export.engines import SPARK_NLP_EXPORTERS, WORKER_EXPORTERS
+from sparkclin.export.errors import ParityError
+from sparkclin.export.graph.encoder import TABLES
+from sparkclin.export.routes.route import Route
+from sparkclin.export.routes.spark_nlp import SparkNlpRoute
+from sparkclin.export.routes.workers import WorkerRoute
+from sparkclin.export.scheme import Scheme
+from sparkclin.export.stock import Told
+from sparkclin.export.trained import TrainedModel
+from sparkclin.export.verify.expected import Expected, remembering
+from sparkclin.export.verify.quantization import LIMITS, Least, NoteLimits
+from sparkclin.export.verify.ranges import input_ranges
+from sparkclin.export.verify.samples import Batch
+from sparkclin.export.verify.schemes import choose_scheme, smoothing_of
 from sparkclin.models.card import schemes_table
 from sparkclin.wire.outputs import Outputs
 from testkit.checkpoints import random_checkpoint, with_outliers

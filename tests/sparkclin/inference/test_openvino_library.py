@@ -24,7 +24,7 @@ def imported_telemetry(module: str, *, home: Path) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("module", ["sparkclin.inference.openvino", "export.graph.openvino"])
+@pytest.mark.parametrize("module", ["sparkclin.inference.openvino", "sparkclin.export.graph.openvino"])
 def test_it_is_not_imported(module: str, tmp_path: Path) -> None:
     assert imported_telemetry(module, home=tmp_path) == []
     assert list(tmp_path.iterdir()) == []

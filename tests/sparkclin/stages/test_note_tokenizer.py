@@ -61,7 +61,7 @@ def windowed(ids: Sequence[int], row: Row, *, cls_id: int | None = None) -> list
 
 @pytest.fixture(scope="module")
 def roberta_echo(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    pytest.importorskip("export.graph.tensorflow", reason="needs the export extra to build the echo model")
+    pytest.importorskip("sparkclin.export.graph.tensorflow", reason="needs the export extra to build the echo model")
     root = tmp_path_factory.mktemp("roberta")
     return build_echo_bundle(spark, root, tokenizer_json=roberta_tokenizer_json(), name="roberta_echo")
 

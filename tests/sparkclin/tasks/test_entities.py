@@ -12,12 +12,12 @@ from pyspark.sql import Row, SparkSession
 from transformers import BigBirdForTokenClassification, LongformerForTokenClassification
 
 import sparkclin
-from export.convert import ExportOptions, convert
-from export.errors import CheckpointError
-from export.trained import TrainedModel
-from export.verify.heads import reference_logits
 from sparkclin.commands.ner import main
 from sparkclin.errors import InputError, ModelError
+from sparkclin.export.convert import ExportOptions, convert
+from sparkclin.export.errors import CheckpointError
+from sparkclin.export.trained import TrainedModel
+from sparkclin.export.verify.heads import reference_logits
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository

@@ -12,9 +12,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 import sparkclin
-from export.convert import ExportOptions, convert
 from sparkclin.commands.embed import main
 from sparkclin.errors import ModelError
+from sparkclin.export.convert import ExportOptions, convert
 from sparkclin.models.bundle import Bundle
 from sparkclin.models.repository import ModelRepository
 from sparkclin.stages.vector_rows import INDEX_COLUMNS

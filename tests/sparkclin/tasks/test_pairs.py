@@ -19,11 +19,11 @@ from transformers import (
 )
 
 import sparkclin
-from export.convert import ExportOptions, convert
-from export.trained import TrainedModel
-from export.verify.heads import reference_logits
 from sparkclin.commands import answer as answer_notes
 from sparkclin.commands import classify as classify_notes
+from sparkclin.export.convert import ExportOptions, convert
+from sparkclin.export.trained import TrainedModel
+from sparkclin.export.verify.heads import reference_logits
 from sparkclin.models.bundle import Bundle
 from sparkclin.schema import ANSWER, CLASSIFY
 from sparkclin.stages.stock_answers import chosen_spans, question_windows
