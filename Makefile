@@ -22,7 +22,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --g
 
 .PHONY: demo test lint docs bench notebooks wheel sbom audit constraints lock pins clean
 
-# Only what running needs: no torch, no TensorFlow for Python. The page shows the text of the sample notes.
+# Installs the runtime only: no torch, no TensorFlow for Python. The page shows the text of the sample notes.
 demo: $(STAMPS)/setup
 	@rm -rf $(DEMO_OUTPUT)
 	$(BIN)/spark-submit pipelines/embed_notes.py $(DEMO_INPUT) --output $(DEMO_OUTPUT)/vectors
@@ -33,6 +33,8 @@ demo: $(STAMPS)/setup
 	  --output $(DEMO_OUTPUT)/map.html
 	@echo
 	$(BIN)/sparkclin nearest $(DEMO_OUTPUT)/vectors --note $(DEMO_NOTE) -k 5 --notes $(DEMO_NOTES) --show title
+	@echo
+	$(BIN)/spark-submit examples/stock_pretrained.py
 
 # make test ARGS="-k windows" runs some of the tests. In two processes, because much of a test is waiting for the start
 # of another one; each holds a Spark session of up to 6 GB. ARGS="-n 0" is for a debugger. A process that crashes ends

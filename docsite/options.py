@@ -37,6 +37,7 @@ COMMANDS = {
     "python -m training.sample_notes": ("training.sample_notes",),
     "python -m training.compare_feeds": ("training.compare_feeds",),
     "python -m examples.ner_dl": ("examples.ner_dl",),
+    "spark-submit examples/stock_pretrained.py": ("examples.stock_pretrained",),
     "python -m benchmarks": ("benchmarks.__main__",),
     "python -m benchmarks.memory": ("benchmarks.memory",),
     "python -m benchmarks.profile": ("benchmarks.profile",),

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from testkit.demo import NER_MODEL
+from testkit.demo import MODEL, NER_MODEL
 from tests.installation import Demo
 
 pytestmark = pytest.mark.slow
@@ -23,7 +23,9 @@ def test_the_demo_runs_in_a_clean_clone(demo: Demo) -> None:
         )
         report = json.loads((output / name / "_report.json").read_text(encoding="utf-8"))
         assert report["counts"]["notes"] == 60
-    found, drawn, near = re.split(r"\n\n\.venv/bin/sparkclin (?:map|nearest) ", demo.make.stdout)
+    found, drawn, near, stock = re.split(
+        r"\n\n\.venv/bin/(?:sparkclin map|sparkclin nearest|spark-submit examples)", demo.make.stdout
+    )
     model, *tables, page = found.split("out/demo/entities\n- notes: ")[1].strip().split("\n\n")[1:]
     assert model.startswith(f"{NER_MODEL}: ")
     assert "F1" in model
@@ -37,6 +39,8 @@ def test_the_demo_runs_in_a_clean_clone(demo: Demo) -> None:
     assert table[0].split() == ["COSINE", "NOTE_ID", "TITLE"]
     assert table[1].split()[0] == "1051"
     assert len(table) == 7
+    _, tokens = stock.split(f'LongformerEmbeddings.pretrained("{MODEL}", "en") gave these token vectors:\n')
+    assert [line.split()[0] for line in tokens.strip().splitlines()][:2] == ["The", "patient"]
 
 
 def test_the_demo_installs_no_library_that_only_export_and_training_need(demo: Demo) -> None:

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
 
 import sparkclin
+from examples.stock_pretrained import card_pipeline
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
 from testkit.demo import MODEL, NER_MODEL
@@ -73,27 +75,36 @@ def card_models(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_model_cards_snippet(spark: SparkSession, card_models: Path) -> None:
-    from pyspark.ml import Pipeline
-    from sparknlp.annotator import LongformerEmbeddings, SentenceDetector, Tokenizer
-    from sparknlp.base import DocumentAssembler
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `models`, where a random checkpoint was exported under the name of the model card."""
+    checkpoints = pytest.importorskip("testkit.checkpoints", reason="needs the export extra")
+    from sparkclin.export.convert import ExportOptions, convert
 
-    sparkclin.use_models(spark, card_models)
-    document_assembler = DocumentAssembler().setInputCol("text").setOutputCol("document")
-    sentence_detector = SentenceDetector().setInputCols(["document"]).setOutputCol("sentence")
-    tokenizer = Tokenizer().setInputCols(["sentence"]).setOutputCol("token")
-    embeddings = (
-        LongformerEmbeddings.pretrained("clinical_longformer", "en")
-        .setInputCols(["sentence", "token"])
-        .setOutputCol("embeddings")
-        .setCaseSensitive(True)
-        .setMaxSentenceLength(4096)
-    )
-    pipeline = Pipeline(stages=[document_assembler, sentence_detector, tokenizer, embeddings])
+    folder = tmp_path_factory.mktemp("exported")
+    checkpoint = checkpoints.random_checkpoint(folder / "checkpoint", positions=4098, attention_window=512)
+    convert(ExportOptions(checkpoint=str(checkpoint), name="clinical_longformer", models=folder / "models"))
+    return folder
+
+
+@pytest.mark.export
+def test_the_model_cards_call_loads_an_exported_checkpoint(spark: SparkSession, exported: Path) -> None:
+    sparkclin.use_models(spark, exported / "models")
     notes = spark.createDataFrame([["The patient has fever. She denies cough."]]).toDF("text")
-    (row,) = pipeline.fit(notes).transform(notes).select("embeddings").collect()
-    assert {len(annotation.embeddings) for annotation in row.embeddings} == {192}
+    pipeline = card_pipeline("clinical_longformer").fit(notes)
+    (row,) = pipeline.transform(notes).select("embeddings").collect()
+    assert {len(annotation.embeddings) for annotation in row.embeddings} == {pipeline.stages[-1].getDimension()}
     assert row.embeddings[0].result == "The"
+
+
+@pytest.mark.export
+@pytest.mark.usefixtures("spark")
+def test_the_readmes_python_runs_where_the_models_are(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(exported)
+    names: dict[str, Any] = {}
+    (block,) = blocks("../README.md")
+    exec(block, names)
+    assert names["embeddings"].getMaxSentenceLength() == 4096
 
 
 def test_scala_callers_load_the_same_folder(spark: SparkSession) -> None:
