@@ -11,6 +11,8 @@ HELP = {
     "`metadata.json` last.",
     "a bundle must be staged there": "This is an error in a program that calls `ModelRepository.register()`: stage "
     "the bundle in a folder of the repository.",
+    "because it does not escape": "Name a folder without these characters with `--models`, or export and run the model "
+    "with `--engine openvino`.",
     "is neither a SHA-256 of": "`sha256sum sparkclin.json`, in the model's folder, prints the hash. Give that, or the "
     "path of a file of such lines.",
     "is not a known one in which ASCII is as it is": "Give the name that Python has for the encoding. UTF-16 and "
@@ -47,8 +49,8 @@ HELP = {
     "version: `pip install 'sparkclin[export]'`.",
     "that one ONNX graph can hold": "Export it for another engine.",
     "that one TensorFlow graph can hold": "Export it for another engine.",
-    "differs from": "The report below the sentence says at which lengths and by which path. Check that the checkpoint "
-    "is whole; report this if it is.",
+    "differs from": "The report below the sentence says at which lengths and by which path. Copy or fetch "
+    "the checkpoint again, and export it with the pinned version of `transformers`: `pip install 'sparkclin[export]'`.",
     "pip install 'sparkclin[export]'": "From a checkout: `pip install -c constraints.txt -e '.[export]'`.",
     "--first-note-nlp-id is for": "Add `--output-schema omop`, or leave it out.",
     "numbers cannot be compared": "Compare outputs of the same model at the same level, with the same pooling.",
@@ -57,7 +59,7 @@ HELP = {
     "notes have a vector: a map needs": "Look at the statuses in the run's report: notes that could not be read have "
     "no vector.",
     "are no texts, but of the class": "Make them texts, or None where there is none, before you give them.",
-    "here is the bundle itself": "Leave `models`, `engine` and `precision` out, or give `model` as a name.",
+    "here is the bundle itself": "Leave `models`, `language`, `engine` and `precision` out, or give `model` as a name.",
     "texts were given for": "Give as many texts as notes, in their order, or one text for all.",
     "so there is no width for rows of NaN": "Look why no note has a vector: their `status` says it.",
     "nor the path of a run's output": "Give what `sparkclin.embed()` returned, or the folder that a run wrote.",

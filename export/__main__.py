@@ -83,6 +83,7 @@ def export_options(given: argparse.Namespace, *, engine: str, precision: str, no
         name=given.name,
         models=given.models,
         revision=given.revision,
+        tokenizer=given.tokenizer,
         engine=engine,
         precision=precision,
         notes=notes,
@@ -114,6 +115,7 @@ def run_verify(given: argparse.Namespace) -> None:
         language=given.language,
         checkpoint=given.checkpoint,
         revision=given.revision,
+        tokenizer=given.tokenizer,
         notes=given.notes,
     )
     with steps_alone() as steps:
@@ -139,6 +141,12 @@ def convert_parser(prog: str = "python -m export") -> argparse.ArgumentParser:
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint's folder, or a hub id")
     parser.add_argument("--revision", help="of a hub id: a branch, tag or commit; default: its default branch")
+    parser.add_argument(
+        "--tokenizer",
+        metavar="NAME_OR_FOLDER",
+        help="the folder or hub id of a tokenizer, for a checkpoint without tokenizer files; default: the "
+        "checkpoint's own",
+    )
     parser.add_argument("--name", required=True, help="the name to ask pretrained() for, such as clinical_longformer")
     parser.add_argument("--models", type=Path, required=True, metavar="DIR", help="the repository to register it in")
     parser.add_argument(
@@ -180,9 +188,10 @@ def verify_parser(prog: str = "python -m export") -> argparse.ArgumentParser:
     parser.add_argument("--models", type=Path, required=True, metavar="DIR", help="the repository it is registered in")
     parser.add_argument("--engine", choices=EXPORTERS, help="default: the fastest that there is")
     parser.add_argument("--precision", choices=PRECISIONS, help="default: fp32 where there is one")
-    parser.add_argument("--language", default="en", help="default: en")
+    parser.add_argument("--language", help="of a name that exists in several languages")
     parser.add_argument("--checkpoint", help="its folder or hub id; default: the hub id and commit in the manifest")
     parser.add_argument("--revision", help="of the hub id: another branch, tag or commit")
+    parser.add_argument("--tokenizer", metavar="NAME_OR_FOLDER", help="its folder or hub id; default: as at the export")
     add_notes(parser)
     return parser
 

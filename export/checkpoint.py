@@ -15,8 +15,7 @@ from sparkclin.spark.storage import sha256_of
 
 TensorShape = tuple[int, ...]
 
-# What an export reads beside the weights. Nothing else is fetched from a hub, and nothing in its folders.
-HUB_FILES = (
+TOKENIZER_FILES = (
     "config.json",
     "tokenizer*.json",
     "special_tokens_map.json",
@@ -25,9 +24,11 @@ HUB_FILES = (
     "merges.txt",
     "vocab.txt",
     "*.model",
-    "model.safetensors.index.json",
-    "pytorch_model.bin.index.json",
 )
+"""Files that transformers may read for a tokenizer."""
+
+# What an export reads in addition to the weights. Nothing else is fetched from a hub, and nothing in its folders.
+HUB_FILES = (*TOKENIZER_FILES, "model.safetensors.index.json", "pytorch_model.bin.index.json")
 HUB_FOLDERS = "*/*"
 # The first that there is holds the weights.
 WEIGHT_FILES = (
@@ -37,6 +38,8 @@ WEIGHT_FILES = (
     "pytorch_model.bin",
 )
 VOCABULARIES = "vocab.json and merges.txt, or spiece.model"
+# Prefixes of all names where a wrapper was saved in place of the model: DataParallel's and that of torch.compile().
+WRAPPERS = ("module.", "_orig_mod.")
 # Names that TensorFlow-era checkpoints use for a layer norm's weight and bias.
 LEGACY_ENDINGS = {".gamma": ".weight", ".beta": ".bias"}
 
@@ -50,7 +53,7 @@ class HubName:
 
     @classmethod
     def parse(cls, name: str) -> HubName:
-        """Of `id` or `id@revision`; an id has no @."""
+        """Read `id` or `id@revision`; an id has no @."""
         hub_id, _, revision = name.partition("@")
         return cls(hub_id=hub_id, revision=revision or None)
 
@@ -59,59 +62,83 @@ class HubName:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """A checkpoint as it was read: `source` is a folder's name or `id@commit`, `folder` where its files lie."""
+class Found:
+    """Files of a model: `source` is a folder's name or `id@commit`, `folder` the directory that holds them."""
 
     source: str
     folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Found):
+    """A checkpoint as it was read. `tokenizer` are the files of its tokenizer, by default the checkpoint's own."""
+
+    tokenizer: Found
     config: dict[str, Any]
     tensors: dict[str, Array]
     sha256: dict[str, str]
 
     def tokenizer_json(self) -> str:
-        """The checkpoint's fast tokenizer, as the `tokenizers` library writes it.
+        """Return the fast tokenizer, as the `tokenizers` library writes it.
 
-        Raises CheckpointError where there is none, or none of its vocabulary.
+        Raise CheckpointError if transformers finds no fast tokenizer, or one without its vocabulary.
         """
-        from transformers import AutoTokenizer
+        from transformers import AutoConfig, AutoTokenizer
 
-        remedy = f"Add its tokenizer.json or vocabulary files ({VOCABULARIES})."
+        source = self.tokenizer.source
+        remedy = (
+            f"Add its tokenizer.json or vocabulary files ({VOCABULARIES}), or name the tokenizer that the model was "
+            "trained with by --tokenizer NAME_OR_FOLDER."
+        )
         try:
-            tokenizer = AutoTokenizer.from_pretrained(self.folder, use_fast=True, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(
+                self.tokenizer.folder,
+                config=AutoConfig.from_pretrained(self.folder),  # a folder of vocabulary files names no model type
+                use_fast=True,
+                trust_remote_code=False,
+            )
         except Exception as error:  # a missing or damaged file comes in many types
             raise CheckpointError(
-                f"{self.source} has no tokenizer that transformers reads ({type(error).__name__}). {remedy}"
+                f"{source} has no tokenizer that transformers reads ({type(error).__name__}). {remedy}"
             ) from error
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
-            raise CheckpointError(f"{self.source} has no fast tokenizer. {remedy}")
+            raise CheckpointError(f"{source} has no fast tokenizer. {remedy}")
         special = {str(piece) for piece in backend.get_added_tokens_decoder().values()}
         # Without a vocabulary's file transformers makes a tokenizer of special pieces, and says nothing.
         if backend.get_vocab().keys() <= special:
-            raise CheckpointError(f"{self.source} has a tokenizer of nothing but special pieces. {remedy}")
+            raise CheckpointError(f"{source} has a tokenizer of nothing but special pieces. {remedy}")
         text: str = backend.to_str()
         return text
 
 
-def read(source: str, *, revision: str | None = None) -> Checkpoint:
-    """Reads a local folder, or fetches a hub id into the Hugging Face cache and reads it from there.
+def read(source: str, *, revision: str | None = None, tokenizer: str | None = None) -> Checkpoint:
+    """Read a local folder, or fetch a hub id into the Hugging Face cache and read it from there. `tokenizer` is the
+    folder or hub id of a tokenizer that takes the place of the checkpoint's own.
 
     A hub id may have a `revision`, here or as `id@revision`. Raises OptionError for a revision of anything else, and
-    CheckpointError where the hub does not hand it out, or where there is no configuration or no weights.
+    CheckpointError if the hub does not hand it out, or the configuration or the weights are missing.
     """
     if problems := revision_problems(source, revision):
         raise OptionError("; ".join(problems) + ".")
+    found = find(source, revision=revision)
+    read = read_folder(found.folder, source=found.source)
+    return read if tokenizer is None else replace(read, tokenizer=find(tokenizer, weights=False))
+
+
+def find(source: str, *, revision: str | None = None, weights: bool = True) -> Found:
+    """Return the files of a local folder, or of a hub id, which is fetched into the Hugging Face cache first."""
     folder = Path(source)
     if folder.is_dir():
-        return read_folder(folder, source=folder.resolve().name)
+        return Found(source=folder.resolve().name, folder=folder)
     name = HubName.parse(source)
     name = replace(name, revision=revision or name.revision)
-    folder = fetch(name)
-    return read_folder(folder, source=str(replace(name, revision=folder.name)))
+    folder = fetch(name, weights=weights)
+    return Found(source=str(replace(name, revision=folder.name)), folder=folder)
 
 
 def revision_problems(source: str, revision: str | None) -> list[str]:
-    """What keeps a revision of `source` from being asked for, each with what was found and what to do."""
+    """Return the reasons why `source` has no such revision, each with a remedy."""
     if revision is None:
         return []
     if not revision:
@@ -124,7 +151,7 @@ def revision_problems(source: str, revision: str | None) -> list[str]:
 
 
 def read_folder(folder: Path, *, source: str) -> Checkpoint:
-    """Raises CheckpointError where there is no configuration or no weights."""
+    """Read a folder; raise CheckpointError if its configuration or its weights are missing."""
     config_file = folder / "config.json"
     if not config_file.is_file():
         raise CheckpointError(f"{source} has no config.json: expected a checkpoint folder as transformers saves it.")
@@ -136,22 +163,26 @@ def read_folder(folder: Path, *, source: str) -> Checkpoint:
     return Checkpoint(
         source=source,
         folder=folder,
+        tokenizer=Found(source=source, folder=folder),
         config=json.loads(config_file.read_text(encoding="utf-8")),
-        tensors={canonical(name): array for name, array in tensors.items()},
+        tensors={canonical(name): array for name, array in unwrapped(tensors).items()},
         sha256={file.name: sha256_of(file) for file in hashed},
     )
 
 
-def fetch(name: HubName) -> Path:
-    """A folder with the files that an export reads; its name is the commit that they are of.
+def fetch(name: HubName, *, weights: bool = True) -> Path:
+    """Return a folder with the files that an export reads; its name is the commit that they are of.
 
-    Of several formats of the weights only the one that is read is fetched. Files that are in the cache already are not
-    fetched again. Raises CheckpointError where the hub does not hand the model out.
+    Of several formats of the weights only the one that is read is fetched; without `weights` only the tokenizer's files
+    are. Files that are in the cache already are not fetched again. Raises CheckpointError if the hub does not hand the
+    model out.
     """
     from huggingface_hub.errors import RevisionNotFoundError
 
     try:
-        folder = download(name, HUB_FILES)
+        folder = download(name, HUB_FILES if weights else TOKENIZER_FILES)
+        if not weights:
+            return folder
         names = names_of(name.hub_id, folder)
         stored = next((file for file in WEIGHT_FILES if file in names), None)
         if stored:
@@ -190,7 +221,7 @@ def names_of(hub_id: str, folder: Path) -> set[str]:
 
     try:
         return {file.path for file in get_cached_repo_tree(hub_id, revision=folder.name)}
-    except CachedRepoTreeNotFoundError:  # offline, and an older client filled the cache: what is there is all there is
+    except CachedRepoTreeNotFoundError:  # offline, and an older client filled the cache: it holds all that can be had
         return {path.name for path in folder.iterdir()}
 
 
@@ -240,6 +271,14 @@ def read_tensors(file: Path) -> dict[str, Array]:
     return {name: tensor.to(torch.float32).numpy() for name, tensor in state.items()}
 
 
+def unwrapped(tensors: dict[str, Array]) -> dict[str, Array]:
+    """Return the tensors by their names in the model: without the prefix of a wrapper, if all names have it."""
+    prefix = next((prefix for prefix in WRAPPERS if all(name.startswith(prefix) for name in tensors)), None)
+    if prefix is None or not tensors:
+        return tensors
+    return unwrapped({name.removeprefix(prefix): array for name, array in tensors.items()})
+
+
 def canonical(name: str) -> str:
     for old, new in LEGACY_ENDINGS.items():
         if name.endswith(old):
@@ -256,7 +295,7 @@ def account_for(
 ) -> dict[str, Array]:
     """The `needed` tensors by name without prefix, after every tensor of the checkpoint was accounted for.
 
-    One of `prefixes` may stand before a name. Raises CheckpointError that names every tensor that is missing, that is
+    A name may begin with one of `prefixes`. Raises CheckpointError that names every tensor that is missing, that is
     in neither list, or that has another shape.
     """
     prefix = max(prefixes, key=lambda p: sum(p + name in checkpoint.tensors for name in needed))

@@ -35,7 +35,7 @@ from sparkclin.export.verify.parity import EXACT_PRECISION, ParityReport
 from sparkclin.export.verify.schemes import Tried, choose_scheme
 from sparkclin.models.bundle import TOKENIZER_FILE, Bundle, Manifest, hash_files
 from sparkclin.models.pretrained import engine_of
-from sparkclin.models.repository import METADATA_FILE, ModelRepository
+from sparkclin.models.repository import METADATA_FILE, PLAIN, PLAIN_EXPECTED, ModelRepository, spark_nlp_problems
 from sparkclin.schema import CLASSIFY
 from sparkclin.spark.session import running_session, spark_session
 from sparkclin.spark.settings import SPARK_NLP_VERSION
@@ -54,16 +54,21 @@ LIBRARIES = ("sparkclin", "torch", "transformers", "tokenizers", "pyspark", "spa
 class ExportOptions:
     """What to export and where to.
 
-    `revision` is a hub id's branch, tag or commit, by default its default branch. `notes` is a file of notes to compare
-    the vectors of bf16 or int8 on, by default the packaged sample notes. `global_attention` is one of
-    GLOBAL_ATTENTIONS, by default what the head has in transformers. Raises OptionError for a name that `pretrained()`
-    could not ask for, for an engine or precision that there is not, and for a revision of a folder.
+    `revision` is a hub id's branch, tag or commit, by default its default branch. `tokenizer` is the folder or hub id
+    of the tokenizer, by default the checkpoint's own. `notes` is a file of notes to compare the vectors of bf16 or int8
+    on, by default the packaged sample notes. `global_attention` is one of GLOBAL_ATTENTIONS, by default what the head
+    has in transformers.
+
+    Raises OptionError for a name that `pretrained()` could not ask for, for a language that a repository cannot hold,
+    for an unknown engine or precision, for a revision of a folder, and for a folder that Spark NLP cannot load from
+    with an engine of Spark NLP.
     """
 
     checkpoint: str
     name: str
     models: Path
     revision: str | None = None
+    tokenizer: str | None = None
     engine: str = TENSORFLOW.name
     precision: str = PRECISIONS[0]
     notes: Path | None = None
@@ -73,9 +78,7 @@ class ExportOptions:
     global_attention: str | None = None
 
     def __post_init__(self) -> None:
-        problems = checkpoint.revision_problems(self.checkpoint, self.revision)
-        if not NAME.fullmatch(self.name):
-            problems.append(f"--name {self.name!r}: expected lower-case letters and digits, joined by underscores")
+        problems = [*checkpoint.revision_problems(self.checkpoint, self.revision), *self._record_problems()]
         if self.engine not in EXPORTERS:
             problems.append(f"no exporter for --engine {self.engine!r}: expected one of {', '.join(EXPORTERS)}")
         elif self.precision not in EXPORTERS[self.engine].engine.precisions:
@@ -84,6 +87,8 @@ class ExportOptions:
                 f"{precision} with --engine {engine.name}" for engine in engines for precision in engine.precisions
             ]
             problems.append(f"--precision {self.precision!r} with --engine {self.engine}: there is {', '.join(kinds)}")
+        elif EXPORTERS[self.engine].engine.spark_nlp:
+            problems += [f"--models: {problem}" for problem in spark_nlp_problems(str(self.models))]
         if self.global_attention not in (None, *GLOBAL_ATTENTIONS):
             found = f"--global-attention {self.global_attention!r}"
             problems.append(f"{found}: expected one of {', '.join(GLOBAL_ATTENTIONS)}")
@@ -91,6 +96,17 @@ class ExportOptions:
             problems.append("--notes: fp32 is not compared on notes; it is held to the reference on any input")
         if problems:
             raise OptionError("; ".join(problems) + ".")
+
+    def _record_problems(self) -> list[str]:
+        """Return what a repository cannot hold."""
+        named = {"name": self.name, "language": self.language}
+        odd = {option: value for option, value in named.items() if not PLAIN.fullmatch(value)}
+        problems = [f"--{option} {value!r}: expected {PLAIN_EXPECTED}" for option, value in odd.items()]
+        if "name" not in odd and not NAME.fullmatch(self.name):
+            problems.append(f"--name {self.name!r}: expected lower-case letters and digits, joined by underscores")
+        if not self.description.isprintable():
+            problems.append(f"--description {self.description!r}: expected a line of text")
+        return problems
 
 
 def convert(options: ExportOptions, *, spark: SparkSession | None = None, steps: Steps = SILENT) -> Bundle:
@@ -112,7 +128,10 @@ def expected_of(options: ExportOptions, *, steps: Steps) -> Expected:
     notes = notes_to_compare(options.precision, options.notes)
     with steps.step("checkpoint read"):
         trained = TrainedModel.read(
-            options.checkpoint, revision=options.revision, global_attention=options.global_attention
+            options.checkpoint,
+            revision=options.revision,
+            tokenizer=options.tokenizer,
+            global_attention=options.global_attention,
         )
     return Expected(trained=trained, notes=notes)
 
@@ -148,19 +167,22 @@ def make(options: ExportOptions, expected: Expected, *, spark: SparkSession | No
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyOptions:
-    """Which registered model to verify: the preferred version of `name` where `engine` or `precision` is None.
+    """A registered model to verify. Without `engine` or `precision` it is the preferred version of `name`, and without
+    `language` the name may be in any.
 
     `checkpoint` is the folder or hub id of what it was made from; by default what the manifest names, which only a hub
-    id lets one find: of that the very commit. `revision` is another one, of either. `notes` are as in ExportOptions.
+    id lets one find: of that the very commit. `revision` is another one, of either. `tokenizer` is by default the one
+    that the manifest names. `notes` are as in ExportOptions.
     """
 
     name: str
     models: Path
     engine: str | None = None
     precision: str | None = None
-    language: str = "en"
+    language: str | None = None
     checkpoint: str | None = None
     revision: str | None = None
+    tokenizer: str | None = None
     notes: Path | None = None
 
 
@@ -226,12 +248,11 @@ def session(*, steps: Steps) -> SparkSession:
 
 
 def original_of(options: VerifyOptions, manifest: Manifest) -> Checkpoint:
-    """The checkpoint to compare with: the one that was asked for, or the one that the manifest names."""
-    if options.checkpoint:
-        return checkpoint.read(options.checkpoint, revision=options.revision)
-    if options.revision is not None:
-        return checkpoint.read(HubName.parse(manifest.source).hub_id, revision=options.revision)
-    return checkpoint.read(manifest.source)
+    """Return the checkpoint to compare with: the one that was asked for, or the one that the manifest names."""
+    source, tokenizer = options.checkpoint or manifest.source, options.tokenizer or manifest.tokenizer_source or None
+    if options.revision is not None and not options.checkpoint:
+        source = HubName.parse(source).hub_id
+    return checkpoint.read(source, revision=options.revision, tokenizer=tokenizer)
 
 
 def refuse_taken_name(options: ExportOptions) -> None:
@@ -293,6 +314,7 @@ def describe(
         pad_id=config.pad_id,
         created=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         source=source.source,
+        tokenizer_source=source.tokenizer.source if options.tokenizer else "",
         source_sha256=source.sha256,
         config=source.config,
         libraries=library_versions(exporter),

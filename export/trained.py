@@ -33,10 +33,18 @@ class TrainedModel:
     global_attention: str | None
 
     @classmethod
-    def read(cls, source: str, *, revision: str | None = None, global_attention: str | None = None) -> TrainedModel:
-        """A checkpoint's folder or hub id; raises what checkpoint.read() raises, and CheckpointError where it cannot be
-        exported."""
-        return cls.of(checkpoint.read(source, revision=revision), global_attention=global_attention)
+    def read(
+        cls,
+        source: str,
+        *,
+        revision: str | None = None,
+        tokenizer: str | None = None,
+        global_attention: str | None = None,
+    ) -> TrainedModel:
+        """Read a checkpoint's folder or hub id; raise what checkpoint.read() raises, and CheckpointError if it cannot
+        be exported."""
+        read = checkpoint.read(source, revision=revision, tokenizer=tokenizer)
+        return cls.of(read, global_attention=global_attention)
 
     @classmethod
     def of(cls, source: Checkpoint, *, global_attention: str | None = None) -> TrainedModel:

@@ -14,8 +14,9 @@ Ids are in the column `note_id`, or where `id_column` says; of a pandas DataFram
 comes back always has them in `note_id`. Texts are in the column `text`, or where `text_column` says.
 
 `model` is a name in the repository `models` (default: the one of use_models(), of $SPARKCLIN_MODELS, or the demo's), or
-a Bundle; None is the repository's only model for the task. Without `engine` or `precision` it is the exact version, and
-then the fastest. `trust` are the SHA-256 of the manifests that may run, or files of such; without any, all may.
+a Bundle; None is the repository's only model for the task. A name that exists in several languages needs `language`.
+Without `engine` or `precision` it is the exact version, and then the fastest. `trust` lists the SHA-256 of the
+manifests that may run, or files of them; if it is empty, all may.
 
 Where notes are computed now and no session runs, one is started: without Spark NLP where the model does not need it.
 Every such call prepares the model once, so give it many notes, not one at a time. `progress` shows a line of how far it
@@ -68,6 +69,7 @@ def embed(
     id_column: str | None = None,
     text_column: str = TEXT,
     models: str | None = None,
+    language: str | None = None,
     engine: str | None = None,
     precision: str | None = None,
     trust: str | Sequence[str] = (),
@@ -96,7 +98,7 @@ def embed(
     )
     job = Job(
         task=embedding(options),
-        model=chosen(model, models=models, engine=engine, precision=precision, trust=trust),
+        model=chosen(model, models=models, language=language, engine=engine, precision=precision, trust=trust),
         layout=Layout(id_column=id_column, text_column=text_column),
         listed=partial(_vectors, options=options),
         progress=progress,
@@ -115,6 +117,7 @@ def find_entities(
     id_column: str | None = None,
     text_column: str = TEXT,
     models: str | None = None,
+    language: str | None = None,
     engine: str | None = None,
     precision: str | None = None,
     trust: str | Sequence[str] = (),
@@ -130,7 +133,7 @@ def find_entities(
     )
     job = Job(
         task=finding(options),
-        model=chosen(model, models=models, engine=engine, precision=precision, trust=trust),
+        model=chosen(model, models=models, language=language, engine=engine, precision=precision, trust=trust),
         layout=Layout(id_column=id_column, text_column=text_column),
         listed=lambda rows: _dicts(rows[rows[STATUS] == STATUS_OK], ENTITY_FIELDS),
         progress=progress,
@@ -153,6 +156,7 @@ def classify(
     id_column: str | None = None,
     text_column: str = TEXT,
     models: str | None = None,
+    language: str | None = None,
     engine: str | None = None,
     precision: str | None = None,
     trust: str | Sequence[str] = (),
@@ -177,7 +181,7 @@ def classify(
     )
     job = Job(
         task=classifying(options),
-        model=chosen(model, models=models, engine=engine, precision=precision, trust=trust),
+        model=chosen(model, models=models, language=language, engine=engine, precision=precision, trust=trust),
         layout=Layout(id_column=id_column, text_column=text_column, pair=pair, pair_column=pair_column),
         listed=lambda rows: _dicts(rows, LABEL_FIELDS),
         progress=progress,
@@ -200,6 +204,7 @@ def answer(
     id_column: str | None = None,
     text_column: str = TEXT,
     models: str | None = None,
+    language: str | None = None,
     engine: str | None = None,
     precision: str | None = None,
     trust: str | Sequence[str] = (),
@@ -225,7 +230,7 @@ def answer(
     )
     job = Job(
         task=answering(options),
-        model=chosen(model, models=models, engine=engine, precision=precision, trust=trust),
+        model=chosen(model, models=models, language=language, engine=engine, precision=precision, trust=trust),
         layout=Layout(id_column=id_column, text_column=text_column, pair=question, pair_column=question_column),
         listed=lambda rows: _dicts(rows, ANSWER_FIELDS),
         progress=progress,
@@ -244,6 +249,7 @@ def encode(
     stride: int | None = None,
     max_note_pieces: int | None = None,
     models: str | None = None,
+    language: str | None = None,
     engine: str | None = None,
     precision: str | None = None,
     trust: str | Sequence[str] = (),
@@ -272,6 +278,7 @@ def encode(
         stride=stride,
         max_note_pieces=max_note_pieces,
         models=models,
+        language=language,
         engine=engine,
         precision=precision,
         trust=trust,

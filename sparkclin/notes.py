@@ -24,7 +24,8 @@ from sparkclin.runs.sources.notes import check_columns, schema_of, with_texts
 from sparkclin.runs.sources.tables import table_notes
 from sparkclin.schema import NOTE_ID, PAIR, STATUS, STATUSES, TEXT, VECTOR
 from sparkclin.spark import storage
-from sparkclin.spark.failures import quiet, step
+from sparkclin.spark.failures import step
+from sparkclin.spark.logs import silence, stay_silent
 from sparkclin.spark.session import running_session, spark_session
 from sparkclin.text.vectors import HALF
 from sparkclin.vectors import is_null, is_spark
@@ -169,7 +170,7 @@ def _computed(texts: list[Any], pairs: list[Any] | None, job: Job) -> pd.DataFra
     spark, bundle = _opened(job)
     _ = job.task.settings(bundle.manifest)  # what the model does not allow is said before anything is computed
     n_tasks = default_partitions(len(texts), parallelism=spark.sparkContext.defaultParallelism)
-    with step(f"in {job.task.name}"):
+    with silence(spark), step(f"in {job.task.name}"):
         schema = schema_of(id_type="bigint", pair=pairs is not None)
         notes = spark.createDataFrame(table if texts else [], schema)
         rows = job.task.rows(with_texts(notes).repartition(n_tasks), bundle, _as_it_is)
@@ -247,7 +248,7 @@ def _session(job: Job, *, spark_nlp: bool = True) -> SparkSession:
         return spark_session(app_name=name, spark_nlp=spark_nlp)
     # Spark's own bar, of its stages, would stand in the same line as ours, and Java's words below the cell.
     ours = spark_session(app_name=name, settings=OWN_PROGRESS, spark_nlp=spark_nlp)
-    quiet(ours)
+    stay_silent(ours)
     return ours
 
 
@@ -263,6 +264,7 @@ def chosen(
     model: str | Bundle | None,
     *,
     models: str | None,
+    language: str | None,
     engine: str | None,
     precision: str | None,
     trust: str | Sequence[str],
@@ -271,10 +273,12 @@ def chosen(
     where it is not trusted."""
     digests = (trust,) if isinstance(trust, str) else tuple(trust)
     if not isinstance(model, Bundle):
-        return ModelChoice(repository=models, name=model, engine=engine, precision=precision, trust=digests)
-    if models is not None or engine is not None or precision is not None:
+        return ModelChoice(
+            repository=models, name=model, language=language, engine=engine, precision=precision, trust=digests
+        )
+    if any(narrowing is not None for narrowing in (models, language, engine, precision)):
         raise OptionError(
-            "models, engine and precision choose one of the versions of a name; here is the bundle itself."
+            "models, language, engine and precision choose one of the versions of a name; here is the bundle itself."
         )
     check_trusted(model.manifest_sha256, location=model.location, trust=digests)
     return model

@@ -119,6 +119,9 @@ STORES = RunBy("tests/docs/test_vector_stores.py::test_a_store_finds_the_same_te
 AIR_GAPPED = RunBy("tests/test_wheel.py::test_a_machine_without_a_registry_is_set_up")
 
 EXPORT = "sparkclin export yikuan8/Clinical-Longformer --name clinical_longformer --models models --all"
+EXPORT_OF_A_TRAINER = (
+    "sparkclin export trainer_output --tokenizer yikuan8/Clinical-Longformer --name clinical_entities --models models"
+)
 EMBED = "sparkclin embed --input notes.parquet --output vectors --models models --model clinical_longformer"
 OF_THE_DEMO = "sparkclin embed --input sparkclin/demo/notes.jsonl --output"
 SINGLE, HALF = f"{OF_THE_DEMO} f32", f"{OF_THE_DEMO} f16 --vector-dtype float16"
@@ -227,6 +230,9 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "python -m benchmarks.memory": RunBy("tests/benchmarks/test_smoke.py::test_the_memory_of_workers"),
     "python -m benchmarks.profile": RunBy("tests/benchmarks/test_smoke.py::test_the_profile_of_the_same_models"),
     EXPORT: Smoke(more="--notes notes.jsonl"),
+    EXPORT_OF_A_TRAINER: RunBy(
+        "tests/export/test_hub.py::test_of_a_hub_id_that_gives_a_tokenizer_only_its_files_are_fetched"
+    ),
     EMBED_BF16: Smoke(after=(EXPORT,)),
     "sparkclin export CHECKPOINT --name base --models models --engine openvino --precision bf16": Smoke(
         more="--notes notes.jsonl", instead={"CHECKPOINT": "yikuan8/Clinical-Longformer"}

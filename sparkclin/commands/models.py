@@ -89,7 +89,7 @@ def _repository(options: argparse.Namespace) -> ModelRepository:
 
 
 def _add_kind(action: argparse.ArgumentParser) -> None:
-    action.add_argument("--language", default="en")
+    action.add_argument("--language", help="of a name that exists in several languages")
     action.add_argument("--engine", choices=ENGINES, help="default: the fastest there is")
     action.add_argument("--precision", choices=PRECISIONS, help="default: fp32 where there is one")
 

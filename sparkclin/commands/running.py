@@ -119,6 +119,7 @@ def request_of(
         model=ModelChoice(
             repository=asked.models,
             name=asked.model,
+            language=asked.language,
             engine=asked.engine,
             precision=asked.precision,
             trust=tuple(asked.trust),
@@ -160,6 +161,7 @@ def _add_model_arguments(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--model", metavar="NAME", help="default: the repository's only model for the task")
     add("--models", metavar="DIR", help="the model repository; default: $SPARKCLIN_MODELS, else the demo models")
+    add("--language", metavar="LANGUAGE", help="of a name that exists in several languages, such as en")
     add("--engine", choices=ENGINES, help="default: the fastest that the model has")
     add("--precision", choices=PRECISIONS, help="bf16, int8: faster, not exact; default: fp32 where the model has it")
     add(

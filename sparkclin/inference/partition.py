@@ -56,8 +56,8 @@ def part_outputs(chunk: Chunk, model: RowModel, options: InferenceOptions) -> di
         if len(numbers) != len(parts):
             raise IncompleteError(
                 f"{len(held)} windows with {len(parts)} segment parts went into the model, and the outputs of "
-                f"{len(numbers)} came out. Nothing of it is used. Check that the model is one that this version's "
-                "`sparkclin export` made, and report this."
+                f"{len(numbers)} came out. They were discarded. Check the model with `sparkclin models check`, "
+                "and export it again with this version of sparkclin."
             )
         for (note, part), of_part in zip(parts, numbers, strict=True):
             found[note].append(PartOutput(part.segment, len(part), of_part))

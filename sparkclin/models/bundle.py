@@ -55,9 +55,10 @@ class Manifest:
     `max_pieces` is the most pieces a window may have, special pieces not counted; `width` the length of a vector;
     `vocab_size` the number V of ordinary piece ids (codes are V…2V−1); `cls_id` and `sep_id` the ids of the special
     pieces that begin and end a window, `pad_id` that of padding; `engine` and `precision` are names of
-    `sparkclin.engines`; `created` is UTC, ISO 8601 with milliseconds; `config` the checkpoint's own configuration;
-    `libraries` name -> version; `parity` the figures of the export's verification; `files` path in the bundle ->
-    SHA-256.
+    `sparkclin.engines`; `created` is UTC, ISO 8601 with milliseconds; `source` names the checkpoint, and
+    `tokenizer_source` the tokenizer that replaced the checkpoint's own, if any; `config` the checkpoint's own
+    configuration; `libraries` name -> version; `parity` the figures of the export's verification; `files` path in the
+    bundle -> SHA-256.
 
     `task` is what the model's head is for and `labels` its labels; `outputs` says how many numbers each output has that
     the graph gives per segment part; `selects_outputs` whether it gives only those that are asked for. `problem_type`
@@ -87,6 +88,7 @@ class Manifest:
     libraries: dict[str, str]
     parity: dict[str, Any]
     files: dict[str, str]
+    tokenizer_source: str = ""
     description: str = ""
     task: str = EMBED
     labels: tuple[str, ...] = ()
@@ -204,7 +206,14 @@ def _is_of(kind: Any, value: Any) -> bool:
 
 def _with_defaults(raw: dict[str, Any]) -> dict[str, Any]:
     """A manifest of an older revision with what that revision took for granted."""
-    later = {"problem_type": None, "global_attention": "none", "separators": (), "row_limits": (), "group_size": 0}
+    later = {
+        "tokenizer_source": "",
+        "problem_type": None,
+        "global_attention": "none",
+        "separators": (),
+        "row_limits": (),
+        "group_size": 0,
+    }
     if raw["format_revision"] >= 3:
         kept = {name: value for name, value in raw.items() if name != "n_fields"}
         return later | kept

@@ -52,6 +52,7 @@ def _what_it_is(bundle: Bundle) -> str:
         "task": manifest.task,
         "gives": _gives(manifest),
         "made from": manifest.source,
+        **({"tokenizer": manifest.tokenizer_source} if manifest.tokenizer_source else {}),
         "folder": bundle.location,
         "sha256": f"{bundle.manifest_sha256} (of the manifest; --trust takes it)",
     }

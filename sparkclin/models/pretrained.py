@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sparkclin.engines import ENGINES, STOCK_ENGINE, Annotator, Engine, SparkNlp
 from sparkclin.errors import ModelError, SetupError
 from sparkclin.models.bundle import Bundle
-from sparkclin.models.repository import ModelRepository, Record, Wanted
+from sparkclin.models.repository import ModelRepository, Record, Wanted, check_spark_nlp_reads
 from sparkclin.spark.scratch import remove_with_own
 from sparkclin.spark.session import check_session, free_spark_nlp, running_session, scala_object
 
@@ -93,7 +93,8 @@ def _served(spark: SparkSession, root: str | Path | None) -> ModelRepository:
     check_session(spark)
     free_spark_nlp(spark)
     repository = active_repository() if root is None else ModelRepository(root)
-    repository.records()  # what is wrong with it is better known now
+    if repository.lines_for_spark_nlp():  # a wrong record is reported now, and not by a later pretrained()
+        check_spark_nlp_reads(repository.root)
     for request in _in_use.loaded if _in_use else ():
         _forget(request)
     _in_use = _InUse(repository=repository)
@@ -117,8 +118,11 @@ def active_repository() -> ModelRepository:
     )
 
 
-def pretrained(name: str, language: str = "en", *, engine: str | None = None, precision: str | None = None) -> Any:
-    """The newest version of a model of active_repository(), as Spark NLP's annotator object.
+def pretrained(
+    name: str, language: str | None = None, *, engine: str | None = None, precision: str | None = None
+) -> Any:
+    """Return the newest version of a model of active_repository(), as Spark NLP's annotator object. A name that exists
+    in several languages needs `language`.
 
     Its class is the one in the table of engines for the model's task, such as LongformerEmbeddings for vectors by
     tensorflow. Without `engine` or `precision`: exact, and then fast, of those that Spark NLP runs.
@@ -208,7 +212,7 @@ def engine_of(bundle: Bundle) -> Engine:
 
 
 def spark_nlp_of(bundle: Bundle) -> SparkNlp:
-    """How Spark NLP runs a bundle; raises ModelError where it does not."""
+    """Return how Spark NLP runs a bundle; raise ModelError if it does not run the engine, or cannot load from there."""
     spark_nlp = engine_of(bundle).spark_nlp
     if spark_nlp is None:
         raise ModelError(
@@ -216,6 +220,7 @@ def spark_nlp_of(bundle: Bundle) -> SparkNlp:
             "Spark NLP has no annotator for it. Use sparkclin.embed() or a pipeline, or a version of the model for "
             "another engine."
         )
+    check_spark_nlp_reads(bundle.location)
     return spark_nlp
 
 

@@ -35,10 +35,15 @@ OF_MANIFEST = ("name", "language", "time_ms", "annotator", "engine", "precision"
 """What a record repeats of the manifest."""
 
 UNREADABLE = frozenset(' \t\n"#%*<>?[\\]^`{|}')
-"""Not in a path: Spark NLP 5.5.3 makes a URI of it without escaping, and Hadoop takes some of these for wildcards."""
+"""Not in a path that Spark NLP loads from: 5.5.3 makes a URI of it without escaping, and Hadoop takes some of these for
+wildcards."""
 
-PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-"""Names and languages: what a folder's name is made of stays below the root."""
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+"""A model's name and its language. Both are parts of a folder's name, which must stay below the root and within the 255
+bytes of a file system."""
+
+PLAIN_EXPECTED = "at most 100 letters, digits, '_', '.' and '-', with a letter or digit first"
+"""PLAIN in words, for errors."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,7 +51,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """A line of metadata.json. `time_ms` is the bundle's time in milliseconds since 1970, `manifest_sha256` the SHA-256
-    of its manifest, which has those of all its files."""
+    of its manifest, which holds the hashes of all its files."""
 
     name: str
     language: str
@@ -74,7 +79,7 @@ class Record:
 
     @classmethod
     def from_json(cls, line: str) -> Record:
-        """Raises ValueError, which says in a few words what is wrong, for what is no record of one of our bundles."""
+        """Read a line; raise ValueError, with the reason in a few words, if it is not a record of a bundle."""
         try:
             raw: dict[str, Any] = json.loads(line)
             return cls(
@@ -115,7 +120,7 @@ class Record:
 
     @property
     def in_spark_nlp(self) -> bool:
-        """Whether Spark NLP can load it. It passes over records that are not ready to use."""
+        """Return whether Spark NLP can load it. Spark NLP skips records that are not ready to use."""
         return bool(self.annotator)
 
     @property
@@ -125,13 +130,13 @@ class Record:
 
     @property
     def age(self) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-        """What Spark NLP orders versions of a name by; the greatest is the newest."""
+        """Return the key by which Spark NLP orders versions of a name; the greatest is the newest."""
         return self.spark_version, self.lib_version, self.time_ms
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What is asked of a repository; None stands for any. `in_spark_nlp`: something that Spark NLP can load."""
+    """A request to a repository; None means any. `in_spark_nlp` asks for a model that Spark NLP can load."""
 
     name: str
     language: str | None = None
@@ -162,19 +167,14 @@ class ModelRepository:
     """
 
     def __init__(self, root: str | Path) -> None:
-        """Raises ModelError for a path that Spark NLP cannot load from."""
         location = str(root) if storage.is_remote(str(root)) else str(storage.local_path(str(root)))
-        if odd := sorted(set(location) & UNREADABLE):
-            raise ModelError(
-                f"Spark NLP cannot load from {location!r}: move it to a path without {' '.join(map(repr, odd))}."
-            )
         self.root = location.rstrip("/") if storage.is_remote(location) else str(Path(location).absolute())
 
     def __repr__(self) -> str:
         return f"ModelRepository({self.root!r})"
 
     def metadata_lines(self) -> list[str]:
-        """The records as they stand in metadata.json; raises ModelError where there is none."""
+        """Return the lines of metadata.json, one per record; raise ModelError if the file does not exist."""
         try:
             text = storage.read_text(f"{self.root}/{METADATA_FILE}")
         except OSError:
@@ -193,7 +193,7 @@ class ModelRepository:
     def records(self) -> list[Record]:
         """All versions of all models: by name and language, the newest version of each first.
 
-        Raises ModelError where metadata.json is missing or holds what is no record.
+        Raise ModelError if metadata.json is missing, or a line is not a record.
         """
         records = [record for _, record in self._records_of_lines()]
         newest_first = sorted(records, key=lambda record: record.age, reverse=True)
@@ -215,11 +215,18 @@ class ModelRepository:
         return records
 
     def resolve(self, wanted: Wanted) -> Record:
-        """The newest version of the preferred kind among those that are wanted.
+        """Return the newest version of the preferred kind among the wanted ones.
 
-        Raises ModelError, listing what there is, where there is none.
+        Raise ModelError, listing the models, if none fits, or if the name exists in several languages and `wanted` does
+        not choose one.
         """
         records = self.records()
+        languages = sorted({record.language for record in records if record.name == wanted.name})
+        if wanted.language is None and len(languages) > 1:
+            raise ModelError(
+                f"{self.root} has {wanted.name!r} in {len(languages)} languages ({', '.join(languages)}): choose one "
+                "with --language, or with language= in Python."
+            )
         matching = [record for record in records if wanted.fits(record)]
         if not matching:
             there = sorted({f"{r.name} ({r.language}, {r.engine} {r.precision})" for r in records})
@@ -230,20 +237,21 @@ class ModelRepository:
         return max(matching, key=_preference)
 
     def find(
-        self, name: str, language: str = "en", *, engine: str | None = None, precision: str | None = None
+        self, name: str, language: str | None = None, *, engine: str | None = None, precision: str | None = None
     ) -> Bundle:
-        """The newest version of a model; without `engine` or `precision` the preferred one: exact, and then fast.
+        """Return the newest version of a model; without `engine` or `precision` the preferred one: exact, and then
+        fast.
 
-        Raises ModelError, listing what there is, for what is not there, and as bundle() does.
+        Raise ModelError as resolve() and bundle() do.
         """
         return self.find_wanted(Wanted(name=name, language=language, engine=engine, precision=precision))
 
     def find_wanted(self, wanted: Wanted) -> Bundle:
-        """As find()."""
+        """Do the same for a request."""
         return self.bundle(self.resolve(wanted))
 
     def bundles(self, name: str | None = None, language: str | None = None) -> list[Bundle]:
-        """All versions of all models, or of those of a name or language, in the order of records().
+        """Return all versions of all models, or of the models with a name or language, in the order of records().
 
         Raises ModelError where one cannot be read.
         """
@@ -271,7 +279,9 @@ class ModelRepository:
 
         The manifest is written here. Its `created` moves on by milliseconds where that is needed to be later than all
         versions there are. Folders of other versions are not touched; metadata.json is replaced whole, and last.
-        Raises ModelError where a file is not what the manifest says, or the repository is not on the local disk.
+        Raises ModelError where a file is not what the manifest says, for a record or a manifest that could not be read
+        back, for a model of Spark NLP in a path that Spark NLP cannot load from, or where the repository is not on the
+        local disk.
         """
         if storage.is_remote(self.root):
             raise ModelError(
@@ -282,21 +292,24 @@ class ModelRepository:
             raise ModelError(
                 f"{staged} is not right below {root}: a bundle must be staged there, to be renamed in one step."
             )
+        Manifest.from_json(manifest.to_json(), where=str(staged))
+        if manifest.annotator:
+            check_spark_nlp_reads(self.root)
         if problems := problems_of(staged, manifest):
             raise ModelError(f"{staged} is not what its manifest says: {'; '.join(problems)}. Nothing was registered.")
         with _locked(root):
             there = self._records_of_lines() if (root / METADATA_FILE).exists() else []
             manifest = _later_than_all(manifest, [record for _, record in there])
             record = Record.of(manifest)
+            lines = [*(line for line, _ in there), _readable_line(record)]
             storage.write_text(staged / MANIFEST_FILE, manifest.to_json())
             staged.rename(root / record.folder)
-            lines = [*(line for line, _ in there), record.to_json()]
             storage.write_text(root / METADATA_FILE, "".join(f"{line}\n" for line in lines))
         return self.bundle(record)
 
     def bundle(self, record: Record) -> Bundle:
-        """Raises ModelError where its manifest is not the one that was registered, or says otherwise than the record:
-        by the record a model is chosen."""
+        """Return a record's bundle; raise ModelError if its manifest is not the registered one, or contradicts the
+        record, by which a model is chosen."""
         bundle = Bundle.read(self.location(record), manifest_sha256=record.manifest_sha256)
         exported = Record.of(bundle.manifest)
         if differing := [name for name in OF_MANIFEST if getattr(record, name) != getattr(exported, name)]:
@@ -308,9 +321,40 @@ class ModelRepository:
         return bundle
 
 
+def check_spark_nlp_reads(location: str) -> None:
+    """Raise ModelError if Spark NLP cannot load models from a folder. Models of the Python workers load from any."""
+    if problems := spark_nlp_problems(location):
+        raise ModelError("; ".join(problems) + ".")
+
+
+def spark_nlp_problems(location: str) -> list[str]:
+    """Return what keeps Spark NLP from loading models from a folder, with a remedy."""
+    inside = storage.as_url(f"{location}/{METADATA_FILE}")  # what links lead to is a part of it
+    odd = sorted(set(inside) & UNREADABLE)
+    if not odd:
+        return []
+    return [
+        f"Spark NLP cannot load from {location!r}, because it does not escape {' '.join(map(repr, odd))} in "
+        f"{inside.rpartition('/')[0]}: use another folder, or --engine openvino, which runs without Spark NLP"
+    ]
+
+
 def to_iso(time_ms: int) -> str:
     """Milliseconds since 1970 as UTC, ISO 8601: `2022-03-04T12:58:32.345Z`."""
     return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _readable_line(record: Record) -> str:
+    """Return the record's line of metadata.json; raise ModelError if Record.from_json() would refuse it."""
+    line = record.to_json()
+    try:
+        Record.from_json(line)
+    except ValueError as error:
+        raise ModelError(
+            f"{record.name!r} cannot be registered, because its record could not be read back: {error}. Names and "
+            f"languages have {PLAIN_EXPECTED}."
+        ) from None
+    return line
 
 
 def _text(value: Any, name: str, kind: re.Pattern[str] = re.compile(r"[^\0/]*")) -> str:

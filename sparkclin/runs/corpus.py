@@ -235,8 +235,8 @@ def count_corpus(corpus: Corpus) -> int:
     n_notes = count_notes(corpus.notes, path=corpus.source.path)
     if n_notes != corpus.records:
         raise IncompleteError(
-            f"{corpus.records} records lie in {corpus.source.path}, and {n_notes} notes are read of them. Check that "
-            "nothing is written there; if nothing is, report this."
+            f"{corpus.records} records are in {corpus.source.path}, and Spark read {n_notes} notes from them. Run "
+            "again when nothing writes there, or copy the files to another folder and give that as --input."
         )
     return n_notes
 

@@ -1,4 +1,5 @@
-"""How far a long run is: notes done, rate, time left; a live line on a terminal and in a notebook, else plain lines."""
+"""The progress of a long run: notes done, rate, time left; a live line on a terminal and in a notebook, else plain
+lines."""
 
 from __future__ import annotations
 
@@ -20,6 +21,9 @@ from sparkclin.spark.session import under_spark_submit
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
+OF_A_GROUP = ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel")
+"""The properties of a thread that setJobGroup() sets."""
+
 POLL_S = 1.0
 PLAIN_LINE_EVERY_S = 30.0
 
@@ -34,7 +38,7 @@ class Work:
     n_tasks: int
 
     def notes_done(self, context: SparkContext) -> int:
-        """From the tasks that have ended: a task's notes count when all of them are written."""
+        """Return the number by the tasks that have ended: a task's notes count when all of them are written."""
         tracker = context.statusTracker()
         jobs = [job for number in tracker.getJobIdsForGroup(self.group) if (job := tracker.getJobInfo(number))]
         # The notes are dealt out first: with adaptive execution by a job of its own, of a single stage. The last stage
@@ -46,7 +50,9 @@ class Work:
 
 @contextmanager
 def shown(context: SparkContext, work: Work) -> Iterator[Pace]:
-    """Shows the progress of Spark jobs started inside, in this thread, by `work.group`; what was seen of it."""
+    """Show the progress of the Spark jobs that this thread starts inside the block, and yield its record. The thread's
+    own job group is restored at the end."""
+    before = {name: context.getLocalProperty(name) for name in OF_A_GROUP}
     context.setJobGroup(work.group, f"sparkclin: {work.n_notes} notes")
     finished, pace = threading.Event(), Pace()
     with terminal_or_stderr() as stream:
@@ -61,13 +67,15 @@ def shown(context: SparkContext, work: Work) -> Iterator[Pace]:
             thread.join()
             if is_live(stream):
                 print(f"\r{last}", file=stream, flush=True)
-            with suppress(OSError):  # where Java has ended, which is said by what was raised first
-                context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # Spark's way to take it back
+            with suppress(OSError):  # Java has ended, and the block has raised that
+                for name, value in before.items():
+                    context.setLocalProperty(name, value)  # type: ignore[arg-type]  # None removes it
 
 
 @contextmanager
 def terminal_or_stderr() -> Iterator[TextIO]:
-    """Where progress goes. spark-submit runs a Python program with a pipe for its output; the terminal is its own."""
+    """Yield the stream for progress. spark-submit runs a Python program with a pipe for its output, and keeps the
+    terminal."""
     terminal = _open_terminal(Path(f"/proc/{os.getppid()}/fd/2")) if under_spark_submit() else None
     if terminal is None:
         yield sys.stderr
@@ -77,12 +85,12 @@ def terminal_or_stderr() -> Iterator[TextIO]:
 
 
 def is_live(stream: TextIO) -> bool:
-    """Whether a line on it can be written over."""
+    """Return whether a line on it can be written over."""
     return stream.isatty() or in_notebook()
 
 
 def in_notebook() -> bool:
-    """Whether a notebook's kernel runs this process: what it writes to stderr is shown below the cell."""
+    """Return whether a notebook's kernel runs this process: its stderr is shown below the cell."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and "IPKernelApp" in shell.config
@@ -108,7 +116,7 @@ def _show(context: SparkContext, work: Work, stream: TextIO, finished: threading
         now_s = time.monotonic()
         try:
             done = work.notes_done(context)
-        except (Py4JError, OSError):  # Java has ended: the run says so
+        except (Py4JError, OSError):  # Java has ended: the run reports that
             break
         pace.add(now_s - started_s, done)
         if live or now_s - last_line_s >= PLAIN_LINE_EVERY_S:

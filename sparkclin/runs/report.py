@@ -86,8 +86,8 @@ def check_read(counts: NoteCounts, *, n_notes: int) -> None:
     """Raises IncompleteError unless the tasks have counted as many notes as went in."""
     if counts.notes != n_notes:
         raise IncompleteError(
-            f"{n_notes} notes went in; the tasks counted {counts.notes} while they read. Nothing of it is kept: run "
-            "again, and report this."
+            f"{n_notes} notes went in; the tasks counted {counts.notes} while they read. The output was "
+            "discarded: run again, and let nothing write to --input until the run ends."
         )
 
 

@@ -16,7 +16,7 @@ from sparkclin.models.advice import advice
 from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.card import worst_figures
 from sparkclin.models.hosts import load_ahead
-from sparkclin.models.pretrained import active_repository, engine_of
+from sparkclin.models.pretrained import active_repository, engine_of, spark_nlp_of
 from sparkclin.models.repository import ModelRepository
 from sparkclin.models.trust import check_trusted
 from sparkclin.runs.console import Console
@@ -29,8 +29,9 @@ from sparkclin.runs.sink import Sink, check_written, write_rows
 from sparkclin.schema import METADATA, NOTE_ID, plain_value
 from sparkclin.spark import storage
 from sparkclin.spark.beforehand import Beforehand, look_ahead
-from sparkclin.spark.failures import quiet, step
+from sparkclin.spark.failures import step
 from sparkclin.spark.interrupts import interruptible
+from sparkclin.spark.logs import silence, stay_silent
 from sparkclin.spark.options import SessionOptions
 from sparkclin.spark.session import running_session, spark_session
 from sparkclin.spark.tally import tally
@@ -79,11 +80,13 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice:
-    """Which model. None stands for active_repository(), its only model for the task, and the preferred engine and
-    precision. `trust` are the SHA-256 of the manifests that may run, or files of such; without any, all may."""
+    """The choice of a model. None means active_repository(), its only model for the task, any language, and the
+    preferred engine and precision. `trust` lists the SHA-256 of the manifests that may run, or files of them; if it is
+    empty, all may."""
 
     repository: str | None = None
     name: str | None = None
+    language: str | None = None
     engine: str | None = None
     precision: str | None = None
     trust: tuple[str, ...] = ()
@@ -95,8 +98,8 @@ class ModelChoice:
         trusted or whose manifest is not the one that was registered.
         """
         repository = self.where()
-        name = self.name or _only_name(repository, task)
-        bundle = repository.find(name, engine=self.engine, precision=self.precision)
+        name = self.name or _only_name(repository, task=task, language=self.language)
+        bundle = repository.find(name, self.language, engine=self.engine, precision=self.precision)
         check_trusted(bundle.manifest_sha256, location=bundle.location, trust=self.trust)
         return bundle
 
@@ -104,14 +107,15 @@ class ModelChoice:
         return ModelRepository(self.repository) if self.repository else active_repository()
 
 
-def _only_name(repository: ModelRepository, task: str | None) -> str:
-    """The name of the only model, or of the only one for the task."""
-    names = sorted({record.name for record in repository.records()})
-    if task is None or len(names) <= 1:
-        fitting, whose = names, ""
-    else:
+def _only_name(repository: ModelRepository, *, task: str | None, language: str | None) -> str:
+    """Return the name of the only model in the language, or of the only one for the task."""
+    records = repository.records()
+    names = sorted({record.name for record in records})
+    fitting = sorted({record.name for record in records if language in (None, record.language)})
+    whose = "" if language is None else f" in the language {language!r}"
+    if task is not None and len(fitting) > 1:
         tasks = {bundle.manifest.name: bundle.manifest.task for bundle in repository.newest()}
-        fitting, whose = [name for name in names if tasks[name] == task], f" for the task {task!r}"
+        fitting, whose = [name for name in fitting if tasks[name] == task], f"{whose} for the task {task!r}"
         names = [f"{name} ({tasks[name]})" for name in names]
     if len(fitting) != 1:
         there = ", ".join(names) or "none"
@@ -148,16 +152,23 @@ def run(task: Task, request: RunRequest) -> RunReport:
     and what is on this machine's disk before Spark starts. Raises SparkclinError, for all that Spark and Java raise
     too; nothing is left of the output then.
     """
-    from pyspark.sql import Observation
-
     console = Console.of_command()
     watch = Stopwatch(since_s=console.began_s)
     watch.lap("start")
     ahead = look_ahead(request.session)
     source = check_places(request, ahead)
     spark, chosen = start(task, replace(request, source=source), ahead, console, watch)
+    with silence(spark):
+        return carry_out(task, request, spark, chosen, console=console, watch=watch)
+
+
+def carry_out(
+    task: Task, request: RunRequest, spark: SparkSession, chosen: Chosen, *, console: Console, watch: Stopwatch
+) -> RunReport:
+    """Do everything that a run does once its session and its model are there."""
+    from pyspark.sql import Observation
+
     bundle, table = chosen.bundle, chosen.table
-    quiet(spark)
     check_place(spark, request.sink, source=request.source.path)
     tables = (table.rows_name, table.name) if table else ()
     load_ahead(spark, bundle)  # while the input is looked through, which leaves cores and Spark NLP idle
@@ -252,7 +263,9 @@ def choose(task: Task, model: ModelChoice, ahead: Beforehand) -> Chosen:
     if task.model_task is not None:
         bundle.manifest.check_task(task.model_task)
     engine = engine_of(bundle)
-    if ahead.runs_here and engine.in_workers:
+    if engine.in_workers is None:
+        _ = spark_nlp_of(bundle)
+    elif ahead.runs_here:
         check_library(engine.in_workers)
     chosen = Chosen(
         bundle=bundle,
@@ -282,6 +295,8 @@ def start(
             settings=quieter | dict(asked.settings),
             spark_nlp=spark_nlp,
         )
+        if quieter:
+            stay_silent(started)
         watch.lap("Spark")
         return started
 
@@ -330,6 +345,7 @@ def _settings(request: RunRequest, source: NoteSource, bundle: Bundle) -> dict[s
         "output_format": request.sink.format,
         "models": masked(bundle.location.rpartition("/")[0]),
         "model": manifest.name,
+        "language": manifest.language,
         "engine": manifest.engine,
         "precision": manifest.precision,
         **({"trust": ", ".join(request.model.trust)} if request.model.trust else {}),

@@ -79,6 +79,6 @@ def check_written(spark: SparkSession, sink: Sink, *, n_notes: int, index: str |
     if row.notes != n_notes or row.damaged:
         raise IncompleteError(
             f"{n_notes} notes went in; {row.notes} came out, and of {row.damaged} of them rows are missing or doubled. "
-            "Nothing of it is kept: run again, and report this."
+            "The output was discarded: run again, and let nothing else write to --input or --output until the run ends."
         )
     return Written(notes=int(row.notes), rows=int(row.rows))

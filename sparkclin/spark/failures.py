@@ -20,7 +20,6 @@ from sparkclin.errors import SparkclinError, StepError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import SparkSession
 
     Batches = Iterator[pa.RecordBatch]
 
@@ -63,19 +62,6 @@ def unsafe_debug(*, shown: bool = True) -> Iterator[None]:
 def shows_all() -> bool:
     """Whether unsafe_debug() holds."""
     return _unsafe_debug.get()
-
-
-def quiet(spark: SparkSession) -> None:
-    """Leave nothing in the driver's log: Spark logs an exception that ends a task, with what it says. Nor does anything
-    that its JVM prints show, such as Spark NLP's word on the kind of processor."""
-    level = "ERROR" if _unsafe_debug.get() else "OFF"
-    log4j = spark._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
-    # Not setLogLevel(): that leaves classes alone which a configuration names.
-    log4j.core.config.Configurator.setAllLevels("", log4j.Level.valueOf(level))
-    if not _unsafe_debug.get():
-        java: Any = spark._jvm.java  # type: ignore[union-attr]
-        nowhere = spark._jvm.org.apache.commons.io.output.NullOutputStream()  # type: ignore[union-attr]
-        java.lang.System.setOut(java.io.PrintStream(nowhere))
 
 
 @contextmanager

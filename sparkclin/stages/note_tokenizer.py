@@ -133,10 +133,10 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
         )
 
     @classmethod
-    def pretrained(cls, name: str, language: str = "en") -> NoteTokenizer:
-        """The tokenizer of a model of active_repository(), with the model's own limit on pieces.
+    def pretrained(cls, name: str, language: str | None = None) -> NoteTokenizer:
+        """Return the tokenizer of a model of active_repository(), with the model's own limit on pieces.
 
-        Raises ModelError, listing what there is, for a name that is not there.
+        Raise ModelError, listing the models, for an unknown name, and for one in several languages without `language`.
         """
         from sparkclin.models.pretrained import active_repository
 

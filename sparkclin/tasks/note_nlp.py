@@ -153,8 +153,8 @@ def check_note_nlp(written: DataFrame, entities: DataFrame, *, first_id: int = 1
     if places.missing or places.surplus or not is_numbered:
         raise IncompleteError(
             f"note_nlp has {ids.rows} rows with {ids.distinct} ids: {places.missing} entities are missing and "
-            f"{places.surplus} rows are no entity's or doubled. Do not use it: run again, and report this unless the "
-            "notes have changed since."
+            f"{places.surplus} rows belong to no entity or occur twice. The output was discarded: run again, and let "
+            "nothing write to --input until the run ends."
         )
     return {"rows": int(ids.rows), "too_long": entities.filter(_is_entity() & ~_fits()).count()}
 

@@ -227,6 +227,6 @@ def _merged(
 
 def _incomplete(what: str) -> NoReturn:
     raise IncompleteError(
-        f"{what}: outputs cannot be told apart any more. Nothing of it is used. Run again, and report this; check that "
-        "the model is one that this version's `sparkclin export` made."
+        f"{what}: outputs cannot be told apart any more. They were discarded. Run again. If that "
+        "fails too, check the model with `sparkclin models check`, and export it again with this version of sparkclin."
     )

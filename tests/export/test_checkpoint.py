@@ -48,6 +48,20 @@ def test_shards_are_read_together(folder: Path, tmp_path: Path) -> None:
     assert_same_tensors(checkpoint.read(str(other)), checkpoint.read(str(folder)))
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_names_of_a_wrapped_model_are_those_of_the_model(folder: Path, tmp_path: Path, prefix: str) -> None:
+    other = bare_copy(folder, tmp_path / "wrapped")
+    state = load_file(folder / "model.safetensors")
+    save_file({prefix + name: tensor for name, tensor in state.items()}, other / "model.safetensors")
+    assert_same_tensors(checkpoint.read(str(other)), checkpoint.read(str(folder)))
+
+
+def test_a_prefix_that_only_some_names_have_stays(folder: Path, tmp_path: Path) -> None:
+    other = bare_copy(folder, tmp_path / "partly")
+    save_file({"module.x": torch.ones(1), "y": torch.ones(1)}, other / "model.safetensors")
+    assert checkpoint.read(str(other)).tensors.keys() == {"module.x", "y"}
+
+
 def test_a_shard_outside_the_checkpoint_is_refused(folder: Path, tmp_path: Path) -> None:
     other = bare_copy(folder, tmp_path / "outside")
     (other / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../secret.safetensors"}}))
@@ -113,6 +127,36 @@ def test_a_vocabulary_that_is_absent(
         (folder / file).unlink()
     with pytest.raises(CheckpointError, match=f"has {found}.* Add its tokenizer.json or vocabulary files"):
         checkpoint.read(str(folder)).tokenizer_json()
+
+
+def test_a_tokenizer_may_come_from_another_folder(folder: Path, tmp_path: Path) -> None:
+    """A Trainer's folder may have weights and a configuration only."""
+    trained = bare_copy(folder, tmp_path / "trained")
+    (trained / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    with pytest.raises(CheckpointError, match=r"trained has .* by --tokenizer NAME_OR_FOLDER"):
+        checkpoint.read(str(trained)).tokenizer_json()
+    read = checkpoint.read(str(trained), tokenizer=str(folder))
+    assert read.tokenizer_json() == checkpoint.read(str(folder)).tokenizer_json()
+    assert (read.source, read.tokenizer.source) == ("trained", folder.name)
+
+
+def test_a_tokenizer_s_folder_needs_no_configuration(tmp_path: Path) -> None:
+    """The checkpoint's configuration names the family."""
+    whole, vocabulary = longformer_of_2021(tmp_path / "whole"), tmp_path / "vocabulary"
+    vocabulary.mkdir()
+    for name in ("vocab.json", "merges.txt"):
+        (vocabulary / name).write_bytes((whole / name).read_bytes())
+    read = checkpoint.read(str(whole), tokenizer=str(vocabulary))
+    assert (
+        json.loads(read.tokenizer_json())["model"] == json.loads(checkpoint.read(str(whole)).tokenizer_json())["model"]
+    )
+
+
+def test_a_tokenizer_that_is_not_there_names_the_option(folder: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(CheckpointError, match=r"empty has .* by --tokenizer NAME_OR_FOLDER"):
+        checkpoint.read(str(folder), tokenizer=str(empty)).tokenizer_json()
 
 
 def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:

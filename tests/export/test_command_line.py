@@ -23,6 +23,37 @@ def test_int8_without_onnx_is_an_error_that_says_what_there_is(
     assert "int8 with --engine onnx" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--language", "pt BR"), "--language 'pt BR': expected at most 100 letters, digits"),
+        (("--language", ""), "--language ''"),
+        (("--language", "../en"), "--language '../en'"),
+        (("--name", "a" * 101), "--name 'aaa"),
+        (("--name", "a b"), "--name 'a b'"),
+        (("--description", "two\nlines"), r"--description 'two\nlines': expected a line"),
+        (("--description", "\udcff"), "--description"),
+    ],
+)
+def test_what_no_repository_can_hold_is_refused_before_the_export(
+    option: tuple[str, str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = tmp_path / "models"
+    assert main(["a_checkpoint", "--name", "a_model", "--models", str(models), *option]) == 1
+    assert said in capsys.readouterr().err
+    assert not models.exists()
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "onnx"])
+def test_a_folder_that_spark_nlp_cannot_load_from_is_refused_before_the_export(
+    engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = tmp_path / "my models"
+    assert main(["a_checkpoint", "--name", "a_model", "--models", str(models), "--engine", engine]) == 1
+    assert "--models: Spark NLP cannot load from" in capsys.readouterr().err
+    assert not models.exists()
+
+
 @pytest.mark.parametrize("option", [("--engine", "torch"), ("--precision", "int4")])
 def test_an_unknown_choice_is_wrong_usage(option: tuple[str, str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as raised:

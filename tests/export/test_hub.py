@@ -312,6 +312,27 @@ def test_a_revision_is_exported_and_verified_whatever_the_branch_is_at(tmp_path:
         assert f"{LONGFORMER}@{hub.commit_of(LONGFORMER)} is not the checkpoint that" in moved.stderr
 
 
+def test_of_a_hub_id_that_gives_a_tokenizer_only_its_files_are_fetched(
+    folders: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """An export of a Trainer's folder, and its verification by the manifest's commit of the tokenizer."""
+    trained, models = random_checkpoint(tmp_path / "trained"), tmp_path / "my models"
+    (trained / "tokenizer.json").unlink()
+    (trained / "tokenizer_config.json").unlink()
+    with hub_server() as hub:
+        commit = hub.publish(LONGFORMER, folders[LONGFORMER])
+        options = ("--name", "a_model", "--models", str(models), "--engine", "openvino")
+        exported = run_client(hub, tmp_path / "home", "-m", "export", str(trained), "--tokenizer", LONGFORMER, *options)
+        assert exported.returncode == 0, exported.stderr
+        assert "merges.txt" in hub.fetched()
+        assert "pytorch_model.bin" not in hub.fetched()
+        manifest = ModelRepository(models).find("a_model").manifest
+        assert (manifest.source, manifest.tokenizer_source) == ("trained", f"{LONGFORMER}@{commit}")
+        verify = ("-m", "export", "verify", "a_model", "--models", str(models), "--checkpoint", str(trained))
+        verified = run_client(hub, tmp_path / "another home", *verify)
+        assert verified.returncode == 0, verified.stderr
+
+
 def test_a_folder_has_no_revisions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--name", "a_model", "--models", str(tmp_path / "models"), "--revision", "v1"]
     assert main([str(tmp_path), *options]) == 1

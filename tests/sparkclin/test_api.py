@@ -301,3 +301,11 @@ def test_where_no_session_runs_one_is_started(tmp_path: Path) -> None:
         [sys.executable, "-c", WITHOUT_SESSION], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout.endswith("(1, 192)\nstarted: sparkclin embed\n"), done.stderr
+
+
+def test_a_language_narrows_the_choice() -> None:
+    assert sparkclin.embed(["fever"], model=MODEL, language="en")[0].shape == (192,)
+    with pytest.raises(ModelError, match=rf"no model '{MODEL}' \(de\)"):
+        sparkclin.embed(["fever"], model=MODEL, language="de")
+    with pytest.raises(OptionError, match="language, engine and precision choose one"):
+        sparkclin.embed(["fever"], model=sparkclin.ModelRepository(DEMO_MODELS).find(MODEL), language="en")

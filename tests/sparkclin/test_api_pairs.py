@@ -17,6 +17,7 @@ from sparkclin.models.bundle import Bundle
 from sparkclin.tasks import answers, labels
 from sparkclin.text.answers import AnswerOptions
 from testkit.checkpoints import TEXTS, random_checkpoint
+from tests.sparkclin.log_state import log_state
 
 pytestmark = [pytest.mark.slow, pytest.mark.export]
 
@@ -55,6 +56,15 @@ def listed(rows: list[Any], fields: tuple[str, ...]) -> list[list[tuple[Any, ...
 def values(found: list[list[dict[str, Any]] | None]) -> list[list[tuple[Any, ...]]]:
     """Of a list that came back; a note that was not read has one row of nothing in the others."""
     return [[tuple(of_one.values()) for of_one in of_note] if of_note is not None else [] for of_note in found]
+
+
+def test_a_call_leaves_the_logs_of_the_session_as_they_were(
+    spark: SparkSession, classifier: Bundle, reader: Bundle
+) -> None:
+    before = log_state(spark)
+    sparkclin.classify(NOTES, model=classifier)
+    sparkclin.answer(NOTES, question="was he seen?", model=reader)
+    assert log_state(spark) == before
 
 
 def test_labels_of_each_kind_are_those_of_the_task(frame: DataFrame, classifier: Bundle) -> None:

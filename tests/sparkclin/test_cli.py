@@ -68,11 +68,23 @@ def test_check_fails_what_is_not(bundles: list[Bundle], capsys: pytest.CaptureFi
 
 @pytest.mark.usefixtures("bundles")
 def test_an_error_is_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["models", "describe", "klein"]) == 1
-    assert main(["models", "describe", "klein", "--language", "de"]) == 0
+    assert main(["models", "describe", "klein", "--language", "en"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("sparkclin: there is no model 'klein' (en)")
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("bundles")
+def test_a_name_in_two_languages_needs_the_language(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for action in ("describe", "check"):
+        assert main(["models", action, "klein"]) == 0
+    staged = stage(tmp_path, name="klein")
+    ModelRepository(tmp_path).register(staged, manifest_of(staged, name="klein", language="en"))
+    for action in ("describe", "check"):
+        capsys.readouterr()
+        assert main(["models", action, "klein"]) == 1
+        assert "has 'klein' in 2 languages (de, en): choose one with --language" in capsys.readouterr().err
+        assert main(["models", action, "klein", "--language", "de"]) == 0
 
 
 @pytest.mark.usefixtures("bundles")

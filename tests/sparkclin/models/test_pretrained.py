@@ -67,6 +67,20 @@ def test_stock_pretrained_loads_from_the_repository(spark: SparkSession, echo_mo
     assert len(ids_of(annotator, spark, "fever and cough")) == 3
 
 
+@pytest.mark.parametrize("language", ["pt-BR", "pt_BR"])
+def test_a_name_in_another_language_is_found(
+    spark: SparkSession, echo_models: Path, tmp_path: Path, language: str
+) -> None:
+    """sparkclin finds it by its name alone, and stock Spark NLP, whose default is English, by name and language."""
+    echo = ModelRepository(echo_models).find(NAME)
+    staged = Path(shutil.copytree(echo.path, tmp_path / ".staged"))
+    bundle = ModelRepository(tmp_path).register(staged, replace(echo.manifest, language=language))
+    sparkclin.use_models(spark, tmp_path)
+    for annotator in (LongformerEmbeddings.pretrained(NAME, language), sparkclin.pretrained(NAME)):
+        assert annotator.uid == bundle.saved_id()
+    assert sparkclin.NoteTokenizer.pretrained(NAME).tokenizer == bundle.tokenizer_json()
+
+
 def test_an_unknown_name_raises_and_lists_what_is_there(spark: SparkSession, echo_models: Path) -> None:
     sparkclin.use_models(spark, echo_models)
     with pytest.raises(

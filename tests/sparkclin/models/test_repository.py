@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sparkclin.errors import ModelError
 from sparkclin.models.bundle import MANIFEST_FILE, TOKENIZER_FILE, Bundle, hash_files
-from sparkclin.models.repository import METADATA_FILE, ModelRepository, Record, Wanted, to_iso
+from sparkclin.models.repository import METADATA_FILE, ModelRepository, Record, Wanted, spark_nlp_problems, to_iso
 from testkit.bundles import CREATED, CREATED_MS, manifest_of, stage
 
 
@@ -110,6 +113,27 @@ def test_an_altered_bundle_is_not_registered(tmp_path: Path) -> None:
     assert not (tmp_path / METADATA_FILE).exists()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"language": "pt BR"}, "language is 'pt BR'"),
+        ({"language": ""}, "language is ''"),
+        ({"name": "../tiny"}, "name is '../tiny'"),
+        ({"name": "a" * 300}, "name is 'aaa"),
+        ({"engine": "onnx/2"}, "engine is 'onnx/2'"),
+        ({"width": "7"}, "values of another type in width"),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_registered(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
+    good = register(tmp_path, name="good")
+    before = (tmp_path / METADATA_FILE).read_bytes()
+    staged = stage(tmp_path)
+    with pytest.raises(ModelError, match=re.escape(said)):
+        ModelRepository(tmp_path).register(staged, replace(manifest_of(staged, name="tiny"), **wrong))
+    assert (tmp_path / METADATA_FILE).read_bytes() == before
+    assert ModelRepository(tmp_path).bundles() == [good]
+
+
 def test_a_bundle_staged_elsewhere_is_not_registered(tmp_path: Path) -> None:
     staged = stage(tmp_path / "elsewhere")
     with pytest.raises(ModelError, match="right below"):
@@ -119,11 +143,27 @@ def test_a_bundle_staged_elsewhere_is_not_registered(tmp_path: Path) -> None:
 def test_an_unknown_name_is_answered_with_what_is_there(tmp_path: Path) -> None:
     register(tmp_path, name="tiny")
     register(tmp_path, name="klein", language="de")
-    with pytest.raises(ModelError, match=r"no model 'huge' \(en\) .* has: klein \(de, tensorflow fp32\), tiny \(en, "):
+    with pytest.raises(ModelError, match=r"no model 'huge' in .* has: klein \(de, tensorflow fp32\), tiny \(en, "):
         ModelRepository(tmp_path).find("huge")
     with pytest.raises(ModelError, match=r"no model 'klein' \(en\)"):
-        ModelRepository(tmp_path).find("klein")
-    assert ModelRepository(tmp_path).find("klein", "de").manifest.language == "de"
+        ModelRepository(tmp_path).find("klein", "en")
+
+
+def test_a_name_is_found_in_any_language(tmp_path: Path) -> None:
+    register(tmp_path, name="klein", language="pt-BR")
+    assert ModelRepository(tmp_path).find("klein").manifest.language == "pt-BR"
+    assert ModelRepository(tmp_path).find("klein", "pt-BR").manifest.language == "pt-BR"
+
+
+@pytest.mark.parametrize("engine", [None, "onnx"])
+def test_a_name_in_two_languages_needs_a_language(tmp_path: Path, engine: str | None) -> None:
+    """The engine does not choose the language, even if only one of the languages has it."""
+    register(tmp_path, language="en", engine="onnx")
+    register(tmp_path, language="de")
+    repository = ModelRepository(tmp_path)
+    with pytest.raises(ModelError, match=r"has 'tiny' in 2 languages \(de, en\): choose one with --language"):
+        repository.find("tiny", engine=engine)
+    assert [repository.find("tiny", language).manifest.language for language in ("de", "en")] == ["de", "en"]
 
 
 def test_a_name_is_found_among_versions_of_other_makers(tmp_path: Path) -> None:
@@ -149,7 +189,7 @@ def test_versions_by_engine_and_precision(tmp_path: Path) -> None:
     assert found() == ("onnx", "fp32", 3)
     assert found(engine="tensorflow") == ("tensorflow", "fp32", 2)
     assert found(precision="int8") == ("onnx", "int8", 0)
-    with pytest.raises(ModelError, match=r"no model 'tiny' \(en, tensorflow, int8\)"):
+    with pytest.raises(ModelError, match=r"no model 'tiny' \(tensorflow, int8\)"):
         found(engine="tensorflow", precision="int8")
     assert len(repository.newest()) == 3
 
@@ -185,10 +225,33 @@ def test_lines_that_are_no_records_are_named_together(tmp_path: Path) -> None:
         ModelRepository(tmp_path).records()
 
 
-@pytest.mark.parametrize("name", ["my models", "models[1]", "100%", "a*"])
-def test_a_path_that_spark_nlp_chokes_on_is_refused_early(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ModelError, match="cannot load from"):
-        ModelRepository(tmp_path / name)
+ODD_FOLDERS = ["my models", "models[1]", "100%", "a*"]
+
+
+@pytest.mark.parametrize("name", ODD_FOLDERS)
+def test_a_model_of_spark_nlp_is_not_registered_where_spark_nlp_cannot_load_it(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModelError, match=r"Spark NLP cannot load from .*, or --engine openvino, which runs without"):
+        register(tmp_path / name)
+    assert not (tmp_path / name / METADATA_FILE).exists()
+
+
+@pytest.mark.parametrize("name", ODD_FOLDERS)
+def test_a_model_of_the_workers_may_be_anywhere(tmp_path: Path, name: str) -> None:
+    bundle = register(tmp_path / name, engine="openvino")
+    assert ModelRepository(tmp_path / name).find("tiny") == bundle
+    assert ModelRepository(f"file://{tmp_path / name}").find("tiny") == bundle
+    bundle.check()
+
+
+@pytest.mark.parametrize("how", ["a link", "the working directory"])
+def test_the_path_is_the_one_that_spark_nlp_is_given(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "my disk" / "models"
+    root.mkdir(parents=True)
+    (tmp_path / "models").symlink_to(root)
+    monkeypatch.chdir(root.parent if how == "the working directory" else tmp_path)
+    assert "' ' in file://" in spark_nlp_problems("models")[0]
+    with pytest.raises(ModelError, match="Spark NLP cannot load from"):
+        register(Path("models").absolute())
 
 
 def test_a_file_url_is_the_folder(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_null_and_duplicate_ids_are_counted(spark: SparkSession) -> None:
 def test_notes_are_as_many_as_the_reader_has_counted(spark: SparkSession) -> None:
     notes = spark.createDataFrame([("a", "x"), ("b", "y")], "note_id string, text string")
     assert count_corpus(Corpus(source=NoteSource(path="in"), notes=notes, records=2)) == 2
-    with pytest.raises(IncompleteError, match="3 records lie in in, and 2 notes are read of them"):
+    with pytest.raises(IncompleteError, match=r"3 records are in in, and Spark read 2 notes from them. Run again"):
         count_corpus(Corpus(source=NoteSource(path="in"), notes=notes, records=3))
 
 

@@ -124,3 +124,13 @@ def test_only_the_stage_that_does_the_work_counts(spark: SparkSession, adaptive:
             assert work.notes_done(spark.sparkContext) == 50
     finally:
         spark.conf.set("spark.sql.adaptive.enabled", before)
+
+
+@pytest.mark.parametrize("mine", [("my group", "my jobs"), (None, None)], ids=["a group", "none"])
+def test_the_thread_s_own_job_group_is_restored(spark: SparkSession, mine: tuple[str | None, str | None]) -> None:
+    context, names = spark.sparkContext, ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel")
+    for name, value in zip(names, (*mine, None), strict=True):
+        context.setLocalProperty(name, value)  # type: ignore[arg-type]
+    with progress.shown(context, progress.Work(name="count", group="ours", n_notes=1, n_tasks=1)):
+        assert context.getLocalProperty("spark.jobGroup.id") == "ours"
+    assert [context.getLocalProperty(name) for name in names] == [*mine, None]

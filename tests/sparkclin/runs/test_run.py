@@ -170,6 +170,7 @@ def test_the_report_has_what_was_used_and_not_what_was_asked(request_: RunReques
         "output_format": "parquet",
         "models": request_.model.repository,
         "model": "tiny",
+        "language": "en",
         "engine": "tensorflow",
         "precision": "fp32",
         "master": "local[2]",
@@ -230,6 +231,32 @@ def test_one_of_several_models_has_to_be_named(models: Path, request_: RunReques
         ModelChoice(repository=str(models)).find()
     with pytest.raises(ModelError, match=r"2 models for the task 'embed'. .* other \(embed\), tiny \(embed\): choose"):
         ModelChoice(repository=str(models)).find(task=EMBED)
+
+
+def test_a_run_finds_a_name_in_any_language(models: Path, request_: RunRequest) -> None:
+    staged = stage(models, name="klein")
+    ModelRepository(models).register(staged, manifest_of(staged, name="klein", language="de"))
+    assert main(command(request_, "--model", "klein")) == 0
+    settings = json.loads(Path(request_.sink.path, "_report.json").read_text())["settings"]
+    assert (settings["model"], settings["language"]) == ("klein", "de")
+
+
+def test_a_name_in_two_languages_needs_the_option(
+    models: Path, request_: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    staged = stage(models)
+    ModelRepository(models).register(staged, manifest_of(staged, name="tiny", language="de"))
+    assert main(command(request_)) == 1
+    assert "has 'tiny' in 2 languages (de, en): choose one with --language" in capsys.readouterr().err
+    assert main(command(request_, "--language", "de")) == 0
+
+
+def test_the_only_model_in_a_language_needs_no_name(models: Path) -> None:
+    staged = stage(models, name="klein")
+    ModelRepository(models).register(staged, manifest_of(staged, name="klein", language="de"))
+    assert ModelChoice(repository=str(models), language="de").find().manifest.name == "klein"
+    with pytest.raises(ModelError, match=r"has 0 models in the language 'fr'. It holds the models klein, tiny: "):
+        ModelChoice(repository=str(models), language="fr").find()
 
 
 @pytest.fixture
@@ -335,7 +362,8 @@ def test_a_run_whose_tasks_count_other_notes_than_went_in_fails(
         return counted.rows(notes.filter("note_id != 'b'"), bundle, observe).union(uncounted)
 
     assert run_command(parser(), command(request_), task=lambda _: replace(counted, rows=rows)) == 1
-    assert "error: 4 notes went in; the tasks counted 3 while they read. " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "error: 4 notes went in; the tasks counted 3 while they read. The output was discarded: run again, " in said
     assert not Path(request_.sink.path).exists()
 
 

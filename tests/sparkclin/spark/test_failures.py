@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -16,7 +15,7 @@ from pyspark.sql import functions as F
 
 from sparkclin.errors import InputError, StepError
 from sparkclin.runs.sources.reading import reading
-from sparkclin.spark.failures import in_task, in_udf, plain, quiet, step, unsafe_debug
+from sparkclin.spark.failures import in_task, in_udf, plain, step, unsafe_debug
 from sparkclin.text.pieces import PieceEncoder
 
 TEXT = "fever since Monday"
@@ -145,14 +144,3 @@ def test_of_an_exception_in_a_worker_python_s_class_is_named(spark: SparkSession
 
 def test_plain_keeps_the_kind_of_an_error_of_ours() -> None:
     assert repr(plain(InputError("3 notes"))) == "InputError('3 notes')"
-
-
-def test_a_class_that_a_configuration_names_does_not_log_either(spark: SparkSession) -> None:
-    """Spark's own setLogLevel() leaves it as it is."""
-    jvm: Any = spark._jvm
-    log4j, name = jvm.org.apache.logging.log4j, "org.apache.spark.util.Utils"
-    log4j.core.config.Configurator.setLevel(name, log4j.Level.ERROR)
-    spark.sparkContext.setLogLevel("OFF")
-    assert log4j.LogManager.getLogger(name).isErrorEnabled()
-    quiet(spark)
-    assert not log4j.LogManager.getLogger(name).isErrorEnabled()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -134,15 +135,31 @@ def test_the_report_says_in_which_precision_it_was_computed(
     assert f"- computed in {what}: " in capsys.readouterr().err
 
 
+def test_a_folder_with_a_space_is_for_the_workers_only(
+    spark: SparkSession, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Spark NLP cannot load from it; OpenVINO's files are opened by Python."""
+    source, odd = tmp_path / "notes.jsonl", Path(shutil.copytree(models, tmp_path / "my models"))
+    source.write_text("".join(json.dumps({"note_id": k, "text": v}) + "\n" for k, v in NOTES.items()), encoding="utf-8")
+    command = ["--input", str(source), "--output", str(tmp_path / "vectors"), "--models", str(odd), "--engine"]
+    assert main([*command, "onnx"]) == 1
+    assert f"Spark NLP cannot load from '{odd}/{NAME}_en_" in capsys.readouterr().err
+    assert main([*command, "openvino"]) == 0
+    with pytest.raises(ModelError, match="Spark NLP cannot load from"):
+        sparkclin.use_models(spark, odd)
+
+
+@pytest.mark.parametrize("folder", ["models", "my models"])
 def test_a_repository_on_another_file_system_is_copied_to_executors(
-    spark: SparkSession, notes: DataFrame, models: Path
+    spark: SparkSession, notes: DataFrame, models: Path, folder: str
 ) -> None:
     """One that only Hadoop knows: a viewfs mount."""
     conf = spark.sparkContext._jsc.hadoopConfiguration()
-    key = "fs.viewfs.mounttable.workers.link./models"
+    host = f"workers{len(folder)}"  # Hadoop keeps the file system of a name
+    key = f"fs.viewfs.mounttable.{host}.link./{folder}"
     conf.set(key, f"file://{models}")
     try:
-        bundle = ModelRepository("viewfs://workers/models").find(NAME, engine="openvino", precision="fp32")
+        bundle = ModelRepository(f"viewfs://{host}/{folder}").find(NAME, engine="openvino", precision="fp32")
         found = vectors(notes, bundle, "document", "mean")
     finally:
         conf.unset(key)

@@ -227,7 +227,9 @@ def with_id(row: pa.RecordBatch, **fields: int) -> pa.RecordBatch:
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_what_did_not_come_back_as_it_was_sent_is_an_error(what: str, rows: list[pa.RecordBatch]) -> None:
-    with pytest.raises(IncompleteError, match=r"Run again, and report this") as raised:
+    with pytest.raises(
+        IncompleteError, match=r"Run again. If that fails too, check the model with `sparkclin models check`"
+    ) as raised:
         unpacked(rows, unpacking())
     assert "fever" not in str(raised.value), what
 
