@@ -1,7 +1,8 @@
-"""What an engine in the Python workers needs of memory: `python -m benchmarks.memory`.
+"""The memory of Python workers that run a model: `python -m benchmarks.memory`.
 
-For each precision, and executors of several slots, document vectors of sentences and of texts of the longest window are
-made in local mode. Then each worker's memory is read.
+For each precision, and executors of several slots, document vectors of sentences, of notes and of texts of the longest
+window are made in local mode. Then each worker's memory is read. The notes have so many lengths that OpenVINO's cache
+of shapes is full by then (`python -m benchmarks.shapes`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from benchmarks.plan import Effort, Planner
 from benchmarks.process import family
 from benchmarks.report import table
 from benchmarks.run import material_of, open_store, options_beside, parser_beside
-from benchmarks.workloads import LONG, SENTENCES, sample, write_rows
+from benchmarks.workloads import LONG, NOTES, SENTENCES, sample, write_rows
 from sparkclin.errors import SparkclinError
 from sparkclin.inference.openvino import WEIGHTS
 from sparkclin.models.bundle import Bundle
@@ -38,7 +39,7 @@ VARIANTS = (OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8)
 SHAPES = ((1, 1), (2, 1), (4, 1), (2, 2))
 """Tasks at once, and the cores of each: `spark.task.cpus`."""
 
-LONG_ROWS, SENTENCE_ROWS, PARTS = 3, 60, 3
+LONG_ROWS, NOTE_ROWS, SENTENCE_ROWS, PARTS = 3, 100, 60, 3
 """Of each task at once."""
 
 
@@ -85,7 +86,7 @@ def worker_memory(process: psutil.Process) -> WorkerMemory:
 
 
 def in_new_process(bundle: Bundle, rows: Path, *, tasks: int, cores: int) -> ExecutorMemory:
-    """As measure(): a process has one Spark."""
+    """Call measure() in a process of its own: a process has one Spark."""
     given = [str(bundle.path), str(rows), str(tasks), str(cores)]
     command = [sys.executable, "-m", "benchmarks.memory", "--of", *given]
     said = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -140,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for tasks, cores in shapes:
             rows = [
                 *sample(planner.workload(LONG), LONG_ROWS * tasks),
+                *sample(planner.workload(NOTES), NOTE_ROWS * tasks),
                 *sample(planner.workload(SENTENCES), SENTENCE_ROWS * tasks),
             ]
             write_rows(rows, Path(folder), parts=PARTS * tasks)

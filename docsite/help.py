@@ -39,7 +39,6 @@ HELP = {
     "`--pooling`.",
     "a window needs at least one piece": "Give a smaller `--stride`, or leave both out.",
     "a head has": "This is an error in a new head: a request can name only so many outputs.",
-    "ids outside": "`config.json` and the tokenizer's files are not of one model. Take both from the same checkpoint.",
     "lacks the shards": "The download was not whole. Fetch the checkpoint again.",
     "names files outside the checkpoint": "Such an index could make an export read any file. Take the checkpoint from "
     "a source that you trust.",

@@ -40,6 +40,7 @@ COMMANDS = {
     "spark-submit examples/stock_pretrained.py": ("examples.stock_pretrained",),
     "python -m benchmarks": ("benchmarks.__main__",),
     "python -m benchmarks.memory": ("benchmarks.memory",),
+    "python -m benchmarks.shapes": ("benchmarks.shapes",),
     "python -m benchmarks.profile": ("benchmarks.profile",),
 }
 """Each command: the module whose main() it calls, and what that is called with for another parser."""

@@ -1,7 +1,7 @@
 """A tokenizer -> the vocabulary and merges that Spark NLP reads, ordinary pieces first, transport codes after them.
 
 The ordinary half is what a stock Tokenizer pipeline uses: ids 0…V−1; it is the family's own. The code of id k has id
-V + k; that half is the same for every tokenizer. How a code stands in it depends on how an annotator's BPE reads words:
+V + k; that half is the same for every tokenizer. The form of a code in it depends on how an annotator's BPE reads words:
 one of CODE_STYLES.
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from sparkclin.export.errors import CheckpointError
+from sparkclin.text.pieces import PieceEncoder, named_ids
 from sparkclin.wire import codes
 
 VOCABULARY_FILE, MERGES_FILE, LABELS_FILE = "vocab.txt", "merges.txt", "labels.txt"
@@ -56,8 +57,8 @@ class Assets:
 
 @dataclass(frozen=True, kw_only=True)
 class RowEnds:
-    """The special pieces that begin and end a row, and those that stand between two texts in one; none where the
-    tokenizer has no such rows."""
+    """The special pieces that begin and end a row, and the separators of a row of two texts. A tokenizer that has no
+    such rows has no separators."""
 
     cls_id: int
     sep_id: int
@@ -65,7 +66,8 @@ class RowEnds:
 
     @classmethod
     def of(cls, tokenizer_json: str) -> RowEnds:
-        """What the tokenizer puts around a text; raises CheckpointError where that is not one piece on each side."""
+        """Read the pieces that the tokenizer puts around a text. Raise CheckpointError if that is not one on each
+        side."""
         tokenizer = Tokenizer.from_str(tokenizer_json)
         ids = tokenizer.encode("", add_special_tokens=True).ids
         if len(ids) != 2:
@@ -76,6 +78,24 @@ class RowEnds:
         of_two = tokenizer.encode("", "", add_special_tokens=True).ids
         has_pairs = len(of_two) > 2 and [of_two[0], of_two[-1]] == ids
         return cls(cls_id=ids[0], sep_id=ids[1], separators=tuple(of_two[1:-1]) if has_pairs else ())
+
+
+def check_rows(tokenizer_json: str, ends: RowEnds, *, rows: int, source: str) -> None:
+    """Raise CheckpointError if the tokenizer can give an id that the embedding matrix has no row for.
+
+    The matrix may have more rows than there are tokens, such as one that is padded to a multiple of 64.
+    """
+    around = {ends.cls_id: "the piece before a text", ends.sep_id: "the piece behind a text"}
+    around |= dict.fromkeys(ends.separators, "the piece between two texts")
+    beyond = {index: name for index, name in around.items() if index >= rows}
+    beyond |= PieceEncoder(tokenizer_json).beyond(rows)
+    if beyond:
+        raise CheckpointError(
+            f"{source} has a tokenizer with more ids than its embedding matrix has rows: the matrix has {rows} rows, "
+            f"and {len(beyond)} of the tokenizer's tokens need others: {named_ids(beyond)}. Call "
+            f"model.resize_token_embeddings({max(beyond) + 1}), train the new rows and save the model, or "
+            "remove these tokens from the tokenizer."
+        )
 
 
 def with_codes(ordinary: OrdinaryAssets, *, style: str = SPACED, labels: Sequence[str] = ()) -> Assets:
@@ -93,7 +113,7 @@ def with_codes(ordinary: OrdinaryAssets, *, style: str = SPACED, labels: Sequenc
 
 @lru_cache(maxsize=1)
 def merges_with_codes(ordinary: OrdinaryAssets) -> tuple[Pair, ...]:
-    """In order of rank, checked. Kept, because a model and its echo model take the same ones."""
+    """Return all merges in order of rank, checked. They are kept for the echo model, which has the same ones."""
     size, known = len(ordinary.vocabulary), set(ordinary.merges)
     merges = (*ordinary.merges, *(merge for merge in codes.merges(size) if merge not in known))
     check_codes(merges, vocab_size=size)
@@ -103,8 +123,8 @@ def merges_with_codes(ordinary: OrdinaryAssets) -> tuple[Pair, ...]:
 def byte_level_bpe(tokenizer_json: str, *, vocab_size: int) -> OrdinaryAssets:
     """The ordinary half of a byte-level BPE with RoBERTa's special pieces: what Spark NLP itself can run.
 
-    `vocab_size` is the model's number of ids V, which may exceed the tokenizer's. Raises CheckpointError where the
-    tokenizer is of another kind, lacks a special piece, or has an id that the model has not.
+    `vocab_size` is the model's number of ids V, which may exceed the tokenizer's (`check_rows()`). Raises
+    CheckpointError if the tokenizer is of another kind or lacks a special piece.
     """
     tokenizer = json.loads(tokenizer_json)
     return OrdinaryAssets(
@@ -132,12 +152,11 @@ def ordinary_pieces(tokenizer: Mapping[str, object], *, vocab_size: int) -> list
     if not isinstance(model, Mapping) or not isinstance(added, Sequence) or model.get("type") != "BPE":
         raise CheckpointError("The tokenizer is not a byte-level BPE, which RoBERTa's is. Check tokenizer.json.")
     ids: dict[str, int] = {**model["vocab"], **{token["content"]: token["id"] for token in added}}
-    outside = sorted(piece_id for piece_id in ids.values() if not 0 <= piece_id < vocab_size)
     missing = [piece for piece in codes.SPECIAL_PIECES if piece not in ids]
-    if outside or missing:
+    if missing:
         raise CheckpointError(
-            f"The tokenizer does not fit a model of {vocab_size} ids: "
-            f"special pieces missing: {missing or 'none'}; ids outside: {outside[:10] or 'none'}."
+            f"The tokenizer lacks the special pieces {', '.join(missing)}, which RoBERTa's has. Add them to "
+            "tokenizer.json."
         )
     by_id = {piece_id: piece for piece, piece_id in ids.items()}
     return [by_id.get(piece_id, unused_name(piece_id)) for piece_id in range(vocab_size)]

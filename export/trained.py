@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+
+from tokenizers import Tokenizer
 
 from sparkclin.export import checkpoint
-from sparkclin.export.assets import OrdinaryAssets, RowEnds
+from sparkclin.export.assets import OrdinaryAssets, RowEnds, check_rows
 from sparkclin.export.checkpoint import Checkpoint
 from sparkclin.export.families import family_of
 from sparkclin.export.families.family import Family, Reference
@@ -48,8 +51,8 @@ class TrainedModel:
 
     @classmethod
     def of(cls, source: Checkpoint, *, global_attention: str | None = None) -> TrainedModel:
-        """`global_attention` is as in ParseConfig. Raises CheckpointError for a family or head that is not known, and
-        one that names every tensor that does not fit."""
+        """`global_attention` is as in ParseConfig. Raises CheckpointError for a family or head that is not known, one
+        that names every tensor that does not fit, and one that names the tokens without a row in the matrix."""
         family = family_of(source.config, source=source.source)
         tokenizer_json = source.tokenizer_json()
         spec = head_of(source.config, source=source.source)
@@ -62,6 +65,7 @@ class TrainedModel:
             unused=family.unused_shapes(config),
             prefixes=family.prefixes,
         )
+        check_rows(tokenizer_json, ends, rows=config.vocab_size, source=source.source)
         return cls(
             source=source,
             family=family,
@@ -90,10 +94,16 @@ class TrainedModel:
             row_limits=self.config.row_limits,
         )
 
+    @cached_property
+    def added_tokens(self) -> dict[str, int]:
+        """Return the ids of the tokens that were added to the tokenizer's vocabulary, special pieces included."""
+        found = Tokenizer.from_str(self.tokenizer_json).get_added_tokens_decoder()
+        return {token.content: index for index, token in found.items()}
+
     def ordinary_assets(self) -> OrdinaryAssets:
         """The vocabulary of ordinary ids for Spark NLP; raises CheckpointError for a tokenizer that has none."""
         return self.family.ordinary_assets(self.tokenizer_json, self.config)
 
     def reference(self) -> Reference:
-        """What the graph's vectors are held to."""
+        """Return the reference for the graph's vectors."""
         return self.family.reference(self.source.config, self.tensors, self.config)

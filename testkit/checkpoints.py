@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 from transformers import (
+    AutoTokenizer,
     BigBirdConfig,
     BigBirdForMaskedLM,
     LongformerConfig,
@@ -136,12 +137,12 @@ def with_biases(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def with_outliers(folder: Path, *, channels: Sequence[int] = (5, 60, 101), factor: float = 40.0) -> Path:
-    """The checkpoint in `folder`, which is changed, with channels whose values are `factor` times those of the others,
-    as trained RoBERTa has them (Kovaleva et al., 2021; Dettmers et al., 2022).
+    """Change the checkpoint in `folder` and return it: the values of some channels become `factor` times larger, as in
+    trained RoBERTa (Kovaleva et al., 2021; Dettmers et al., 2022).
 
     The normalisation of the embeddings makes them, and they stay: each further normalisation is scaled up so that the
-    other channels keep their size beside them. What reads the channels weighs them as much less. The last normalisation
-    takes them back, so that cosines of vectors show what has become of the others.
+    other channels keep their size. Layers that read the channels weigh them as much less. The last normalisation makes
+    the channels small again, so that cosines of vectors show the error in all other channels.
     """
     state = load_file(folder / "model.safetensors")
     chosen = list(channels)
@@ -164,6 +165,15 @@ def with_outliers(folder: Path, *, channels: Sequence[int] = (5, 60, 101), facto
     for name in filter(readers.search, state):
         state[name][:, chosen] /= factor
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def add_tokens(folder: Path, *tokens: str | AddedToken) -> Path:
+    """Add tokens to the tokenizer of the checkpoint in `folder`, which is changed; its embedding matrix stays as it
+    is."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(list(tokens))
+    tokenizer.save_pretrained(folder)
     return folder
 
 

@@ -1,6 +1,6 @@
 """The tensors of the encoders that descend from BERT: their names in a checkpoint, and the weights made of them.
 
-RoBERTa, Longformer and BigBird share these names; what a family has beside them is in its own file.
+RoBERTa, Longformer and BigBird share these names; a family's further tensors are in its own file.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ def encoder_config(
     has_token_types: bool = False,
     global_attention: str = NO_GLOBAL,
 ) -> EncoderConfig:
-    """The encoder's shape by the settings that all of them have; a family gives what differs."""
-    return EncoderConfig(
+    """Return the encoder's shape by the settings that all of them have; a family gives what differs. Raise
+    CheckpointError if there are too few positions for a row."""
+    made = EncoderConfig(
         vocab_size=config["vocab_size"],
         width=config["hidden_size"],
         heads=config["num_attention_heads"],
@@ -67,6 +68,9 @@ def encoder_config(
         has_token_types=has_token_types,
         global_attention=global_attention,
     )
+    no_room = f"max_position_embeddings {made.positions} leaves no room for a piece between the special ones"
+    refuse([no_room] if made.max_pieces < 1 else [])
+    return made
 
 
 def refuse(problems: Sequence[str]) -> None:
@@ -81,13 +85,18 @@ def missing_settings(config: Mapping[str, Any], required: tuple[str, ...]) -> li
     return [f"{', '.join(missing)} missing"] if missing else []
 
 
-def config_problems(config: Mapping[str, Any], *, default_activation: str) -> list[str]:
-    """What keeps a configuration with all REQUIRED settings from being exported: what was found, what is expected."""
+def config_problems(config: Mapping[str, Any], *, default_activation: str, n_types: int = 1) -> list[str]:
+    """Return the reasons why a configuration with all REQUIRED settings cannot be exported, each with the value found
+    and the one expected. `n_types` is how many token types the task needs."""
+    types = config.get("type_vocab_size", 2)
     width, heads = config["hidden_size"], config["num_attention_heads"]
+    vocab_size, pad_id = config["vocab_size"], config.get("pad_token_id", 0)
     activation = config.get("hidden_act", default_activation)
     position_type = config.get("position_embedding_type", "absolute")
     checks = {
         f"hidden_size {width} is not a multiple of num_attention_heads {heads}": width % heads != 0,
+        f"pad_token_id {pad_id!r} is not one of the {vocab_size} ids (vocab_size)": pad_id not in range(vocab_size),
+        f"type_vocab_size {types} is less than {n_types}": types < n_types,
         f"hidden_act {activation!r} is not one of {', '.join(ACTIVATIONS)}": activation not in ACTIVATIONS,
         f"position_embedding_type {position_type!r} is not 'absolute'": position_type != "absolute",
     }

@@ -31,9 +31,11 @@ BLOCK_SPARSE, FULL = "block_sparse", "original_full"
 def parse_config(
     config: Mapping[str, Any], ends: RowEnds, *, task: str = EMBED, global_attention: str | None = None
 ) -> EncoderConfig:
-    """As in ParseConfig. Its question answering alone has token types: 0 of the question, 1 of what follows."""
+    """See ParseConfig. Only question answering has token types: 0 for the question, 1 for the text."""
     chosen = f"global attention {global_attention!r} was asked for; BigBird's is its first and last block, always"
-    bert.refuse([*config_problems(config), *([chosen] if global_attention not in (None, NO_GLOBAL) else [])])
+    n_types = 2 if task == ANSWER else 1
+    own = [chosen] if global_attention not in (None, NO_GLOBAL) else []
+    bert.refuse([*config_problems(config, n_types=n_types), *own])
     return bert.encoder_config(
         config,
         ends,
@@ -42,7 +44,7 @@ def parse_config(
         padding_position=0,
         default_activation="gelu_new",
         attention=(attention(config),) * config["num_hidden_layers"],
-        has_token_types=task == ANSWER,
+        has_token_types=n_types > 1,
     )
 
 
@@ -52,8 +54,9 @@ def attention(config: Mapping[str, Any]) -> Attention:
     return BlockSparse(block_size=config.get("block_size", 64), random_blocks=config.get("num_random_blocks", 3))
 
 
-def config_problems(config: Mapping[str, Any]) -> list[str]:
-    """What keeps a configuration from being exported, each with what was found and what is expected."""
+def config_problems(config: Mapping[str, Any], *, n_types: int = 1) -> list[str]:
+    """Return the reasons why a configuration cannot be exported, each with the value found and the one expected.
+    `n_types` is how many token types the task needs."""
     if missing := bert.missing_settings(config, bert.REQUIRED):
         return missing
     kind, block = config.get("attention_type", BLOCK_SPARSE), config.get("block_size", 64)
@@ -70,7 +73,7 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
         "rescale_embeddings is true, expected false": bool(config.get("rescale_embeddings", False)),
     }
     own = [message for message, wrong in checks.items() if wrong]
-    return own + bert.config_problems(config, default_activation="gelu_new")
+    return own + bert.config_problems(config, default_activation="gelu_new", n_types=n_types)
 
 
 def unused_shapes(config: EncoderConfig) -> dict[str, TensorShape]:
@@ -98,8 +101,8 @@ def ordinary_assets(_tokenizer_json: str, config: EncoderConfig) -> OrdinaryAsse
 def reference(raw: Mapping[str, Any], tensors: Mapping[str, Array], config: EncoderConfig) -> Reference:
     """transformers' BigBirdModel in fp32, of each row alone.
 
-    A batch would give a row another last block, that of the longest row. And a model that has once seen a short row
-    keeps full attention for good, so there are two models, one for each kind of attention.
+    In a batch, the last block of a row would be the longest row's. And a model that has once read a short row
+    keeps full attention for good. So there are two models, one for each kind of attention.
     """
     import torch
 

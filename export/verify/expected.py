@@ -1,9 +1,9 @@
-"""What the exports of a checkpoint are held to: each part is computed once, however many exports there are."""
+"""The references that all exports of a checkpoint are compared with. Each part is computed once."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -29,6 +29,10 @@ SHORTEST_PAIR = 16
 """Of a batch of rows that are a question and a text: the shorter one has half the length."""
 
 
+ADDED_TOKEN_FORMS = ("{0}", "well {0} {0}.", "({0}), x{0}y")
+"""Places where a tokenizer may find an added token or miss it: alone, as a word, between marks, within a word."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Expected:
     """`notes` are those that a precision below fp32 is compared on."""
@@ -38,17 +42,22 @@ class Expected:
 
     @cached_property
     def reference(self) -> Reference:
-        """What the graph's vectors are held to."""
+        """Return the reference for the graph's vectors."""
         return remembering(self.trained.reference())
 
     @cached_property
+    def texts(self) -> list[str]:
+        """The texts that ids are compared on."""
+        return sample_texts(self.trained.added_tokens)
+
+    @cached_property
     def ids(self) -> list[list[int]]:
-        """Of sample_texts(), by the Hugging Face tokenizer."""
-        return reference_ids(self.trained.source, sample_texts())
+        """The ids of these texts, by the Hugging Face tokenizer."""
+        return reference_ids(self.trained.source, self.texts)
 
     @cached_property
     def logits(self) -> list[ComparedLogits]:
-        """Of transformers' class with the head, at all lengths; none where the head has no such class."""
+        """Return the logits of transformers' class with the head, at all lengths; nothing without such a class."""
         if not self.trained.spec.auto_class:
             return []
         generator, lengths = np.random.default_rng(SEED), lengths_of(self.trained)
@@ -56,7 +65,7 @@ class Expected:
 
     @cached_property
     def ranges(self) -> dict[str, Array]:
-        """Of what meets each linear layer, on notes; as input_ranges() gives them."""
+        """Return the ranges of the inputs of each linear layer on notes, as input_ranges() gives them."""
         batches = note_batches(
             self.notes,
             tokenizer_json=self.trained.tokenizer_json,
@@ -67,8 +76,9 @@ class Expected:
         return input_ranges(self.trained, (batch.ids for batch in batches))
 
 
-def sample_texts() -> list[str]:
-    """Made-up text with everything that is hard for a tokenizer, and all of it joined to several windows' length."""
+def sample_texts(added_tokens: Iterable[str] = ()) -> list[str]:
+    """Return made-up text with everything that is hard for a tokenizer, all of it joined to several windows' length,
+    and each added token in each of ADDED_TOKEN_FORMS."""
     lines = (
         resources.files("sparkclin.export.verify")
         .joinpath("sample_texts.jsonl")
@@ -76,7 +86,9 @@ def sample_texts() -> list[str]:
         .split("\n")
     )
     texts = [json.loads(line) for line in lines if line]
-    return [*texts, "\n".join(texts) * 10]
+    tokens = list(added_tokens)
+    of_tokens = ["\n".join(form.format(token) for token in tokens) for form in ADDED_TOKEN_FORMS]
+    return [*texts, "\n".join(texts) * 10, *(of_tokens if tokens else [])]
 
 
 def lengths_of(trained: TrainedModel) -> list[int]:

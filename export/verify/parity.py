@@ -14,7 +14,7 @@ from sparkclin.export.engines import Vectors
 from sparkclin.export.errors import ParityError
 from sparkclin.export.routes.route import ORDINARY_IDS, PathOutput, Route, real
 from sparkclin.export.steps import SILENT, Steps
-from sparkclin.export.verify.expected import SEED, Expected, lengths_of, sample_texts
+from sparkclin.export.verify.expected import SEED, Expected, lengths_of
 from sparkclin.export.verify.heads import labels_differ, separators_of
 from sparkclin.export.verify.quantization import QuantizationReport, cosines, measure
 from sparkclin.export.verify.samples import Batch
@@ -22,7 +22,7 @@ from sparkclin.export.verify.samples import Batch
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a comparison of vectors must keep to; None is no limit."""
+    """Limits of a comparison of vectors; None for no limit."""
 
     max_abs_difference: float | None
     min_cosine: float
@@ -87,7 +87,7 @@ class VectorTable:
 
 @dataclass(frozen=True, kw_only=True)
 class ParityReport:
-    """What was compared and how close it was.
+    """The result of a comparison with the reference.
 
     `vectors` is against the reference, with limits for fp32; `packed` compares what the head makes inside the graph
     with the same made of the graph's own vectors. `head` compares what it makes of the reference's vectors with what
@@ -109,7 +109,7 @@ class ParityReport:
         return 0 < self.id_rows == self.id_rows_identical and all(part.passed for part in parts if part)
 
     def to_dict(self) -> dict[str, Any]:
-        """For the manifest: the figures with the limits they were held to."""
+        """Return the figures and their limits for the manifest."""
         return {
             "id_rows": self.id_rows,
             "id_rows_identical": self.id_rows_identical,
@@ -128,13 +128,13 @@ class ParityReport:
 
 
 def verify(candidate: Candidate, route: Route, expected: Expected, *, steps: Steps = SILENT) -> ParityReport:
-    """Compares an exported model with what is expected of it; what is not exact on notes too.
+    """Compare an exported model with the expected ids and vectors; a precision below fp32 on notes too.
 
     Raises ParityError, with the tables of figures, where anything is off.
     """
     source = candidate.trained.source
     with steps.step("ids compared"):
-        sent = route.ids(sample_texts())
+        sent = route.ids(expected.texts)
         identical = [theirs == ours for theirs, ours in zip(expected.ids, sent, strict=True)]
     with steps.step(f"vectors compared, rows of up to {lengths_of(candidate.trained)[-1]:,} ids"):
         figures = list(compare_paths(candidate, route, expected, steps=steps))
@@ -212,7 +212,13 @@ def compare_paths(candidate: Candidate, route: Route, expected: Expected, *, ste
     generator = np.random.default_rng(SEED)
     were_alone = False
     for length in steps.each(lengths_of(candidate.trained), "lengths of rows"):
-        batch = Batch.random(generator, length=length, config=config, separators=separators_of(candidate.trained))
+        batch = Batch.random(
+            generator,
+            length=length,
+            config=config,
+            separators=separators_of(candidate.trained),
+            including=list(candidate.trained.added_tokens.values()),
+        )
         states, own = expected.reference(batch.ids, batch.mask), graph.states(batch.ids, batch.mask)
         outputs = [PathOutput(path=ORDINARY_IDS, compare=real(batch, own)), *route.outputs(batch)]
         if not were_alone and any(output.by_head for output in outputs):
@@ -228,7 +234,7 @@ def compare_paths(candidate: Candidate, route: Route, expected: Expected, *, ste
 
 
 def figure(output: PathOutput, length: int, vectors: Vectors) -> VectorFigure:
-    """The worst difference and cosine; not a number where what came back makes no sense."""
+    """Return the worst difference and cosine; not a number if the output is not."""
     found, expected = zip(*output.compare(vectors), strict=True)
     ours, theirs = (np.concatenate(numbers).astype(np.float64) for numbers in (found, expected))
     return VectorFigure(

@@ -25,11 +25,22 @@ class Batch:
 
     @classmethod
     def random(
-        cls, generator: np.random.Generator, *, length: int, config: EncoderConfig, separators: Sequence[int] = ()
+        cls,
+        generator: np.random.Generator,
+        *,
+        length: int,
+        config: EncoderConfig,
+        separators: Sequence[int] = (),
+        including: Sequence[int] = (),
     ) -> Batch:
-        """With `separators` a row is a question, of a quarter of its pieces and 20 at most, and what follows it."""
+        """Return rows of random ids. The full row ends with the ids of `including`, as many as half of it holds.
+
+        With `separators` a row is a question, of a quarter of its pieces and 20 at most, and what follows it.
+        """
         ordinary = np.setdiff1d(np.arange(config.vocab_size), special_ids(config))
         ids = generator.choice(ordinary, (2, length)).astype(np.int32)
+        wanted = np.setdiff1d(including, special_ids(config))[: length // 2]
+        ids[0, length - 1 - len(wanted) : length - 1] = wanted
         mask = np.ones_like(ids)
         lengths = (length, max(length // 2, 1))
         for row, size in enumerate(lengths):
@@ -43,11 +54,11 @@ class Batch:
 
     @property
     def length(self) -> int:
-        """Of the longer row, in ids."""
+        """The length of the longer row, in ids."""
         return int(self.ids.shape[1])
 
     def codes(self) -> Ids:
-        """As Spark NLP sends codes: the special pieces at the ends and the padding are ordinary."""
+        """Return the ids as Spark NLP sends codes: the special pieces at the ends and the padding are ordinary."""
         return np.where(np.isin(self.ids, special_ids(self.config)), self.ids, self.ids + self.config.vocab_size)
 
     def rows(self) -> list[Ids]:
@@ -78,7 +89,7 @@ class PackedSample:
 
     @classmethod
     def of(cls, batch: Batch, *, request: int | None = 0) -> PackedSample:
-        """Every row needs its two special pieces. `request` says which outputs are wanted; 0 is for all, None for
+        """Every row needs its two special pieces. `request` names the wanted outputs; 0 is for all, None for
         a graph that is not told."""
         vocabulary = batch.config.vocabulary
         parts = tuple(some_parts(len(row), with_cls=index == 0) for index, row in enumerate(batch.rows()))

@@ -28,11 +28,19 @@ OUTPUT = "output_{}"
 """The name in the head's graph of an output of the head."""
 
 HINTS = {FP32: "f32", BF16: "bf16", INT8: "bf16"}
-"""What is not 8-bit runs in bf16. On a CPU without bf16, OpenVINO takes fp32 for it."""
+"""In int8, layers without 8-bit weights run in bf16. On a CPU without bf16, OpenVINO takes fp32 for it."""
+
+CACHE_CAPACITY = 64
+"""How many primitives of each kind OpenVINO keeps per compiled graph.
+
+It makes primitives for every new shape (rows, pieces), and by default keeps 5,000 of each kind: memory grows with every
+shape. `python -m benchmarks.shapes` measures memory and speed by capacity. The property is not in OpenVINO's
+documentation: `compile_model()` refuses unknown properties, and `get_property()` does not return this one.
+"""
 
 
 def graph_file(longest: int) -> str:
-    """Of the rows of up to `longest` ids that the graph before it does not read."""
+    """Return the name of the graph for rows of up to `longest` ids that no graph of shorter rows reads."""
     return f"rows_{longest}.xml"
 
 
@@ -41,10 +49,14 @@ def open_model(files: ModelFiles) -> OpenVinoModel:
 
 
 class OpenVinoModel:
-    """As in RowModel. A graph is compiled when the first row comes that it reads."""
+    """A RowModel. A graph is compiled for the first row that it reads.
 
-    def __init__(self, files: ModelFiles) -> None:
+    `cache_capacity` is for benchmarks.
+    """
+
+    def __init__(self, files: ModelFiles, *, cache_capacity: int = CACHE_CAPACITY) -> None:
         self._files = files
+        self._cache_capacity = cache_capacity
         self._core = openvino.Core()
         self._encoders: dict[int, Any] = {}
         self._heads: dict[tuple[str, ...], Any] = {}
@@ -67,7 +79,7 @@ class OpenVinoModel:
 
     @cached_property
     def _precision(self) -> str:
-        """Of linear layers with 8-bit weights, if there are such, and of what else is computed."""
+        """The precision of linear layers with 8-bit weights, if there are such, and of all other layers."""
         request = next(iter(self._encoders.values()))
         compiled = request.get_compiled_model()
         linear = {
@@ -87,7 +99,7 @@ class OpenVinoModel:
         return self._encoders[longest].get_tensor(STATES)
 
     def _head(self, wanted: tuple[str, ...]) -> Any:
-        """Only what is wanted is computed."""
+        """Return a request that computes the wanted outputs and no others."""
         if wanted not in self._heads:
             graph = self._read(HEAD)
             outputs = [graph.output(OUTPUT.format(name)) for name in wanted]
@@ -114,5 +126,6 @@ class OpenVinoModel:
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": self._files.group_size,
+            "CPU_RUNTIME_CACHE_CAPACITY": self._cache_capacity,
         }
         return self._core.compile_model(graph, "CPU", properties).create_infer_request()

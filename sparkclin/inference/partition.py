@@ -19,8 +19,8 @@ from sparkclin.wire.packed import padded_rows, plan_batches
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceOptions:
-    """How notes go through a model. `wanted` are the names of the outputs that `merge` takes, in its order,
-    and `dtype` is of what it makes of them; `row_limits` are the model's."""
+    """Options of a model's pass over notes. `wanted` are the names of the outputs that `merge` takes, in its order.
+    `dtype` is the type of the merged vectors; `row_limits` are the model's."""
 
     notes: ChunkOptions
     wanted: tuple[str, ...]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -16,6 +17,7 @@ from sparkclin.inference.model import ModelFiles, shortened
 from sparkclin.models.trust import check_variable
 from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENGINE, ENTITIES, MODEL, MODEL_DIGEST, PRECISION
 from sparkclin.spark import storage
+from sparkclin.text.pieces import PieceEncoder, named_ids
 from sparkclin.text.pooling import MAX, MEAN
 from sparkclin.text.tokenization import PairOptions
 from sparkclin.text.windows import WindowOptions, default_stride
@@ -332,7 +334,8 @@ class Bundle:
         )
 
     def tokenizer_json(self) -> str:
-        """Raises ModelError where it is not what was exported, or the bundle is not trusted, as check() does."""
+        """Return the model's own tokenizer. Raise ModelError, as check() does, if the file was changed or the bundle is
+        not trusted, and if the tokenizer can give an id that the model does not have."""
         check_variable(self.manifest_sha256, location=self.location)
         try:
             text = self.read_text(f"{self.location}/{TOKENIZER_FILE}")
@@ -340,6 +343,13 @@ class Bundle:
             raise self._altered([_unreadable(TOKENIZER_FILE, error)]) from None
         if sha256_of_text(text) != self.manifest.files.get(TOKENIZER_FILE):
             raise self._altered([f"{TOKENIZER_FILE}: changed"])
+        if beyond := ids_beyond(text, self.manifest.vocab_size):
+            raise ModelError(
+                f"{self.manifest.name} has a tokenizer with more ids than the model: the model has "
+                f"{self.manifest.vocab_size} ids, and {len(beyond)} of the tokenizer's tokens need others: "
+                f"{named_ids(beyond)}. A note with such a token would get a wrong vector or none. Resize the "
+                "checkpoint's embedding matrix or remove these tokens, and export it again."
+            )
         return text
 
     def saved_id(self) -> str:
@@ -374,6 +384,12 @@ class Bundle:
     def problems(self) -> list[str]:
         """What differs between the folder and its manifest; empty when every file is as it was exported."""
         return problems_of(self.location, self.manifest)
+
+
+@lru_cache(maxsize=2)
+def ids_beyond(tokenizer_json: str, n_ids: int) -> dict[int, str]:
+    """Call PieceEncoder.beyond(). The result is kept: a run asks several times, and each takes 0.3 s."""
+    return PieceEncoder(tokenizer_json).beyond(n_ids)
 
 
 _checked: dict[tuple[str, str], dict[str, storage.FileState]] = {}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sparkclin.schema import named
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -18,6 +20,9 @@ Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
 NO_WORD = -1
 """The word of a piece that is white space only."""
+
+SHOWN_IDS = 5
+"""In a message."""
 
 # Unicode's White_Space, which is what the tokenizers' \s is; str.isspace() adds the ASCII separators U+001C-001F.
 WHITE_SPACE = "".join(chr(point) for point in range(0x3001) if chr(point).isspace() and not 0x1C <= point <= 0x1F)
@@ -60,6 +65,11 @@ class PieceEncoder:
         """One more than the highest piece id."""
         return 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values())
 
+    def beyond(self, n_ids: int) -> dict[int, str]:
+        """Return the ids from `n_ids` on, in order, each with its piece: those that a model of `n_ids` ids lacks."""
+        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+        return dict(sorted((index, repr(piece)) for piece, index in vocabulary.items() if index >= n_ids))
+
     @cached_property
     def unknown_id(self) -> int | None:
         """The id of what the vocabulary has no piece for; None for a tokenizer that has a piece for everything."""
@@ -72,6 +82,11 @@ class PieceEncoder:
         """The pieces of each text, special ones not added."""
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [_pieces(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+
+
+def named_ids(pieces: Mapping[int, str]) -> str:
+    """Return the first ids with their pieces, as a message names them."""
+    return named([f"{piece} (id {index})" for index, piece in pieces.items()], most=SHOWN_IDS)
 
 
 def trimmed(text: str, begin: int, end: int) -> tuple[int, int]:
@@ -108,7 +123,7 @@ def _pieces(text: str, encoding: Encoding) -> Pieces:
 
 
 def _visible_positions(text: str) -> NDArray[np.intp]:
-    """Where `text` has other than white space."""
+    """Return the positions of `text` that are not white space."""
     points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
     return np.flatnonzero(~_WHITE[np.minimum(points, len(_WHITE) - 1)])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import memory, profile
+from benchmarks import memory, profile, shapes
 from benchmarks.profile import LINEAR
 from benchmarks.workloads import WORKLOADS
 from testkit.material import CHECKOUT
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.export]
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the runs keep the checkpoint and the bundle that they make once."""
+    """The folder of the checkpoint and the bundle that all runs share."""
     return tmp_path_factory.mktemp("work")
 
 
@@ -50,6 +50,13 @@ def test_the_profile_of_the_same_models(work: Path, capsys: pytest.CaptureFixtur
     shares = dict(row for row in rows[2:-1])
     assert int(shares[LINEAR].rstrip("%")) > 0
     assert sum(int(share.rstrip("%")) for share in shares.values()) == pytest.approx(100, abs=len(shares))
+
+
+def test_the_memory_by_shapes(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shapes.main(["--smoke", "--work", str(work), "--shapes", "100", "--rounds", "1"]) == 0
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in capsys.readouterr().out.splitlines()]
+    named = [(cells[0], cells[1]) for cells in table if cells[0].endswith("fp32")]
+    assert named == [*(("openvino fp32", f"{capacity:,}") for capacity in shapes.CAPACITIES), ("onnx fp32", "–")]
 
 
 def test_the_memory_of_workers(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

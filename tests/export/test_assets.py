@@ -47,9 +47,9 @@ def test_merges_across_code_letters_are_found() -> None:
         assets.with_codes(assets.byte_level_bpe(json.dumps(tokenizer), vocab_size=450))
 
 
-def test_an_id_beyond_the_model_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="does not fit a model of 300 ids"):
-        assets.byte_level_bpe(TOKENIZER, vocab_size=300)
+def test_missing_special_pieces_are_named() -> None:
+    with pytest.raises(CheckpointError, match="lacks the special pieces <mask>, which RoBERTa's has"):
+        assets.byte_level_bpe(TOKENIZER.replace("<mask>", "<other>"), vocab_size=450)
 
 
 def test_another_kind_of_tokenizer_is_refused() -> None:

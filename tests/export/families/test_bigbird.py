@@ -19,6 +19,7 @@ from sparkclin.export.families import bert, bigbird
 from sparkclin.export.graph.attention import FullAttention
 from sparkclin.export.graph.block_sparse import BlockSparse
 from sparkclin.export.trained import TrainedModel
+from sparkclin.schema import ANSWER
 from testkit.checkpoints import random_bigbird
 
 ENDS = RowEnds(cls_id=4, sep_id=5)
@@ -89,11 +90,20 @@ def test_a_model_of_full_attention_has_it_at_every_length(source: Checkpoint) ->
         ({"use_bias": False}, "use_bias is false"),
         ({"rescale_embeddings": True}, "rescale_embeddings is true"),
         ({"hidden_act": "mish"}, "hidden_act 'mish' is not one of gelu"),
+        ({"pad_token_id": 500}, r"pad_token_id 500 is not one of the \d+ ids"),
+        ({"type_vocab_size": 0}, "type_vocab_size 0 is less than 1"),
     ],
 )
 def test_what_cannot_be_exported_is_said(source: Checkpoint, change: dict[str, object], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         bigbird.parse_config({**source.config, **change}, ENDS)
+
+
+def test_a_question_needs_two_token_types(source: Checkpoint) -> None:
+    one_type = {**source.config, "type_vocab_size": 1}
+    assert bigbird.parse_config(one_type, ENDS).types == 1
+    with pytest.raises(CheckpointError, match="type_vocab_size 1 is less than 2"):
+        bigbird.parse_config(one_type, ENDS, task=ANSWER)
 
 
 def test_a_row_of_up_to_the_limit_switches_transformers_to_full_attention_for_good(

@@ -39,6 +39,9 @@ def test_one_window_stands_for_all_layers(source: Checkpoint) -> None:
         ({"attention_window": [8, 7]}, "odd or non-positive"),
         ({"hidden_act": "mish"}, "hidden_act 'mish' is not one of gelu"),
         ({"num_attention_heads": 5}, "not a multiple of num_attention_heads 5"),
+        ({"pad_token_id": None}, "pad_token_id None is not one of the 400 ids"),
+        ({"pad_token_id": 300}, "max_position_embeddings 200 leaves no room for a piece"),
+        ({"max_position_embeddings": 4}, "max_position_embeddings 4 leaves no room for a piece"),
         ({"position_embedding_type": "relative_key"}, "is not 'absolute'"),
     ],
 )

@@ -5,17 +5,28 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from sparkclin.errors import ModelError
 from sparkclin.models.bundle import MANIFEST_FILE, TOKENIZER_FILE, Bundle, Manifest
+from sparkclin.text.pieces import PieceEncoder
 from sparkclin.wire.outputs import Output, Outputs
 from testkit.bundles import CREATED_MS, manifest_of, stage
+from testkit.tokenizers import train_tokenizer
+
+TOKENIZER = train_tokenizer(["fever and cough"])
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    folder = stage(tmp_path)
-    (folder / MANIFEST_FILE).write_text(manifest_of(folder, name="tiny").to_json(), encoding="utf-8")
+    return with_tokenizer(TOKENIZER, tmp_path)
+
+
+def with_tokenizer(tokenizer_json: str, root: Path) -> Bundle:
+    """A bundle with a row for every piece of TOKENIZER."""
+    folder = stage(root, content=tokenizer_json)
+    manifest = manifest_of(folder, name="tiny", vocab_size=PieceEncoder(TOKENIZER).n_ids)
+    (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return Bundle.read(folder)
 
 
@@ -126,14 +137,24 @@ def test_every_missing_added_and_changed_file_is_named(bundle: Bundle) -> None:
     ]
 
 
+def test_a_tokenizer_with_more_ids_than_the_model_is_refused(tmp_path: Path) -> None:
+    """As an export by an earlier version let it pass."""
+    tokenizer = Tokenizer.from_str(TOKENIZER)
+    tokenizer.add_tokens([f"dose_{index}" for index in range(7)])
+    bundle, n_ids = with_tokenizer(tokenizer.to_str(), tmp_path), PieceEncoder(TOKENIZER).n_ids
+    said = rf"the model has {n_ids} ids, and 7 of the tokenizer's tokens need others: 'dose_0' \(id {n_ids}\), .*, …\."
+    with pytest.raises(ModelError, match=said):
+        bundle.tokenizer_json()
+
+
 def test_hadoops_own_checksums_are_no_files_of_the_bundle(bundle: Bundle) -> None:
     (bundle.path / ".tokenizer.json.crc").touch()
     assert bundle.problems() == []
 
 
 def test_a_remote_bundle_has_no_path_and_is_read_by_the_given_function(bundle: Bundle) -> None:
-    texts = {f"s3a://b/{MANIFEST_FILE}": bundle.manifest.to_json(), f"s3a://b/{TOKENIZER_FILE}": "{}"}
+    texts = {f"s3a://b/{MANIFEST_FILE}": bundle.manifest.to_json(), f"s3a://b/{TOKENIZER_FILE}": TOKENIZER}
     remote = Bundle.read("s3a://b", read_text=texts.__getitem__)
-    assert remote.tokenizer_json() == "{}"
+    assert remote.tokenizer_json() == TOKENIZER
     with pytest.raises(ModelError, match="local disk"):
         _ = remote.path

@@ -13,6 +13,7 @@ from sparkclin.errors import ModelError
 from sparkclin.models.bundle import MANIFEST_FILE, TOKENIZER_FILE, Bundle, hash_files
 from sparkclin.models.repository import METADATA_FILE, ModelRepository, Record, Wanted, spark_nlp_problems, to_iso
 from testkit.bundles import CREATED, CREATED_MS, manifest_of, stage
+from testkit.tokenizers import train_tokenizer
 
 
 def register(
@@ -67,9 +68,10 @@ def test_a_record_comes_back_as_it_was_written() -> None:
 
 
 def test_register_moves_the_bundle_whole(tmp_path: Path) -> None:
-    bundle = register(tmp_path, content="pieces")
+    tokenizer_json = train_tokenizer(["fever and cough"])
+    bundle = register(tmp_path, content=tokenizer_json)
     assert bundle.problems() == []
-    assert bundle.tokenizer_json() == "pieces"
+    assert bundle.tokenizer_json() == tokenizer_json
     assert bundle == ModelRepository(tmp_path).find("tiny")
     assert {path.name for path in tmp_path.iterdir()} == {".lock", METADATA_FILE, bundle.path.name}
 

@@ -28,7 +28,9 @@ from sparkclin.wire.tags import (
     SEGMENT_TAGS,
     Vocabulary,
 )
+from testkit.shapes import batch_shapes
 
+SHAPES = set(batch_shapes(2 * PIECES_PER_BATCH))
 VOCABULARY = Vocabulary(size=100, cls_id=0, sep_id=2, pad_id=1)
 
 
@@ -38,6 +40,7 @@ def test_every_row_is_in_one_batch_and_padding_is_little(lengths: list[int]) -> 
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     for batch in batches:
         longest = max(lengths[index] for index in batch)
+        assert (len(batch), longest) in SHAPES
         size = longest * len(batch)
         assert len(batch) == 1 or size <= PIECES_PER_BATCH
         assert sum(lengths[index] for index in batch) >= (1 - MAX_PADDING) * size
