@@ -1,4 +1,4 @@
-"""The columns of every output, from the schemas; what each means is said here, once."""
+"""The columns of every output, from the schemas, with the meaning of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEANINGS: Mapping[str, str] = {
     NOTE_ID: "the note's id, as it came, of the type that it came in",
     "begin": "where it begins in the note, in code points from 0",
     "end": "where it ends, exclusive: `text[begin:end]` in Python",
-    "status": "`ok`, or why there is no result: see [statuses](statuses.md)",
+    "status": "`ok`, or why the note has no result: see [statuses](statuses.md)",
     "model": "the name of the model",
     "pooling": "how one vector was made of several",
     "vector": "as many numbers as the model is wide; twice as many with pooling `mean_max`; null without a result; "
@@ -25,12 +25,13 @@ MEANINGS: Mapping[str, str] = {
     "window": "the window's number in its note, from 0",
     "sentence": "the sentence's number in its note, from 0",
     "token_index": "the word's number in its note, from 0",
-    "token": "the word, as it stands in the note",
+    "token": "the word, as the note has it",
     "entity": "the entity's number in its note, from 0",
     "text": "what stands there",
     "label": "the label",
     "label_index": "the label's number in the checkpoint",
-    "predicted": "whether the label is the likeliest, or reaches `--threshold` where labels do not exclude each other",
+    "predicted": "whether the label is the likeliest, or reaches `--threshold` if labels do not exclude each other; "
+    "null for a regression",
     "rank": "0 for the best answer",
     "engine": "what the model ran in",
     "precision": "the precision of the model: `fp32` is exact, `bf16` and `int8` are not",
@@ -44,8 +45,8 @@ IN_ENTITIES = {
     "score": "the probability of the label",
 }
 IN_LABELS = {
-    "score": "the label's probability: of one label among all, or of each by itself where the checkpoint's "
-    "`problem_type` is `multi_label_classification`",
+    "score": "by the model's problem type: the label's probability among all labels (`single_label_classification`), "
+    "its own probability (`multi_label_classification`), or the predicted number (`regression`)",
 }
 IN_ANSWERS = {
     "score": "a probability; of an answer that is found in several windows, or with several ends, their sum",

@@ -14,6 +14,7 @@ from sparkclin.errors import exit_status
 from sparkclin.export.engines import EXPORTERS, check_installed
 from sparkclin.export.graph.model_input import GLOBAL_ATTENTIONS
 from sparkclin.export.steps import steps_alone
+from sparkclin.text.labels import PROBLEM_TYPES
 
 if TYPE_CHECKING:
     from sparkclin.export.convert import ExportOptions
@@ -23,7 +24,7 @@ NEEDED = {name: name for name in ("torch", "transformers", "safetensors")}
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m export") -> int:
-    """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
+    """Return the exit status: 0, 1 for an error that the user can fix, 2 for wrong usage."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     verifying = given[:1] == ["verify"]
     options = verify_parser(prog).parse_args(given[1:]) if verifying else parse_convert(given, prog=prog)
@@ -72,11 +73,12 @@ def run_all(given: argparse.Namespace) -> None:
     print(outcomes_table(outcomes))
     if refused := [each.version for each in outcomes if each.became == Became.REFUSED]:
         names = ", ".join(f"{version.engine} {version.precision}" for version in refused)
-        raise ParityError(f"refused: {names}. What was found is said above; the other versions are not touched by it.")
+        raise ParityError(f"refused: {names}. The reasons are printed above; the other versions are not affected.")
 
 
 def export_options(given: argparse.Namespace, *, engine: str, precision: str, notes: Path | None) -> ExportOptions:
     from sparkclin.export.convert import ExportOptions
+    from sparkclin.export.heads.labels import read_labels
 
     return ExportOptions(
         checkpoint=given.checkpoint,
@@ -91,6 +93,8 @@ def export_options(given: argparse.Namespace, *, engine: str, precision: str, no
         description=given.description,
         force=given.force,
         global_attention=given.global_attention,
+        labels=read_labels(given.labels) if given.labels else (),
+        problem_type=given.problem_type,
     )
 
 
@@ -124,7 +128,7 @@ def run_verify(given: argparse.Namespace) -> None:
 
 
 def parse_convert(arguments: Sequence[str], *, prog: str = "python -m export") -> argparse.Namespace:
-    """With the engine and precision that are made where none is named."""
+    """Return the options, with the default engine and precision filled in."""
     parser = convert_parser(prog)
     given = parser.parse_args(arguments)
     if given.all and (given.engine or given.precision):
@@ -171,6 +175,17 @@ def convert_parser(prog: str = "python -m export") -> argparse.ArgumentParser:
         choices=GLOBAL_ATTENTIONS,
         help="Longformer's: of no position, of a row's first, of that and the question behind it; default: as "
         "transformers has it for the head: first for classification, question for question answering, else none",
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="the names of the labels, one per line in the order of the ids; default: those in config.json",
+    )
+    parser.add_argument(
+        "--problem-type",
+        choices=PROBLEM_TYPES,
+        help="of a sequence classification: how its labels go together; default: as config.json has it",
     )
     parser.add_argument("--language", default="en", help="default: en")
     parser.add_argument("--description", default="", help="a line for `sparkclin models`")

@@ -1,8 +1,8 @@
 """A tokenizer -> the vocabulary and merges that Spark NLP reads, ordinary pieces first, transport codes after them.
 
 The ordinary half is what a stock Tokenizer pipeline uses: ids 0…V−1; it is the family's own. The code of id k has id
-V + k; that half is the same for every tokenizer. The form of a code in it depends on how an annotator's BPE reads words:
-one of CODE_STYLES.
+V + k; that half is the same for every tokenizer. The form of a code in it, one of CODE_STYLES, depends on how an
+annotator's BPE reads words.
 """
 
 from __future__ import annotations

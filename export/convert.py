@@ -22,6 +22,7 @@ from sparkclin.export.checkpoint import Checkpoint, HubName
 from sparkclin.export.engines import EXPORTERS, Exporter, SparkNlpExporter, WorkerExporter
 from sparkclin.export.errors import CheckpointError
 from sparkclin.export.graph.model_input import GLOBAL_ATTENTIONS
+from sparkclin.export.heads.labels import StatedLabels
 from sparkclin.export.routes.route import Route
 from sparkclin.export.routes.spark_nlp import SparkNlpRoute
 from sparkclin.export.routes.workers import WorkerRoute
@@ -34,12 +35,11 @@ from sparkclin.export.verify.expected import Expected
 from sparkclin.export.verify.parity import EXACT_PRECISION, ParityReport
 from sparkclin.export.verify.schemes import Tried, choose_scheme
 from sparkclin.models.bundle import TOKENIZER_FILE, Bundle, Manifest, hash_files
+from sparkclin.models.label_warnings import label_warnings
 from sparkclin.models.pretrained import engine_of
 from sparkclin.models.repository import METADATA_FILE, PLAIN, PLAIN_EXPECTED, ModelRepository, spark_nlp_problems
-from sparkclin.schema import CLASSIFY
 from sparkclin.spark.session import running_session, spark_session
 from sparkclin.spark.settings import SPARK_NLP_VERSION
-from sparkclin.text.labels import MULTI_LABEL, SINGLE_LABEL
 from sparkclin.wire.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -57,11 +57,12 @@ class ExportOptions:
     `revision` is a hub id's branch, tag or commit, by default its default branch. `tokenizer` is the folder or hub id
     of the tokenizer, by default the checkpoint's own. `notes` is a file of notes to compare the vectors of bf16 or int8
     on, by default the packaged sample notes. `global_attention` is one of GLOBAL_ATTENTIONS, by default what the head
-    has in transformers.
+    has in transformers. `labels` are the names of the labels by id, and `problem_type` is one of PROBLEM_TYPES; both
+    replace what config.json has.
 
     Raises OptionError for a name that `pretrained()` could not ask for, for a language that a repository cannot hold,
-    for an unknown engine or precision, for a revision of a folder, and for a folder that Spark NLP cannot load from
-    with an engine of Spark NLP.
+    for an unknown engine or precision, for a revision of a folder, for labels that are blank or repeated, and for a
+    folder that Spark NLP cannot load from with an engine of Spark NLP.
     """
 
     checkpoint: str
@@ -76,6 +77,12 @@ class ExportOptions:
     description: str = ""
     force: bool = False
     global_attention: str | None = None
+    labels: tuple[str, ...] = ()
+    problem_type: str | None = None
+
+    @property
+    def stated_labels(self) -> StatedLabels:
+        return StatedLabels(names=self.labels, problem_type=self.problem_type)
 
     def __post_init__(self) -> None:
         problems = [*checkpoint.revision_problems(self.checkpoint, self.revision), *self._record_problems()]
@@ -94,6 +101,7 @@ class ExportOptions:
             problems.append(f"{found}: expected one of {', '.join(GLOBAL_ATTENTIONS)}")
         if self.notes and self.precision == EXACT_PRECISION:
             problems.append("--notes: fp32 is not compared on notes; it is held to the reference on any input")
+        problems += self.stated_labels.problems()
         if problems:
             raise OptionError("; ".join(problems) + ".")
 
@@ -132,8 +140,17 @@ def expected_of(options: ExportOptions, *, steps: Steps) -> Expected:
             revision=options.revision,
             tokenizer=options.tokenizer,
             global_attention=options.global_attention,
+            labels=options.stated_labels,
         )
+    warn_of_labels(trained, steps=steps)
     return Expected(trained=trained, notes=notes)
+
+
+def warn_of_labels(trained: TrainedModel, *, steps: Steps) -> None:
+    """Print what config.json leaves open about the labels."""
+    head, problem_type = trained.head, trained.source.config.get("problem_type")
+    for warning in label_warnings(task=head.task, labels=head.labels, problem_type=problem_type):
+        steps.say(f"warning: {warning}")
 
 
 def make(options: ExportOptions, expected: Expected, *, spark: SparkSession | None, steps: Steps) -> Bundle:
@@ -205,7 +222,11 @@ def verify(options: VerifyOptions, *, spark: SparkSession | None = None, steps: 
             "the manifest's. Name the right one with --checkpoint."
         )
     notes = notes_to_compare(bundle.manifest.precision, options.notes)
-    trained = TrainedModel.of(original, global_attention=bundle.manifest.global_attention)
+    trained = TrainedModel.of(
+        original,
+        global_attention=bundle.manifest.global_attention,
+        labels=StatedLabels(names=bundle.manifest.labels, problem_type=bundle.manifest.problem_type),
+    )
     candidate = Candidate(
         folder=bundle.path,
         precision=bundle.manifest.precision,
@@ -233,7 +254,7 @@ def route_of(
         candidate=candidate,
         exporter=exporter,
         spark=spark or session(steps=steps),
-        told=Told(name=name, width=trained.config.width, problem_type=problem_type(trained)),
+        told=Told(name=name, width=trained.config.width, problem_type=trained.problem_type),
         scratch=scratch,
         steps=steps,
     )
@@ -301,7 +322,7 @@ def describe(
         labels=trained.head.labels,
         outputs=candidate.outputs.all,
         selects_outputs=candidate.outputs.selectable,
-        problem_type=problem_type(trained),
+        problem_type=trained.problem_type,
         global_attention=config.global_attention,
         separators=trained.ends.separators,
         row_limits=config.row_limits if in_workers else (),
@@ -321,14 +342,6 @@ def describe(
         parity={**report.to_dict(), **({"schemes": [found.to_dict() for found in tried]} if tried else {})},
         files=hash_files(candidate.folder),
     )
-
-
-def problem_type(trained: TrainedModel) -> str | None:
-    """As transformers' TextClassificationPipeline takes it where config.json has none."""
-    if trained.head.task != CLASSIFY:
-        return None
-    named: str | None = trained.source.config.get("problem_type")
-    return named or (MULTI_LABEL if len(trained.head.labels) == 1 else SINGLE_LABEL)
 
 
 def library_versions(exporter: Exporter) -> dict[str, str]:

@@ -67,7 +67,7 @@ class Stock:
         problems = [f"{label!r} is a name of Spark NLP's own" for label in labels if label in self.own_names]
         problems += [f"{label!r} has white space at an end, or line breaks" for label in labels if not _is_line(label)]
         if problems:
-            raise CheckpointError(f"id2label of config.json: {'; '.join(problems)}. Name these labels otherwise.")
+            raise CheckpointError(f"labels: {'; '.join(problems)}. Give them other names with --labels FILE.")
 
 
 def _is_line(label: str) -> bool:

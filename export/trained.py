@@ -18,12 +18,15 @@ from sparkclin.export.graph.encoder import EncoderConfig
 from sparkclin.export.graph.ops import Array, Body, RowBodies
 from sparkclin.export.heads import head_of
 from sparkclin.export.heads.head import Head, HeadSpec
+from sparkclin.export.heads.labels import NOTHING_STATED, StatedLabels, problem_type_of, with_labels
+from sparkclin.schema import CLASSIFY
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """`tensors` are the encoder's, by name without prefix; `head`, made by `spec`, has its own. `global_attention` is
-    the user's own choice, None for what the head has in transformers."""
+    """`source` is the checkpoint, with stated labels in its config. `tensors` are the encoder's, by name without
+    prefix; `head`, made by `spec`, has its own. `global_attention` is the user's own choice, None for what the head has
+    in transformers."""
 
     source: Checkpoint
     family: Family
@@ -43,19 +46,23 @@ class TrainedModel:
         revision: str | None = None,
         tokenizer: str | None = None,
         global_attention: str | None = None,
+        labels: StatedLabels = NOTHING_STATED,
     ) -> TrainedModel:
-        """Read a checkpoint's folder or hub id; raise what checkpoint.read() raises, and CheckpointError if it cannot
-        be exported."""
+        """Read a checkpoint's folder or hub id. Raises what checkpoint.read() and of() raise."""
         read = checkpoint.read(source, revision=revision, tokenizer=tokenizer)
-        return cls.of(read, global_attention=global_attention)
+        return cls.of(read, global_attention=global_attention, labels=labels)
 
     @classmethod
-    def of(cls, source: Checkpoint, *, global_attention: str | None = None) -> TrainedModel:
-        """`global_attention` is as in ParseConfig. Raises CheckpointError for a family or head that is not known, one
-        that names every tensor that does not fit, and one that names the tokens without a row in the matrix."""
+    def of(
+        cls, source: Checkpoint, *, global_attention: str | None = None, labels: StatedLabels = NOTHING_STATED
+    ) -> TrainedModel:
+        """`global_attention` is as in ParseConfig. Raises CheckpointError for a family or head that is not known, for
+        labels as with_labels() does, one that names every tensor that does not fit, and one that names the tokens
+        without a row in the matrix; and OptionError for stated labels that do not fit the head."""
         family = family_of(source.config, source=source.source)
-        tokenizer_json = source.tokenizer_json()
         spec = head_of(source.config, source=source.source)
+        source = with_labels(source, spec, labels)
+        tokenizer_json = source.tokenizer_json()
         ends = RowEnds.of(tokenizer_json)
         config = family.parse_config(source.config, ends, task=spec.task, global_attention=global_attention)
         of_encoder, of_head = family.shapes(config), spec.shapes(config, source.config)
@@ -77,6 +84,13 @@ class TrainedModel:
             ends=ends,
             global_attention=global_attention,
         )
+
+    @property
+    def problem_type(self) -> str | None:
+        """The way in which the labels of a row go together; None if the head is not for classification."""
+        if self.head.task != CLASSIFY:
+            return None
+        return problem_type_of(self.source.config, n_labels=len(self.head.labels))
 
     def body(self) -> Body:
         """The graph to build."""
@@ -105,5 +119,5 @@ class TrainedModel:
         return self.family.ordinary_assets(self.tokenizer_json, self.config)
 
     def reference(self) -> Reference:
-        """Return the reference for the graph's vectors."""
+        """Return the reference model for the graph's vectors."""
         return self.family.reference(self.source.config, self.tensors, self.config)

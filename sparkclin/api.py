@@ -41,7 +41,6 @@ from sparkclin.schema import PAIR, STATUS, STATUS_OK, TEXT, VECTOR
 from sparkclin.tasks import answers, entities, labels
 from sparkclin.tasks import embed as vectors
 from sparkclin.text.answers import AnswerOptions
-from sparkclin.text.labels import THRESHOLD
 from sparkclin.vectors import NAN, RAISE, is_null, to_matrix
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ def classify(
     pair_column: str | None = None,
     pair_first: bool = False,
     aggregation: str = "mean",
-    threshold: float = THRESHOLD,
+    threshold: float | None = None,
     max_pieces: int | None = None,
     stride: int | None = None,
     max_note_pieces: int | None = None,
@@ -165,9 +164,10 @@ def classify(
     """Notes -> labels; the module says what kinds of notes there are, and what is the same in all of these functions.
 
     `pair` is the text that each note is read with, such as a statement: one for all, or a list of one for each note;
-    `pair_column` names a column of them. With `pair_first` it stands before the note. `aggregation` is mean or max: how
-    the probabilities of windows become one. `threshold` is for models whose labels do not exclude each other. A list
-    gives a list for each text: a dict for each label of the model, with label, score and predicted.
+    `pair_column` names a column of them. `pair_first` puts it before the note. `aggregation` is mean or max: how the
+    scores of windows become one. `threshold` (default: 0.5) is for models whose labels do not exclude each other, and
+    an error for all others. A list gives a list for each text: a dict for each label of the model, with label, score
+    and predicted; a regression has no value in predicted.
     """
     paired = pair is not None or pair_column is not None
     options = labels.ClassifyOptions(
@@ -231,7 +231,13 @@ def answer(
     job = Job(
         task=answering(options),
         model=chosen(model, models=models, language=language, engine=engine, precision=precision, trust=trust),
-        layout=Layout(id_column=id_column, text_column=text_column, pair=question, pair_column=question_column),
+        layout=Layout(
+            id_column=id_column,
+            text_column=text_column,
+            pair=question,
+            pair_column=question_column,
+            pair_option="question",
+        ),
         listed=lambda rows: _dicts(rows, ANSWER_FIELDS),
         progress=progress,
     )

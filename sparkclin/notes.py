@@ -46,19 +46,42 @@ NOT_READ = frozenset(STATUSES[1:])
 class Layout:
     """Where notes have what.
 
-    `id_column` None is the column note_id; of a pandas DataFrame without that, the index. `pair` is what notes are read
-    with, such as a question: one text for all, or one for each note; with `pair_column` each note's own is there.
+    `id_column` None is the column note_id; of a pandas DataFrame without that, the index. `pair` is the other text that
+    notes are read with, such as a question: one text for all, or one for each note; `pair_column` is the column that
+    has it instead. `pair_option` is the name under which the user knows `pair`.
+
+    Raises OptionError if both `pair` and `pair_column` are given.
     """
 
     id_column: str | None = None
     text_column: str = TEXT
     pair: str | Sequence[str | None] | None = None
     pair_column: str | None = None
+    pair_option: str = "pair"
+
+    def __post_init__(self) -> None:
+        if self.pair is not None and self.pair_column is not None:
+            option = self.pair_option
+            raise OptionError(f"{option} and {option}_column were both given: give the texts or name their column.")
+
+    @property
+    def named_columns(self) -> dict[str, str | None]:
+        """The columns by the options that name them."""
+        return {
+            "id_column": self.id_column,
+            "text_column": self.text_column,
+            f"{self.pair_option}_column": self.pair_column,
+        }
+
+    def check_no_columns(self) -> None:
+        """Raise OptionError if an option names a column, for notes without columns."""
+        defaults = Layout().named_columns
+        if given := [option for option, name in self.named_columns.items() if name != defaults.get(option)]:
+            raise OptionError(f"a list of texts has no columns: leave out {' and '.join(given)}, or give a DataFrame.")
 
     def source(self) -> NoteSource:
-        """As a run's; raises OptionError for what does not go together, and for names that are no texts."""
-        for option in ("id_column", "text_column", "pair_column"):
-            name = getattr(self, option)
+        """Return the source that a run reads. Raises OptionError for names of columns that are not texts."""
+        for option, name in self.named_columns.items():
             if not isinstance(name, str) and not (name is None and option != "text_column"):
                 raise OptionError(
                     f"{option} is of the class {class_name(name)}: expected the name of a column as a text; '1' names "
@@ -155,8 +178,7 @@ def _of_pandas(notes: pd.DataFrame, job: Job) -> pd.DataFrame:
 
 
 def _of_texts(texts: Sequence[str | None], job: Job) -> list[Any]:
-    if job.layout.pair_column is not None or job.layout.id_column is not None:
-        raise OptionError("a list of texts has no columns: give the texts that they are read with, and no column.")
+    job.layout.check_no_columns()
     _ = job.layout.source()
     rows = _computed(list(texts), job.layout.pairs(len(texts)), job)
     of_texts = rows.groupby(NOTE_ID, sort=True)

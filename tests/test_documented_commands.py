@@ -238,6 +238,9 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "sparkclin export CHECKPOINT --name base --models models --engine openvino --precision bf16": Smoke(
         more="--notes notes.jsonl", instead={"CHECKPOINT": "yikuan8/Clinical-Longformer"}
     ),
+    "sparkclin export checkpoint --name a_tagger --models models --labels labels.txt": RunBy(
+        "tests/export/heads/test_labels.py::test_what_the_user_states_is_exported_and_verified_again"
+    ),
     "sparkclin export checkpoint --name …": RunBy("tests/test_wheel.py::test_the_wheels_exporter_exports"),
     "sparkclin export verify clinical_longformer --models models --checkpoint FOLDER": Smoke(
         instead={"FOLDER": "yikuan8/Clinical-Longformer"}, after=(EXPORT,)

@@ -20,7 +20,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from sparkclin.schema import NOTE_ID, PAIR, STATUS_OK, TEXT
-from sparkclin.text.labels import LABEL_AGGREGATIONS, MULTI_LABEL, THRESHOLD
+from sparkclin.text.labels import LABEL_AGGREGATIONS, SINGLE_LABEL, THRESHOLD, LabelOptions
 from training.predictions import Predictor, parser_of, unread_status, write_predictions
 from training.windowed import forward, rows_of_transformers
 
@@ -29,19 +29,22 @@ COLUMNS = ["note_id", "label_index", "label", "score", "predicted", "status", "m
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """`max_pieces` is the most that the model reads where it is None."""
+    """`max_pieces` is by default the most that the model reads; `threshold` is as in LabelOptions."""
 
     max_pieces: int | None = None
     aggregation: str = "mean"
-    threshold: float = THRESHOLD
+    threshold: float | None = None
     pair_first: bool = False
 
 
 def predicted(notes: Sequence[Mapping[str, Any]], checkpoint: str, options: PredictOptions) -> pd.DataFrame:
-    """COLUMNS: a row per note and label; one, without a label, for a note of which nothing can be read."""
+    """Return COLUMNS: a row per note and label, or one row without a label for a note that cannot be read. Raises
+    OptionError for a threshold that has no effect."""
     by = Predictor.of(checkpoint, AutoModelForSequenceClassification, max_pieces=options.max_pieces)
     config = by.model.config
-    is_multi_label = config.problem_type == MULTI_LABEL
+    labels = LabelOptions(
+        problem_type=config.problem_type or SINGLE_LABEL, aggregation=options.aggregation, threshold=options.threshold
+    )
     rows: list[tuple[Any, ...]] = []
     for note in notes:
         note_id, text = str(note[NOTE_ID]), note[TEXT]
@@ -52,10 +55,11 @@ def predicted(notes: Sequence[Mapping[str, Any]], checkpoint: str, options: Pred
             by.tokenizer, text, note.get(PAIR), other_first=options.pair_first, max_pieces=by.max_pieces
         )
         logits = torch.stack([forward(by.model, by.tokenizer, window).logits[0] for window in windows])
-        of_windows = logits.sigmoid() if is_multi_label else logits.softmax(dim=1)
+        of_windows = logits.sigmoid() if labels.threshold is not None else logits.softmax(dim=1)
         scores = of_windows.amax(dim=0) if options.aggregation == "max" else of_windows.mean(dim=0)
         for index, value in enumerate(scores.tolist()):
-            is_predicted = value >= options.threshold if is_multi_label else index == int(scores.argmax())
+            is_best = index == int(scores.argmax())
+            is_predicted = is_best if labels.threshold is None else value >= labels.threshold
             rows.append((note_id, index, config.id2label[index], value, is_predicted, STATUS_OK, by.name))
     return pd.DataFrame(rows, columns=COLUMNS).astype({"label_index": "Int32", "predicted": "boolean"})
 
@@ -64,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, or 1 for what the user can mend."""
     parser = parser_of("training.predict_classify", __doc__, notes=".jsonl with note_id and text, and pair for pairs")
     parser.add_argument("--aggregation", choices=LABEL_AGGREGATIONS, default="mean", help="default: %(default)s")
-    parser.add_argument("--threshold", type=float, default=THRESHOLD, help="of several labels (default: %(default)s)")
+    parser.add_argument("--threshold", type=float, help=f"of several labels (default: {THRESHOLD})")
     parser.add_argument("--pair-first", action="store_true", help="the pair stands before the note, not behind it")
     asked = parser.parse_args(arguments)
     options = PredictOptions(

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkclin.export.checkpoint import TensorShape
-from sparkclin.export.errors import CheckpointError
 from sparkclin.export.graph.encoder import EncoderConfig, Linear
 from sparkclin.export.graph.ops import Array, Ops, Tensor
 from sparkclin.export.graph.packed import Outputting
@@ -42,7 +41,7 @@ class HeadSpec:
     it of them, of the encoder's shape and of config.json. `auto_class` is transformers' class of models with this head,
     and `logits` takes those of a row's first positions, (positions, numbers), from what it gives for that row; the
     head's output is held to them. None for a head that transformers does not have. `reads_pairs`: a row is a question
-    and a text.
+    and a text. `label_weight` is the tensor with a row per label; None for a head without labels.
     """
 
     task: str
@@ -52,26 +51,7 @@ class HeadSpec:
     auto_class: str | None = None
     logits: Callable[[Any], Any] = lambda output: output.logits[0]
     reads_pairs: bool = False
-
-
-def labels_of(raw: Mapping[str, Any]) -> tuple[str, ...]:
-    """The labels of config.json, by their number. Raises CheckpointError where `id2label` is missing, does not count
-    from 0, names a label twice, or says something else than `label2id`."""
-    named = raw.get("id2label")
-    if not isinstance(named, Mapping) or not named:
-        raise CheckpointError("config.json has no id2label: expected the label of each number, such as {'0': 'O'}.")
-    by_number = {int(number): str(label) for number, label in named.items()}
-    problems = []
-    if sorted(by_number) != list(range(len(by_number))):
-        problems.append(f"the numbers are {sorted(by_number)}, expected 0 to {len(by_number) - 1}")
-    if doubled := sorted({label for label in by_number.values() if list(by_number.values()).count(label) > 1}):
-        problems.append(f"more than one number has the label {', '.join(doubled)}")
-    back = {str(label): int(number) for label, number in (raw.get("label2id") or {}).items()}
-    if back and back != {label: number for number, label in by_number.items()}:
-        problems.append(f"label2id says otherwise: {back}")
-    if problems:
-        raise CheckpointError(f"id2label of config.json: {'; '.join(problems)}. Mend it, or save the model again.")
-    return tuple(by_number[number] for number in range(len(by_number)))
+    label_weight: str | None = None
 
 
 def per_position(ops: Ops, states: Tensor, of_states: Callable[[Tensor], Tensor]) -> Tensor:

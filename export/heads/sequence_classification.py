@@ -15,10 +15,13 @@ from sparkclin.export.graph.encoder import EncoderConfig, Linear, activate
 from sparkclin.export.graph.ops import Array, Ops, Tensor
 from sparkclin.export.graph.packed import Rows, Segments
 from sparkclin.export.heads.embedding import mean
-from sparkclin.export.heads.head import ACTIVATION_OF, HeadSpec, labels_of, per_position, scores
+from sparkclin.export.heads.head import ACTIVATION_OF, HeadSpec, per_position, scores
+from sparkclin.export.heads.labels import labels_of
 from sparkclin.schema import CLASSIFY
 from sparkclin.text.labels import LOGITS
 from sparkclin.wire.outputs import Output
+
+LABEL_WEIGHT = "classifier.out_proj.weight"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,7 @@ def shapes(config: EncoderConfig, raw: Mapping[str, Any]) -> dict[str, TensorSha
 def with_activation(
     name_of: Callable[[EncoderConfig], str],
 ) -> Callable[[Mapping[str, Array], EncoderConfig, Mapping[str, Any]], SequenceClassificationHead]:
-    """How a family's head is made, which has the activation that `name_of` gives."""
+    """Return the function that builds a family's head; `name_of` gives its activation."""
 
     def build(
         tensors: Mapping[str, Array], config: EncoderConfig, raw: Mapping[str, Any]
@@ -85,6 +88,7 @@ SEQUENCE_CLASSIFICATION = HeadSpec(
     build=with_activation(lambda _config: "tanh"),
     auto_class="AutoModelForSequenceClassification",
     logits=lambda output: output.logits,  # of the first position
+    label_weight=LABEL_WEIGHT,
 )
 
 BIGBIRD_SEQUENCE_CLASSIFICATION = HeadSpec(
@@ -94,4 +98,5 @@ BIGBIRD_SEQUENCE_CLASSIFICATION = HeadSpec(
     build=with_activation(lambda config: config.activation),
     auto_class="AutoModelForSequenceClassification",
     logits=lambda output: output.logits,
+    label_weight=LABEL_WEIGHT,
 )

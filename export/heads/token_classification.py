@@ -14,7 +14,8 @@ from sparkclin.export.families import bert
 from sparkclin.export.graph.encoder import EncoderConfig, Linear
 from sparkclin.export.graph.ops import Array, Ops, Tensor
 from sparkclin.export.graph.packed import Rows, Segments
-from sparkclin.export.heads.head import HeadSpec, labels_of, per_position, scores
+from sparkclin.export.heads.head import HeadSpec, per_position, scores
+from sparkclin.export.heads.labels import labels_of
 from sparkclin.schema import ENTITIES
 from sparkclin.text.labels import LOGITS
 from sparkclin.wire.outputs import Output
@@ -62,4 +63,5 @@ TOKEN_CLASSIFICATION = HeadSpec(
     shapes=shapes,
     build=build,
     auto_class="AutoModelForTokenClassification",
+    label_weight="classifier.weight",
 )

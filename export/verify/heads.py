@@ -29,7 +29,8 @@ def reference_logits(trained: TrainedModel, row: Ids) -> Logits:
     import transformers
 
     assert trained.spec.auto_class is not None
-    model: Any = getattr(transformers, trained.spec.auto_class).from_pretrained(trained.source.folder)
+    config = transformers.AutoConfig.for_model(**trained.source.config)  # with the labels that the user states
+    model: Any = getattr(transformers, trained.spec.auto_class).from_pretrained(trained.source.folder, config=config)
     model.train(False)
     behind = (0, -len(row) % trained.family.row_multiple(trained.source.config))
     ids, mask = np.pad(row, behind, constant_values=trained.config.pad_id), np.pad(np.ones_like(row), behind)
@@ -42,8 +43,8 @@ def reference_logits(trained: TrainedModel, row: Ids) -> Logits:
 
 
 def separators_of(trained: TrainedModel) -> tuple[int, ...]:
-    """What stands between a question and a text, for a head that reads them; raises CheckpointError where the tokenizer
-    has nothing there."""
+    """Return the ids between a question and a text, for a head that reads them. Raises CheckpointError if the tokenizer
+    has none."""
     if not trained.spec.reads_pairs:
         return ()
     if not trained.ends.separators:
@@ -55,7 +56,7 @@ def separators_of(trained: TrainedModel) -> tuple[int, ...]:
 
 
 class ComparedLogits(NamedTuple):
-    """Of a random row of `length`: our logits of the reference's states, and transformers' logits."""
+    """Two kinds of logits of a random row of `length`: ours of the reference's states, and transformers' own."""
 
     length: int
     ours: Logits

@@ -1,6 +1,6 @@
 """Ask a corpus of clinical notes: `sparkclin answer --input PATH --output PATH --question TEXT`.
 
-Writes one row per answer, the best first, and a run report beside them. See the README.
+Writes one row per answer, the best first, and a run report. See the README.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sparkclin.commands.running import (
     request_of,
     run_command,
 )
+from sparkclin.errors import OptionError
 from sparkclin.schema import PAIR, QUESTION
 from sparkclin.text.answers import AnswerOptions
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "sparkclin answer") -> int:
-    """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
+    """Return the exit status: 0, 1 for an error that the user can fix, 2 for wrong usage."""
     return run_command(parser(prog), arguments, task=task_of, request=notes_of)
 
 
@@ -36,7 +37,9 @@ def task_of(asked: argparse.Namespace) -> Task:
 
 
 def notes_of(asked: argparse.Namespace) -> RunRequest:
-    """Raises OptionError for a question for all beside a column of questions."""
+    """Raises OptionError if both a question for all notes and a column of questions are given."""
+    if asked.question is not None and asked.question_column is not None:
+        raise OptionError("--question and --question-column were both given: ask one question or name the column.")
     column = asked.question_column or (QUESTION if asked.question is None else None)
     return request_of(asked, pair_column=column, pair_text=asked.question)
 
@@ -68,7 +71,7 @@ def parser(prog: str = "sparkclin answer") -> argparse.ArgumentParser:
     add(
         "--no-answer",
         action="store_true",
-        help="the model was trained on questions without an answer: that there is none is an answer too",
+        help="the model was trained on questions without an answer, so 'no answer' may be the best one",
     )
     add_window_arguments(build)
     return build

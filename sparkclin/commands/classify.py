@@ -1,6 +1,6 @@
 """Label a corpus of clinical notes: `sparkclin classify --input PATH --output PATH`.
 
-Writes one row per note and label, with its probability, and a run report beside them. See the README.
+Writes one row per note and label, with its score, and a run report. See the README.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "sparkclin classify") -> int:
-    """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
+    """Return the exit status: 0, 1 for an error that the user can fix, 2 for wrong usage."""
     return run_command(parser(prog), arguments, task=task_of, request=notes_of)
 
 
@@ -71,9 +71,9 @@ def parser(prog: str = "sparkclin classify") -> argparse.ArgumentParser:
     add(
         "--threshold",
         type=float,
-        default=THRESHOLD,
         metavar="P",
-        help=f"probability from which labels that do not exclude each other are predicted; default: {THRESHOLD}",
+        help=f"probability from which labels that do not exclude each other are predicted; default: {THRESHOLD}; "
+        "refused for other models",
     )
     add_window_arguments(build)
     return build

@@ -1,6 +1,6 @@
 """Find the entities of a corpus of clinical notes: `sparkclin ner --input PATH --output PATH`.
 
-Writes one row per entity, and a run report beside them; with `--page` an HTML page of notes too. See the README.
+Writes one row per entity, and a run report; with `--page` also an HTML page of notes. See the README.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 OMOP = "omop"
 SCHEMAS = (ENTITIES, OMOP)
-"""What is written: a row per entity, or OMOP's note_nlp and those rows, SPANS, beside it."""
+"""The output: a row per entity, or OMOP's note_nlp in addition to these rows, SPANS."""
 
 SPANS = "spans"
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "sparkclin ner") -> int:
-    """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
+    """Return the exit status: 0, 1 for an error that the user can fix, 2 for wrong usage."""
     return run_command(parser(prog), arguments, task=task_of, request=notes_of, afterwards=show)
 
 
@@ -49,6 +49,8 @@ def task_of(asked: argparse.Namespace) -> Task:
 
     if page := page_of(asked):
         check_page(page, output=asked.output)
+    elif asked.page_notes is not None:
+        raise OptionError("--page-notes has no effect without --page.")
     if asked.output_schema == OMOP:
         first_id = 1 if asked.first_note_nlp_id is None else asked.first_note_nlp_id
         return for_omop(finding(options_of(asked)), first_id=first_id)
@@ -58,7 +60,7 @@ def task_of(asked: argparse.Namespace) -> Task:
 
 
 def notes_of(asked: argparse.Namespace) -> RunRequest:
-    """With --output-schema omop the input is OMOP's table `note`."""
+    """Return the request; with --output-schema omop the input is OMOP's table `note`."""
     if asked.output_schema == OMOP:
         return request_of(asked, text_column="note_text", integer_ids=True)
     return request_of(asked)
@@ -108,7 +110,9 @@ def show(asked: argparse.Namespace, request: RunRequest) -> str:
 def page_of(asked: argparse.Namespace) -> PageOptions | None:
     from sparkclin.runs.page import PageOptions
 
-    return PageOptions(path=asked.page, notes=asked.page_notes) if asked.page else None
+    if not asked.page:
+        return None
+    return PageOptions(path=asked.page, notes=DEFAULT_NOTES if asked.page_notes is None else asked.page_notes)
 
 
 def options_of(asked: argparse.Namespace) -> NerOptions:
@@ -139,7 +143,6 @@ def parser(prog: str = "sparkclin ner") -> argparse.ArgumentParser:
     add(
         "--page-notes",
         type=int,
-        default=DEFAULT_NOTES,
         metavar="N",
         help=f"on the page at most; default: {DEFAULT_NOTES}",
     )

@@ -58,9 +58,9 @@ class Manifest:
     `vocab_size` the number V of ordinary piece ids (codes are V…2V−1); `cls_id` and `sep_id` the ids of the special
     pieces that begin and end a window, `pad_id` that of padding; `engine` and `precision` are names of
     `sparkclin.engines`; `created` is UTC, ISO 8601 with milliseconds; `source` names the checkpoint, and
-    `tokenizer_source` the tokenizer that replaced the checkpoint's own, if any; `config` the checkpoint's own
-    configuration; `libraries` name -> version; `parity` the figures of the export's verification; `files` path in the
-    bundle -> SHA-256.
+    `tokenizer_source` the tokenizer that replaced the checkpoint's own, if any; `config` the checkpoint's
+    configuration, with the labels and the problem type that a user stated; `libraries` name -> version; `parity` the
+    figures of the export's verification; `files` path in the bundle -> SHA-256.
 
     `task` is what the model's head is for and `labels` its labels; `outputs` says how many numbers each output has that
     the graph gives per segment part; `selects_outputs` whether it gives only those that are asked for. `problem_type`

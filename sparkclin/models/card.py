@@ -1,4 +1,4 @@
-"""A model for a person to read: what it is, its versions and their sizes, how close it is to the checkpoint."""
+"""A model's card for people: its task and labels, its versions and their sizes, its agreement with the checkpoint."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 from sparkclin.errors import ModelError
 from sparkclin.models.advice import advice
 from sparkclin.models.bundle import Bundle, Manifest
+from sparkclin.models.label_warnings import label_warnings
+from sparkclin.schema import ENTITIES
 from sparkclin.spark import storage
 from sparkclin.text.entities import kinds_of
 
@@ -21,11 +23,11 @@ _TITLES = {
 
 
 def model_card(bundle: Bundle, *, versions: Sequence[Bundle]) -> str:
-    """The card of `bundle`; `versions` are those of the same name and language, `bundle` among them.
+    """Return the card of `bundle`; `versions` are all bundles of the same name and language, including `bundle`.
 
     Raises OSError where a version's folder cannot be read, and ModelError for parity figures that no export writes.
     """
-    sections = [_what_it_is(bundle), _versions(bundle, versions)]
+    sections = [_what_it_is(bundle), _warnings(bundle.manifest), _versions(bundle, versions)]
     try:
         sections.append(_parity(bundle.manifest.parity, of=f"{bundle.manifest.engine} {bundle.manifest.precision}"))
         sections += _costs(versions)
@@ -51,6 +53,7 @@ def _what_it_is(bundle: Bundle) -> str:
         "reads": f"windows of up to {manifest.max_pieces:,} pieces (subword tokens)",
         "task": manifest.task,
         "gives": _gives(manifest),
+        **({"problem": manifest.problem_type} if manifest.problem_type else {}),
         "made from": manifest.source,
         **({"tokenizer": manifest.tokenizer_source} if manifest.tokenizer_source else {}),
         "folder": bundle.location,
@@ -61,9 +64,17 @@ def _what_it_is(bundle: Bundle) -> str:
 
 
 def _gives(manifest: Manifest) -> str:
+    if manifest.task == ENTITIES:
+        return f"entities: {', '.join(kinds_of(manifest.labels))}"
     if manifest.labels:
-        return f"{manifest.task}: {', '.join(kinds_of(manifest.labels))}"
+        return f"labels: {', '.join(manifest.labels)}"
     return f"vectors of {manifest.width:,} numbers"
+
+
+def _warnings(manifest: Manifest) -> str:
+    problem_type = manifest.config.get("problem_type")
+    found = label_warnings(task=manifest.task, labels=manifest.labels, problem_type=problem_type)
+    return "\n".join(f"Warning: {warning}" for warning in found)
 
 
 def _versions(bundle: Bundle, versions: Sequence[Bundle]) -> str:
@@ -115,7 +126,7 @@ def parity_figures(parity: Mapping[str, Any]) -> list[Figures]:
 
 
 def precision_figures(parity: Mapping[str, Any], *, engine: str, precision: str) -> list[Figures]:
-    """What a precision costs on real notes, where that was measured."""
+    """Return the cost of a precision on real notes, if it was measured."""
     return [_cost(parity["precision"], engine, precision)] if parity.get("precision") else []
 
 
@@ -123,7 +134,7 @@ _NOT_FIGURES = (KeyError, TypeError, AttributeError, ValueError)
 
 
 def _worst(parity: Mapping[str, Any]) -> dict[str, Any]:
-    """Of each list of vectors the worst by path, in every table."""
+    """Return the tables with the worst figure per path in each list of vectors."""
     rows: dict[str, Any] = {}
     for key, value in parity.items():
         if key == "vectors" and isinstance(value, list):
@@ -147,14 +158,15 @@ def same_ids(parity: Mapping[str, Any]) -> str:
 
 
 def _schemes(tried: Sequence[Mapping[str, Any]]) -> Figures:
-    """What an export tried for int8, in order, as a manifest has it: the last one was taken, if it has not failed."""
+    """Return the table of the schemes that an export tried for int8, in order. The last one was taken unless it
+    failed."""
     rows: list[tuple[str, ...]] = []
     for found in tried:
         of_both = (found["documents"], found["pieces"])
         cosines = [f"{agreement[name]:.6f}" for agreement in of_both for name in ("mean_cosine", "worst_cosine")]
         rows.append((found["scheme"], f"{found['pieces_per_s']:,}", *cosines, "" if found["passed"] else "FAILED"))
     return Figures(
-        title="What was tried for int8, against fp32's vectors",
+        title="Schemes tried for int8, against fp32's vectors",
         head=("SCHEME", "PIECES/S", "DOCUMENTS: MEAN", "WORST", "PIECES: MEAN", "WORST", ""),
         rows=tuple(rows),
     )
@@ -189,14 +201,14 @@ def _worst_by_path(vectors: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, 
 
 
 def _costs(versions: Sequence[Bundle]) -> list[str]:
-    """What is not fp32, the newest version of each kind."""
+    """Return the costs of the newest version of each kind that is not fp32."""
     manifests = {(v.manifest.engine, v.manifest.precision): v.manifest for v in reversed(versions)}
     found = [precision_figures(m.parity, engine=m.engine, precision=m.precision) for m in manifests.values()]
     return [str(figures) for of_kind in reversed(found) for figures in of_kind]
 
 
 def _cost(figures: Mapping[str, Any], engine: str, precision: str) -> Figures:
-    """What a precision costs, on real notes."""
+    """Return the cost of a precision on real notes."""
     rows = []
     for kind in ("documents", "pieces"):
         found = figures[kind]

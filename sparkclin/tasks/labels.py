@@ -17,7 +17,7 @@ from sparkclin.stages.columns import MADE_BY, made_by_columns
 from sparkclin.tasks.reading import ReadingOptions
 from sparkclin.tasks.rows import schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
-from sparkclin.text.labels import LOGITS, MULTI_LABEL, SINGLE_LABEL, THRESHOLD, LabelOptions, merge_labels
+from sparkclin.text.labels import LOGITS, MULTI_LABEL, REGRESSION, SINGLE_LABEL, LabelOptions, merge_labels
 from sparkclin.text.segments import plan_segments
 from sparkclin.wire.batches import NoteColumns, PairColumn
 
@@ -35,9 +35,10 @@ OUTPUT = (
     T.StructField(STATUS, T.StringType()),
     *MADE_BY,
 )
-"""What the output has after `note_id`, which keeps its type: a row per note and label. `score` is a probability, 0…1.
-`predicted` is true of the label with the largest score, or of each that reaches the threshold in a model whose labels
-do not exclude each other. A note without windows has one row, which says so in its status."""
+"""The columns after `note_id`, which keeps its type: a row per note and label. `score` is a probability, 0…1, or the
+number that a regression model predicts. `predicted` is true for the label with the largest score, or for each label
+that reaches the threshold if the model's labels do not exclude each other; it is null for a regression. A note without
+windows has one row with its status."""
 
 
 def output_schema(note_id: T.DataType) -> T.StructType:
@@ -47,30 +48,38 @@ def output_schema(note_id: T.DataType) -> T.StructType:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyOptions(ReadingOptions):
-    """How notes are labelled. `pair` is the column of the text that a note is read with, such as a statement to be
+    """Options for labelling notes. `pair` is the column of the text that a note is read with, such as a statement to be
     checked; the note's windows come first in a row, as transformers' `text`, and the pair second, as `text_pair`;
-    `pair_first` turns that round. `aggregation` is as in LabelOptions. `threshold` is of probabilities, for a model
-    whose labels do not exclude each other.
+    `pair_first` puts the pair first. `aggregation` is as in LabelOptions. `threshold` is a probability, by default
+    THRESHOLD, for a model whose labels do not exclude each other.
 
-    Raises OptionError for a threshold that is no probability.
+    Raises OptionError for a threshold that is not a probability, and for `pair_first` without `pair`.
     """
 
     pair: str | None = None
     pair_first: bool = False
     aggregation: str = "mean"
-    threshold: float = THRESHOLD
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise OptionError(f"threshold is {self.threshold}, expected a probability, 0 to 1.")
+        if self.pair_first and self.pair is None:
+            raise OptionError(
+                "pair_first has no effect without a text that notes are read with: name its column, or leave "
+                "pair_first out."
+            )
 
     def labels(self, manifest: Manifest) -> LabelOptions:
-        """Raises ModelError for a model of another task, OptionError for an aggregation that is not known."""
+        """Return the options for this model. Raises ModelError for a model of another task, and OptionError for an
+        unknown aggregation or a threshold that has no effect."""
         manifest.check_task(CLASSIFY)
-        return LabelOptions(problem_type=manifest.problem_type or SINGLE_LABEL, aggregation=self.aggregation)
+        return LabelOptions(
+            problem_type=manifest.problem_type or SINGLE_LABEL, aggregation=self.aggregation, threshold=self.threshold
+        )
 
     def settings(self, manifest: Manifest) -> Mapping[str, Any]:
-        """For a run's report, with what the model decides filled in. Raises ModelError as classify() does."""
+        """Return the options for a run's report, with the model's defaults filled in. Raises what classify() raises."""
         labels = self.labels(manifest)
         if self.pair is not None:
             manifest.pairing(first=self.pair_first)
@@ -78,7 +87,7 @@ class ClassifyOptions(ReadingOptions):
             **({"pair_first": self.pair_first} if self.pair is not None else {}),
             "aggregation": labels.aggregation,
             "problem_type": labels.problem_type,
-            **({"threshold": self.threshold} if labels.problem_type == MULTI_LABEL else {}),
+            **({} if labels.threshold is None else {"threshold": labels.threshold}),
             "labels": list(manifest.labels),
             **super().settings(manifest),
         }
@@ -116,19 +125,23 @@ def classify(
         merge=partial(merge_labels, options=labels),
     )
     found = segment_outputs(notes.select(NOTE_ID, TEXT, *needed), bundle=bundle, task=task)
-    return _rows(observe(found) if observe else found, bundle, labels, threshold=options.threshold)
+    return _rows(observe(found) if observe else found, bundle, labels)
 
 
-def _rows(found: DataFrame, bundle: Bundle, labels: LabelOptions, *, threshold: float) -> DataFrame:
+def _rows(found: DataFrame, bundle: Bundle, labels: LabelOptions) -> DataFrame:
     """A row per label, in the order and types of the schema."""
     from pyspark.sql import functions as F
 
     scores = found.withColumn("scores", F.get(VECTORS, F.lit(0)).getField("vector"))
     exploded = scores.select("*", F.posexplode_outer("scores").alias(INDEX, "score"))
-    best = F.col(INDEX) == F.expr("array_position(scores, array_max(scores)) - 1")
+    predicted = {
+        SINGLE_LABEL: F.col(INDEX) == F.expr("array_position(scores, array_max(scores)) - 1"),
+        MULTI_LABEL: F.col("score") >= F.lit(labels.threshold),
+        REGRESSION: F.lit(None).cast(T.BooleanType()),
+    }
     made: dict[str, Column] = {
         "label": F.get(F.array(*map(F.lit, bundle.manifest.labels)), F.col(INDEX)),
-        "predicted": F.col("score") >= threshold if labels.problem_type == MULTI_LABEL else best,
+        "predicted": predicted[labels.problem_type],
         **made_by_columns(bundle.made_by),
     }
     return selected(exploded, OUTPUT, made)

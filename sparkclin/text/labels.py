@@ -1,4 +1,4 @@
-"""Logits of a note's windows -> probabilities of its labels."""
+"""Logits of a note's windows -> scores of its labels."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ Floats64 = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions:
-    """How the labels of a note are made of those of its windows. `aggregation` is of probabilities, a label at a time;
-    after `max` those of a single-label model may add up to more than 1.
+    """Options for joining the labels of a note's windows. `aggregation` joins the scores of one label; after `max` the
+    scores of a single-label model may add up to more than 1. `threshold` is THRESHOLD by default for a multi-label
+    model, and None for all others.
 
-    Raises OptionError for an aggregation or problem type that is not known.
+    Raises OptionError for an unknown aggregation or problem type, and for a threshold that has no effect.
     """
 
     problem_type: str
     aggregation: str = "mean"
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (("problem_type", PROBLEM_TYPES), ("aggregation", LABEL_AGGREGATIONS)):
@@ -48,6 +50,13 @@ class LabelOptions:
                 raise OptionError(
                     f"there is no {name} {getattr(self, name)!r} of labels: expected one of {', '.join(allowed)}."
                 )
+        if self.problem_type == MULTI_LABEL:
+            object.__setattr__(self, "threshold", THRESHOLD if self.threshold is None else self.threshold)
+        elif self.threshold is not None:
+            raise OptionError(
+                f"a threshold has no effect on this model, whose problem_type is {self.problem_type}: it is for "
+                f"{MULTI_LABEL}. Leave it out."
+            )
 
 
 def merge_labels(

@@ -51,4 +51,6 @@ def build(tensors: Mapping[str, Array], _config: EncoderConfig, raw: Mapping[str
     return ToyHead(scores=Linear(weight=weight, bias=tensors["scorer.bias"]), labels=labels)
 
 
-TOY_HEAD = HeadSpec(task="score", architectures=("ForToyScores",), shapes=shapes, build=build)
+TOY_HEAD = HeadSpec(
+    task="score", architectures=("ForToyScores",), shapes=shapes, build=build, label_weight="scorer.weight"
+)

@@ -89,6 +89,29 @@ def test_a_note_may_be_classified_by_itself(frame: DataFrame, classifier: Bundle
     assert sorted(label["score"] for label in sparkclin.classify(NOTES, model=classifier)[0]) == pytest.approx(scores)
 
 
+def test_a_threshold_without_effect_is_refused(frame: DataFrame, classifier: Bundle) -> None:
+    for notes in (NOTES, pd.DataFrame({"text": NOTES}), frame):
+        with pytest.raises(OptionError, match="a threshold has no effect on this model"):
+            sparkclin.classify(notes, threshold=0.5, model=classifier)
+
+
+def test_a_regression_predicts_numbers_and_no_labels(
+    frame: DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    grader = exported(
+        tmp_path_factory.mktemp("grades"), LongformerForSequenceClassification, num_labels=1, problem_type="regression"
+    )
+    (of_first, nothing, _) = sparkclin.classify(NOTES, model=grader)
+    assert nothing is None
+    assert (of_first[0]["label"], of_first[0]["predicted"]) == ("LABEL_0", None)
+    assert of_first[0]["score"] != pytest.approx(1)
+    table = sparkclin.classify(pd.DataFrame({"text": NOTES}), model=grader)
+    assert table.predicted.isna().all()
+    rows = sparkclin.classify(frame, model=grader).collect()
+    assert {row.note_id: row.score for row in rows}[0] == pytest.approx(of_first[0]["score"], abs=1e-6)
+    assert {row.predicted for row in rows} == {None}
+
+
 def test_answers_of_each_kind_are_those_of_the_task(frame: DataFrame, reader: Bundle) -> None:
     options = answers.QuestionOptions(question="asked", answers=AnswerOptions(answers=2))
     rows = answers.answer(frame, bundle=reader, options=options).orderBy("note_id", "rank").collect()
@@ -120,12 +143,30 @@ def test_that_there_is_none_is_an_answer_too(reader: Bundle) -> None:
         ({}, "nothing was asked"),
         ({"question": ["a", "b"]}, "2 texts were given for 3 notes"),
         ({"question": " "}, "is empty"),
-        ({"question_column": "asked"}, "a list of texts has no columns"),
+        ({"question_column": "asked"}, "a list of texts has no columns: leave out question_column"),
     ],
 )
 def test_what_does_not_fit_is_refused(options: dict[str, Any], said: str, reader: Bundle) -> None:
     with pytest.raises(OptionError, match=said):
         sparkclin.answer(NOTES, model=reader, **options)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "spark", "list"])
+@pytest.mark.parametrize("text", [QUESTIONS, QUESTIONS[0]], ids=["a list", "one text"])
+def test_texts_and_a_column_of_texts_exclude_each_other(
+    frame: DataFrame, classifier: Bundle, reader: Bundle, kind: str, text: Any
+) -> None:
+    table = pd.DataFrame({"text": NOTES, "asked": QUESTIONS})
+    notes = {"pandas": table, "spark": frame, "list": NOTES}[kind]
+    with pytest.raises(OptionError, match="pair and pair_column were both given"):
+        sparkclin.classify(notes, pair=text, pair_column="asked", model=classifier)
+    with pytest.raises(OptionError, match="question and question_column were both given"):
+        sparkclin.answer(notes, question=text, question_column="asked", model=reader)
+
+
+def test_an_order_of_texts_without_a_pair_is_refused(classifier: Bundle) -> None:
+    with pytest.raises(OptionError, match="pair_first has no effect without a text"):
+        sparkclin.classify(NOTES, pair_first=True, model=classifier)
 
 
 def test_a_spark_dataframe_takes_no_list(frame: DataFrame, reader: Bundle) -> None:

@@ -151,6 +151,8 @@ def test_predictions_are_those_of_transformers_pipeline(checkpoint: Path, tmp_pa
     found = predict_classify.predicted(
         notes, str(tmp_path / "out"), predict_classify.PredictOptions(max_pieces=40, aggregation="max")
     )
+    with pytest.raises(OptionError, match="a threshold has no effect on this model"):
+        predict_classify.predicted(notes, str(tmp_path / "out"), predict_classify.PredictOptions(threshold=0.5))
     classify = pipeline("text-classification", model=str(tmp_path / "out"), top_k=None)
     for note in notes[: len(ROWS)]:
         (theirs,) = classify([{"text": note["text"], "text_pair": note["pair"]}])

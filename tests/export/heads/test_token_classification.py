@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from sparkclin.export.errors import CheckpointError
-from sparkclin.export.heads.head import labels_of
+from sparkclin.export.heads.labels import labels_of
 from sparkclin.export.trained import TrainedModel
 from sparkclin.text.entities import AGGREGATIONS, EntityOptions, kinds_of, merge_entities, plan_entities
 from sparkclin.text.labels import LOGITS
@@ -101,7 +101,7 @@ def without_space(text: str, entity: dict[str, Any]) -> tuple[int, int]:
         ({"id2label": {}}, "no id2label"),
         ({"id2label": {"0": "O", "2": "X"}}, r"the numbers are \[0, 2\], expected 0 to 1"),
         ({"id2label": {"0": "O", "1": "O"}}, "more than one number has the label O"),
-        ({"id2label": {"0": "O", "1": "X"}, "label2id": {"O": 1, "X": 0}}, "label2id says otherwise"),
+        ({"id2label": {"0": "O", "1": "X"}, "label2id": {"O": 1, "X": 0}}, "label2id has other numbers"),
     ],
 )
 def test_labels_that_contradict_themselves_are_refused(config: dict[str, object], message: str) -> None:

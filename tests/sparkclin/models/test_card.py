@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from sparkclin.models.bundle import Bundle, Manifest
 from sparkclin.models.card import model_card
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
-from sparkclin.schema import ENTITIES
+from sparkclin.schema import CLASSIFY, ENTITIES
 from testkit.bundles import manifest_of, stage
 
 VECTORS = [
@@ -68,6 +69,44 @@ def test_a_model_for_entities_names_their_kinds(tmp_path: Path) -> None:
     manifest = manifest_of(staged, name="marker", task=ENTITIES, labels=("O", "B-Drug", "I-Drug", "B-Sign"))
     bundle = ModelRepository(tmp_path).register(staged, manifest)
     assert "gives      entities: Drug, Sign" in model_card(bundle, versions=[bundle]).splitlines()
+
+
+CLASSIFIER = {"task": CLASSIFY, "problem_type": "single_label_classification"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "gives", "warned"),
+    [
+        ({"labels": ("O", "B-cell", "other"), **CLASSIFIER}, "labels: O, B-cell, other", ["no problem_type"]),
+        (
+            {"labels": ("LABEL_0", "LABEL_1"), **CLASSIFIER},
+            "labels: LABEL_0, LABEL_1",
+            ["no problem_type: the labels are taken to exclude each other", "does not name the labels"],
+        ),
+        (
+            {"labels": ("one",), "task": CLASSIFY, "problem_type": "multi_label_classification"},
+            "labels: one",
+            ["no problem_type: the score of the one label is taken to be a probability"],
+        ),
+        ({"labels": ("LABEL_0",), "config": {"problem_type": "regression"}, **CLASSIFIER}, "labels: LABEL_0", []),
+        ({"labels": ("Drug", "Sign"), "task": ENTITIES}, "entities: Drug, Sign", ["no label is O: every word"]),
+        ({"labels": ("O", "Sign"), "task": ENTITIES}, "entities: Sign", []),
+    ],
+)
+def test_it_says_what_the_labels_leave_open(
+    tmp_path: Path, fields: dict[str, Any], gives: str, warned: list[str]
+) -> None:
+    staged = stage(tmp_path)
+    manifest = replace(manifest_of(staged, name="marker"), **fields)
+    bundle = ModelRepository(tmp_path).register(staged, manifest)
+    lines = model_card(bundle, versions=[bundle]).splitlines()
+    assert f"gives      {gives}" in lines
+    warnings = [line for line in lines if line.startswith("Warning: ")]
+    assert len(warnings) == len(warned)
+    assert all(part in warning for part, warning in zip(warned, warnings, strict=True))
+    assert [line for line in lines if line.startswith("problem ")] == [
+        f"problem    {problem_type}" for problem_type in [fields.get("problem_type")] if problem_type
+    ]
 
 
 def test_it_lists_the_versions_and_their_sizes(repository: ModelRepository) -> None:

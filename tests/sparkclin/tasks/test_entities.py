@@ -135,7 +135,7 @@ def test_the_stock_annotator_gives_the_label_of_every_piece(
 def test_labels_that_the_stock_annotator_would_lose_are_refused(label: str, tmp_path: Path) -> None:
     named = {0: "O", 1: label}
     folder = random_checkpoint(tmp_path / "checkpoint", model_class=LongformerForTokenClassification, id2label=named)
-    with pytest.raises(CheckpointError, match=f"{re.escape(repr(label))} .* Name these labels otherwise"):
+    with pytest.raises(CheckpointError, match=f"{re.escape(repr(label))} .* Give them other names with --labels"):
         convert(ExportOptions(checkpoint=str(folder), name="a_ner", models=tmp_path / "models"))
 
 

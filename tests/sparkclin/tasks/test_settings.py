@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkclin.errors import ModelError
+from sparkclin.errors import ModelError, OptionError
 from sparkclin.models.bundle import Manifest
 from sparkclin.schema import ANSWER, CLASSIFY, EMBED, ENTITIES
 from sparkclin.tasks.answers import QuestionOptions
@@ -15,10 +15,9 @@ from sparkclin.tasks.embed import EmbedOptions
 from sparkclin.tasks.entities import NerOptions
 from sparkclin.tasks.labels import ClassifyOptions
 from sparkclin.tasks.reading import ReadingOptions
+from sparkclin.text.labels import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from sparkclin.wire.outputs import Output
 from testkit.bundles import manifest_of, stage
-
-MULTI_LABEL = "multi_label_classification"
 
 
 @pytest.fixture
@@ -45,10 +44,16 @@ def test_no_setting_is_left_open(
 
 
 def test_a_threshold_is_a_setting_where_labels_do_not_exclude_each_other(manifest: Manifest) -> None:
-    classifier = replace(manifest, task=CLASSIFY)
-    assert "threshold" not in ClassifyOptions(threshold=0.3).settings(classifier)
-    multi = replace(classifier, problem_type=MULTI_LABEL)
+    multi = replace(manifest, task=CLASSIFY, problem_type=MULTI_LABEL)
+    assert ClassifyOptions().settings(multi)["threshold"] == 0.5
     assert ClassifyOptions(threshold=0.3).settings(multi)["threshold"] == 0.3
+    assert "threshold" not in ClassifyOptions().settings(replace(manifest, task=CLASSIFY))
+
+
+@pytest.mark.parametrize("problem_type", [None, SINGLE_LABEL, REGRESSION])
+def test_a_threshold_without_effect_is_refused(manifest: Manifest, problem_type: str | None) -> None:
+    with pytest.raises(OptionError, match="a threshold has no effect on this model, whose problem_type is"):
+        ClassifyOptions(threshold=0.5).settings(replace(manifest, task=CLASSIFY, problem_type=problem_type))
 
 
 @pytest.mark.parametrize(("options", "task"), [(ClassifyOptions(pair="pair"), CLASSIFY), (QuestionOptions(), ANSWER)])
