@@ -27,7 +27,7 @@ demo: $(STAMPS)/setup
 	@rm -rf $(DEMO_OUTPUT)
 	$(BIN)/spark-submit pipelines/embed_notes.py $(DEMO_INPUT) --output $(DEMO_OUTPUT)/vectors
 	$(BIN)/spark-submit pipelines/ner_notes.py $(DEMO_INPUT) --output $(DEMO_OUTPUT)/entities \
-	  --aggregation first --page $(DEMO_OUTPUT)/entities.html
+	  --page $(DEMO_OUTPUT)/entities.html
 	@echo
 	$(BIN)/sparkclin map $(DEMO_OUTPUT)/vectors --notes $(DEMO_NOTES) --color specialties --hover title \
 	  --output $(DEMO_OUTPUT)/map.html

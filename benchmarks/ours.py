@@ -52,7 +52,7 @@ FUNCTIONS: Mapping[str, TaskFunction] = {
     EMBED.name: TaskFunction(run=embed, options=EmbedOptions(), done="size(vector) > 0"),
     ENTITIES.name: TaskFunction(
         run=entities.find_entities,
-        options=entities.NerOptions(),
+        options=entities.NerOptions(aggregation="simple"),  # as benchmarks/transformers_tasks.py
         done=f"{STATUS} = '{STATUS_NO_ENTITIES}' OR {STATUS} = '{STATUS_OK}' AND {entities.INDEX} = 0",
     ),
     CLASSIFY.name: TaskFunction(

@@ -4,9 +4,10 @@
     python -m sparkclin.evaluation.ner score CORPUS ENTITIES
 
 CORPUS is a CoNLL file: a word and its IOB2 label per line, with a tab between them, and an empty line behind each
-sentence. Every sentence becomes a note, whose id is its number from 0. ENTITIES is the parquet that
-`pipelines/ner_notes.py` wrote for these notes. An entity counts as found if its words and its kind are right (strict
-F1, by nervaluate); a span that covers a part of a word stands for the whole word.
+sentence. Every sentence becomes a note, whose id is its number from 0. `--spelling` decides where notes have spaces,
+and has to be the same for both commands. ENTITIES is the parquet that `pipelines/ner_notes.py` wrote for these notes. An
+entity counts as found if its words and its kind are right (strict F1, by nervaluate); a span that covers a part of a
+word counts as the whole word.
 """
 
 from __future__ import annotations
@@ -24,26 +25,35 @@ import pandas as pd
 
 from sparkclin.errors import InputError, exit_status
 from sparkclin.evaluation.notes import write_jsonl
+from sparkclin.evaluation.spelling import NATURAL, SPELLINGS, TOKENIZED, glued_words
 from sparkclin.text.entities import OUTSIDE_LABEL
 from sparkclin.text.windows import Range
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words with their IOB2 labels."""
+    """Words with their IOB2 labels. Words that are `glued` have no space before them."""
 
     words: tuple[str, ...]
     labels: tuple[str, ...]
+    glued: tuple[bool, ...]
 
-    @property
+    @classmethod
+    def of(cls, words: Sequence[str], labels: Sequence[str], *, spelling: str = NATURAL) -> Sentence:
+        """Return the sentence in a spelling, which decides where it has spaces."""
+        return cls(tuple(words), tuple(labels), glued_words(words, spelling=spelling))
+
+    @cached_property
     def text(self) -> str:
-        return " ".join(self.words)
+        spaced = (word if is_glued else f" {word}" for word, is_glued in zip(self.words, self.glued, strict=True))
+        return "".join(spaced).removeprefix(" ")
 
     @cached_property
     def ranges(self) -> tuple[Range, ...]:
-        """Where each word is in the text, in code points, end exclusive."""
-        begins = accumulate((len(word) + 1 for word in self.words[:-1]), initial=0)
-        return tuple((begin, begin + len(word)) for begin, word in zip(begins, self.words, strict=True))
+        """The range of each word in the text, in code points, end exclusive."""
+        lengths = (len(word) + (not is_glued) for word, is_glued in zip(self.words, self.glued, strict=True))
+        ends = (end - 1 for end in accumulate(lengths))
+        return tuple((end - len(word), end) for end, word in zip(ends, self.words, strict=True))
 
     def labels_of(self, entities: Iterable[Entity]) -> list[str]:
         """The IOB2 labels of other entities of this text. Where two of them share a word, the earlier one has it."""
@@ -79,7 +89,7 @@ class EntityScore:
     f1_by_kind: dict[str, float]
 
 
-def read_conll(path: Path) -> list[Sentence]:
+def read_conll(path: Path, *, spelling: str = NATURAL) -> list[Sentence]:
     """The sentences of a file. Raises InputError with the line's number for a line or a label that is not as it should
     be."""
     sentences: list[Sentence] = []
@@ -94,7 +104,7 @@ def read_conll(path: Path) -> list[Sentence]:
             words.append(word)
             labels.append(label)
         elif words:
-            sentences.append(Sentence(tuple(words), tuple(labels)))
+            sentences.append(Sentence.of(words, labels, spelling=spelling))
             words, labels = [], []
     if not sentences:
         raise InputError(f"{path.name} has no sentence: expected a word, a tab and a label per line.")
@@ -117,7 +127,7 @@ def _columns(line: str, *, previous: str, where: str) -> tuple[str, str]:
 
 
 def score(labels: Sequence[Sequence[str]], found: Sequence[Sequence[str]]) -> EntityScore:
-    """Of sentences' IOB2 labels."""
+    """Score the IOB2 labels that were found for sentences against the labels of the corpus."""
     from nervaluate import Evaluator
 
     kinds = sorted({label[2:] for row in [*labels, *found] for label in row if label != OUTSIDE_LABEL})
@@ -134,7 +144,7 @@ def score(labels: Sequence[Sequence[str]], found: Sequence[Sequence[str]]) -> En
 
 
 def score_rows(sentences: Sequence[Sentence], rows: pd.DataFrame) -> EntityScore:
-    """Of what `ner_notes.py` wrote: note_id, begin, end, label. Raises InputError where a sentence has no row."""
+    """Score what `ner_notes.py` wrote: note_id, begin, end, label. Raises InputError if a sentence has no row."""
     missing = len(set(map(str, range(len(sentences)))) - set(rows["note_id"].astype(str)))
     if missing:
         raise InputError(f"{missing} of {len(sentences)} sentences are not in the output: is it that of these notes?")
@@ -147,7 +157,7 @@ def score_rows(sentences: Sequence[Sentence], rows: pd.DataFrame) -> EntityScore
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, 1 for what the user can mend, 2 for wrong usage."""
+    """Return the exit status: 0, 1 for what the user can fix, 2 for wrong usage."""
     parser = argparse.ArgumentParser(
         prog="python -m sparkclin.evaluation.ner", description=(__doc__ or "").splitlines()[0]
     )
@@ -155,14 +165,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     notes, scoring = (actions.add_parser(name) for name in ("notes", "score"))
     for action in (notes, scoring):
         action.add_argument("corpus", type=Path, help="CoNLL file: word, tab, IOB2 label")
+        add_spelling(action)
     notes.add_argument("--output", type=Path, required=True, help=".jsonl with note_id and text")
     scoring.add_argument("entities", type=Path, help="parquet that ner_notes.py wrote")
     options = parser.parse_args(arguments)
     return exit_status(lambda: act(options))
 
 
+def add_spelling(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the spelling of notes, which has to be the same for all commands on a corpus."""
+    parser.add_argument(
+        "--spelling",
+        choices=SPELLINGS,
+        default=NATURAL,
+        help=f"{NATURAL}: as text is written; {TOKENIZED}: a space between all words of the corpus; default: {NATURAL}",
+    )
+
+
 def act(options: argparse.Namespace) -> None:
-    sentences = read_conll(options.corpus)
+    sentences = read_conll(options.corpus, spelling=options.spelling)
     if options.action == "notes":
         write_jsonl(({"note_id": str(index), "text": s.text} for index, s in enumerate(sentences)), options.output)
     else:

@@ -41,6 +41,7 @@ from sparkclin.schema import PAIR, STATUS, STATUS_OK, TEXT, VECTOR
 from sparkclin.tasks import answers, entities, labels
 from sparkclin.tasks import embed as vectors
 from sparkclin.text.answers import AnswerOptions
+from sparkclin.text.entities import WORD
 from sparkclin.vectors import NAN, RAISE, is_null, to_matrix
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def find_entities(
     notes: Notes,
     *,
     model: str | Bundle | None = None,
-    aggregation: str = "simple",
+    aggregation: str = WORD,
     max_pieces: int | None = None,
     stride: int | None = None,
     max_note_pieces: int | None = None,
@@ -124,8 +125,8 @@ def find_entities(
 ) -> Any:
     """Notes -> entities; the module says what kinds of notes there are, and what is the same in all of these functions.
 
-    `aggregation` is simple, first, max or average: how labels of pieces become those of words. A list gives a list for
-    each text: a dict for each entity, with begin, end, text, label and score.
+    `aggregation` is how labels of pieces become labels of words: word, or first, max, average or simple as in
+    transformers. A list gives a list for each text: a dict for each entity, with begin, end, text, label and score.
     """
     options = entities.NerOptions(
         aggregation=aggregation, max_pieces=max_pieces, stride=stride, max_note_pieces=max_note_pieces

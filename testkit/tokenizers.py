@@ -1,6 +1,6 @@
 """Tokenizers of both families' kinds, small ones trained in a moment and the real ones from their files.
 
-Longformer has RoBERTa's byte-level BPE, BigBird a unigram model of SentencePiece.
+Longformer has RoBERTa's byte-level BPE, BigBird a unigram model of SentencePiece. BERT's WordPiece is here too.
 """
 
 from __future__ import annotations
@@ -86,6 +86,17 @@ def train_unigram(texts: Iterable[str], *, vocab_size: int = 300) -> str:
         pair=f"{cls} $A {sep} $B:1 {sep}:1",
         special_tokens=[(piece, special.index(piece)) for piece in (cls, sep)],
     )
+    return str(tokenizer.to_str())
+
+
+def train_wordpiece(texts: Iterable[str], *, vocab_size: int = 300) -> str:
+    """Return the tokenizer.json of a small tokenizer of BERT's kind, trained on `texts`."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
     return str(tokenizer.to_str())
 
 

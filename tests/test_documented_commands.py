@@ -138,8 +138,7 @@ OF_RESULTS = {
         "tests/sparkclin/tasks/test_entities.py::test_the_manifest_says_task_and_labels"
     ),
     "python -m sparkclin.evaluation.ner notes $D/NCBI-disease/test.tsv --output notes.jsonl": SCORING,
-    "sparkclin ner --input notes.jsonl --input-format jsonl --output entities --models models "
-    "--model demo_ner --aggregation first": RunBy(
+    "sparkclin ner --input notes.jsonl --input-format jsonl --output entities --models models --model demo_ner": RunBy(
         "tests/test_ner_pipeline.py::test_the_page_and_the_most_frequent_are_of_the_rows_that_were_written"
     ),
     "python -m sparkclin.evaluation.ner score $D/NCBI-disease/test.tsv entities": SCORING,
@@ -171,8 +170,7 @@ OF_THE_PAPER = {
     "sparkclin export ner_checkpoint --name i2b2 --models models --engine onnx": RunBy(
         "tests/sparkclin/tasks/test_entities.py::test_the_manifest_says_task_and_labels"
     ),
-    "sparkclin ner --input test_notes.jsonl --input-format jsonl --output entities --models "
-    "models --model i2b2 --aggregation first": RunBy(
+    "sparkclin ner --input test_notes.jsonl --input-format jsonl --output entities --models models --model i2b2": RunBy(
         "tests/test_ner_pipeline.py::test_the_page_and_the_most_frequent_are_of_the_rows_that_were_written"
     ),
     "python -m training.qa --train medication-train-sampled-0.2.json --dev medication-dev.json --init CHECKPOINT "
@@ -256,7 +254,7 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "sparkclin setup --jars carry/jars": AIR_GAPPED,
     "python -m pip install sparkclin-0.1.0-py3-none-any.whl": WHEEL,
     "sparkclin embed --input notes.csv --output vectors": WHEEL,
-    "sparkclin ner --input notes.csv --output entities --aggregation first": RunBy(
+    "sparkclin ner --input notes.csv --output entities": RunBy(
         "tests/test_ner_pipeline.py::test_without_a_page_no_note_text_is_printed"
     ),
     "sparkclin export": RunBy(
@@ -270,8 +268,9 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
         "tests/hostile/test_models.py::test_the_model_that_is_trusted_runs_and_its_output_says_which_it_was"
     ),
     "python -m sparkclin.evaluation notes.jsonl vectors": Smoke(after=(EMBED,)),
-    "sparkclin ner --input notes.parquet --output entities --models models --model a_ner_model "
-    "--aggregation first": RunBy("tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_them_with_a_report"),
+    "sparkclin ner --input notes.parquet --output entities --models models --model a_ner_model": RunBy(
+        "tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_them_with_a_report"
+    ),
     "sparkclin ner --input note.parquet --output nlp --models models --model a_ner_model --output-schema omop": RunBy(
         "tests/sparkclin/tasks/test_entities.py::test_the_pipeline_writes_note_nlp_for_omop"
     ),

@@ -38,7 +38,7 @@ def test_the_page_and_the_most_frequent_are_of_the_rows_that_were_written(
     spark: SparkSession, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "page.html"
-    assert main([*arguments, "--aggregation", "first", "--page", str(file), "--page-notes", "1"]) == 0
+    assert main([*arguments, "--page", str(file), "--page-notes", "1"]) == 0
     rows = spark.read.parquet(str(tmp_path / "entities")).filter(r"note_id = 'a' and text rlike '\\S'").collect()
     begins = {row.begin for row in rows}  # two pieces of one character may be two entities
     page, printed = file.read_text(encoding="utf-8"), capsys.readouterr().out

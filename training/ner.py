@@ -2,18 +2,20 @@
 
     python -m training.ner --train train.tsv --dev devel.tsv --init CHECKPOINT --output ner_checkpoint --work run
 
-Corpora are CoNLL files in IOB2 (evaluation/ner.py). The defaults are those of the Clinical-Longformer authors for the
-i2b2 corpora (Li et al., arXiv 2201.11838): learning rate 2e-5, 4 epochs, 4 rows per step. Rows are notes, and windows
-of notes that are longer than a window: each piece counts in the window that owns it, as when entities are found. The
-label of a word stands at its first piece. The epoch with the best F1 on `--dev` is kept (training/fine_tune.py).
+Corpora are CoNLL files in IOB2, and become notes in ordinary spelling (evaluation/spelling.py). The defaults are those
+of the Clinical-Longformer authors for the i2b2 corpora (Li et al., arXiv 2201.11838): learning rate 2e-5, 4 epochs, 4
+rows per step. Rows are notes, and windows of notes that are longer than a window. Pieces, windows and words are those
+of a run with the aggregation `word` (sparkclin/text/entities.py): a word is labelled at its first piece, in the window
+that owns it. The epoch with the best F1 on `--dev` is kept (training/fine_tune.py).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,13 +25,17 @@ from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
     DataCollatorForTokenClassification,
-    PreTrainedTokenizerBase,
     set_seed,
 )
 
-from sparkclin.evaluation.ner import EntityScore, Sentence, read_conll, score
-from sparkclin.text.entities import OUTSIDE_LABEL
-from sparkclin.text.windows import cut, default_stride, own
+from sparkclin.evaluation.ner import Entity, EntityScore, Sentence, read_conll, score
+from sparkclin.export.assets import RowEnds
+from sparkclin.text.entities import OUTSIDE_LABEL, EntityOptions, Tag, kinds_of, merge_entities, plan_entities
+from sparkclin.text.pieces import PieceEncoder
+from sparkclin.text.pooling import PartOutput
+from sparkclin.text.segments import SegmentPlan
+from sparkclin.text.tokenization import TokenizedNote, tokenize
+from sparkclin.text.windows import Range, WindowOptions, default_stride
 from training.evaluate import IGNORED
 from training.fine_tune import (
     Features,
@@ -56,7 +62,7 @@ class NerOptions(FineTuneOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class NerRecord:
-    """What made a checkpoint, and how good it is on `run.dev`."""
+    """The settings that made a checkpoint, and its score on `run.dev`."""
 
     run: Run
     train_notes: int
@@ -66,71 +72,70 @@ class NerRecord:
     dev_score: EntityScore
 
 
-@dataclass(frozen=True)
-class LabelledRow:
-    """A window with its special pieces: ids and label numbers, both (pieces,); `words` are those whose first piece has
-    a label here, as (sentence, word)."""
+@dataclass(frozen=True, eq=False)
+class LabelledNote:
+    """A sentence as a run reads it: its words are the segments of `plan`, and each has the label in `labels`, None if
+    there is nothing to label."""
 
-    ids: list[int]
-    labels: list[int]
-    words: list[tuple[int, int]]
+    sentence: Sentence
+    note: TokenizedNote
+    plan: SegmentPlan
+    labels: tuple[str | None, ...]
 
-    @property
-    def features(self) -> Features:
-        return {"input_ids": self.ids, "attention_mask": [1] * len(self.ids), "labels": self.labels}
+    def rows(self, *, ends: RowEnds, numbers: dict[str, int]) -> Iterator[Features]:
+        """Return a row per window, with its special pieces: ids and label numbers. `numbers` are those of labels."""
+        labels = [[IGNORED] * (end - begin + 2) for begin, end in self.note.windows]
+        labelled = set()
+        for part in self.plan.parts:
+            label = self.labels[part.segment]
+            if label is not None and part.segment not in labelled:
+                labels[part.window][part.begin] = numbers[label]
+                labelled.add(part.segment)
+        for (begin, end), of_window in zip(self.note.windows, labels, strict=True):
+            ids = [ends.cls_id, *self.note.pieces.ids[begin:end].tolist(), ends.sep_id]
+            yield {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": of_window}
 
-
-def labelled_rows(
-    sentences: Sequence[Sentence], tokenizer: PreTrainedTokenizerBase, *, numbers: dict[str, int], max_pieces: int
-) -> Iterator[LabelledRow]:
-    """The windows of each sentence; `numbers` are those of labels. Nothing is cut off."""
-    for number, sentence in enumerate(sentences):
-        encoded = tokenizer(
-            sentence.text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
+    def found(self, logits: Sequence[npt.NDArray[np.float32]], options: EntityOptions) -> list[str]:
+        """Return the labels of the sentence's words by `logits`, (pieces, labels) for each row."""
+        parts = [PartOutput(part.segment, 1, logits[part.window][part.begin]) for part in self.plan.parts]
+        kinds = kinds_of(options.labels)
+        return self.sentence.labels_of(
+            Entity(entity.begin, entity.end, kinds[int(entity.vector[0])])
+            for entity in merge_entities(self.plan.segments, parts, options=options)
+            if entity.vector is not None
         )
-        ids, firsts = encoded["input_ids"], dict(first_pieces(sentence, encoded["offset_mapping"]))
-        for window in own(cut(len(ids), max_pieces, default_stride(max_pieces))):
-            owned = {piece: word for piece, word in firsts.items() if window.own_begin <= piece < window.own_end}
-            labels = [
-                numbers[sentence.labels[owned[piece]]] if piece in owned else IGNORED
-                for piece in range(window.begin, window.end)
-            ]
-            yield LabelledRow(
-                [tokenizer.cls_token_id, *ids[window.begin : window.end], tokenizer.sep_token_id],
-                [IGNORED, *labels, IGNORED],
-                [(number, word) for word in owned.values()],
-            )
 
 
-def first_pieces(sentence: Sentence, offsets: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The first piece that reaches into each word, and the word's number."""
-    ends = np.array([end for _, end in offsets])
-    taken = -1
-    for word, (begin, _) in enumerate(sentence.ranges):
-        piece = int(np.searchsorted(ends, begin, side="right"))
-        if taken < piece < len(ends):
-            yield piece, word
-            taken = piece
+def labelled_notes(
+    sentences: Sequence[Sentence], *, encoder: PieceEncoder, options: EntityOptions, max_pieces: int
+) -> list[LabelledNote]:
+    """Return the sentences with pieces, words and their labels. Nothing is cut off."""
+    windows = WindowOptions(max_pieces=max_pieces, stride=default_stride(max_pieces))
+    notes = tokenize([sentence.text for sentence in sentences], [()] * len(sentences), encoder=encoder, options=windows)
+    plans = [plan_entities(note, options=options) for note in notes]
+    return [
+        LabelledNote(sentence, note, plan, tuple(span_labels(sentence, plan.segments)))
+        for sentence, note, plan in zip(sentences, notes, plans, strict=True)
+    ]
 
 
-def labels_of_words(
-    sentences: Sequence[Sentence], rows: Sequence[LabelledRow], found: Iterable[Sequence[str]]
-) -> list[list[str]]:
-    """The labels that were found at each row's labelled pieces, by sentence and word."""
-    labels = [[OUTSIDE_LABEL] * len(sentence.words) for sentence in sentences]
-    for row, of_row in zip(rows, found, strict=True):
-        for (sentence, word), label in zip(row.words, of_row, strict=True):
-            labels[sentence][word] = label
-    return [list(mended(row)) for row in labels]
+def span_labels(sentence: Sentence, spans: Sequence[Range]) -> Iterator[str | None]:
+    """Return the IOB2 label of each span of the sentence's text, None for an empty one.
 
-
-def mended(labels: Sequence[str]) -> Iterator[str]:
-    """IOB2 of labels as a model gives them: an entity that begins with I- begins with B-."""
-    previous = OUTSIDE_LABEL
-    for label in labels:
-        goes_on = label[:2] == "I-" and previous[2:] == label[2:]
-        previous = label if goes_on or label == OUTSIDE_LABEL else f"B-{label[2:]}"
-        yield previous
+    A span has the label of the word in which it begins. It begins an entity if the span before is not of that entity.
+    """
+    ends = [end for _, end in sentence.ranges]
+    entities = list(accumulate(label.startswith("B-") for label in sentence.labels))
+    before = None
+    for begin, end in spans:
+        if begin == end:
+            yield None
+            continue
+        word = bisect_right(ends, begin)
+        kind = Tag.of(sentence.labels[word]).kind
+        entity = None if kind == OUTSIDE_LABEL else entities[word]
+        yield OUTSIDE_LABEL if entity is None else f"{'I' if entity == before else 'B'}-{kind}"
+        before = entity
 
 
 def fine_tune(options: NerOptions) -> NerRecord:
@@ -147,18 +152,25 @@ def fine_tune(options: NerOptions) -> NerRecord:
         options.init, id2label=dict(enumerate(labels)), label2id=numbers, **dropout_settings(options)
     )
     max_pieces = window_of(model, tokenizer, source=options.init, max_pieces=options.max_pieces)
+    tokenizer_json = tokenizer.backend_tokenizer.to_str()
+    encoder, ends = PieceEncoder(tokenizer_json), RowEnds.of(tokenizer_json)
+    entities = EntityOptions(labels=labels, unknown_id=encoder.unknown_id)
+    train_notes, dev_notes = (
+        labelled_notes(sentences, encoder=encoder, options=entities, max_pieces=max_pieces)
+        for sentences in (train, dev)
+    )
     train_rows, dev_rows = (
-        list(labelled_rows(sentences, tokenizer, numbers=numbers, max_pieces=max_pieces)) for sentences in (train, dev)
+        [row for note in notes for row in note.rows(ends=ends, numbers=numbers)] for notes in (train_notes, dev_notes)
     )
 
     trained = train_best(
         model,
         tokenizer,
         options,
-        train=[row.features for row in train_rows],
-        dev=[row.features for row in dev_rows],
+        train=train_rows,
+        dev=dev_rows,
         collator=DataCollatorForTokenClassification(tokenizer),
-        metric=lambda logits: dev_score(dev, dev_rows, logits, labels).f1,
+        metric=lambda logits: dev_score(dev_notes, logits, entities).f1,
         max_pieces=max_pieces,
         libraries=["nervaluate"],
     )
@@ -168,7 +180,7 @@ def fine_tune(options: NerOptions) -> NerRecord:
         dev_notes=len(dev),
         sentences_per_note=options.sentences_per_note,
         labels=list(labels),
-        dev_score=dev_score(dev, dev_rows, trained.predictions, labels),
+        dev_score=dev_score(dev_notes, trained.predictions, entities),
     )
     save(model, tokenizer, record, folder=options.output)
     return record
@@ -185,8 +197,9 @@ def read_all(files: Sequence[Path], *, per_note: int) -> list[Sentence]:
 
 
 def joined(sentences: Sequence[Sentence]) -> Sentence:
-    words, labels = (tuple(chain.from_iterable(getattr(s, name) for s in sentences)) for name in ("words", "labels"))
-    return Sentence(words, labels)
+    names = ("words", "labels", "glued")
+    words, labels, glued = (tuple(chain.from_iterable(getattr(s, name) for s in sentences)) for name in names)
+    return Sentence(words, labels, glued)
 
 
 def label_set(sentences: Sequence[Sentence]) -> tuple[str, ...]:
@@ -195,15 +208,11 @@ def label_set(sentences: Sequence[Sentence]) -> tuple[str, ...]:
     return (OUTSIDE_LABEL, *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI"))
 
 
-def dev_score(
-    sentences: Sequence[Sentence], rows: Sequence[LabelledRow], logits: npt.NDArray[np.float32], labels: Sequence[str]
-) -> EntityScore:
-    """`logits` (rows, pieces, labels), padded."""
-    found = []
-    for row, of_row in zip(rows, logits, strict=True):
-        is_labelled = np.array(row.labels) != IGNORED
-        found.append([labels[number] for number in of_row[: len(row.labels)][is_labelled].argmax(axis=1)])
-    return score([sentence.labels for sentence in sentences], labels_of_words(sentences, rows, found))
+def dev_score(notes: Sequence[LabelledNote], logits: npt.NDArray[np.float32], options: EntityOptions) -> EntityScore:
+    """Score `logits` (rows, pieces, labels), padded, of the notes' rows."""
+    rows = iter(logits)
+    found = [note.found(list(islice(rows, len(note.note.windows))), options) for note in notes]
+    return score([note.sentence.labels for note in notes], found)
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> NerOptions:

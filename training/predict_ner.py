@@ -15,12 +15,13 @@ from pathlib import Path
 import pandas as pd
 from transformers import pipeline
 
-from sparkclin.evaluation.ner import Sentence, read_conll
+from sparkclin.evaluation.ner import Sentence, add_spelling, read_conll
+from sparkclin.text.entities import OF_TRANSFORMERS
 
 
 def predicted(sentences: Sequence[Sentence], checkpoint: str, *, aggregation: str) -> pd.DataFrame:
-    """What the pipeline of transformers finds: note_id, begin, end, label, score, a row of nulls for a sentence without
-    entities."""
+    """Return what the pipeline of transformers finds: note_id, begin, end, label, score. A sentence without entities
+    has one row of nulls."""
     find = pipeline("token-classification", model=checkpoint, aggregation_strategy=aggregation)
     rows: list[tuple[str, int | None, int | None, str | None, float | None]] = []
     for index, sentence in enumerate(sentences):
@@ -35,11 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("corpus", type=Path, help="CoNLL file: word, tab, IOB2 label")
     parser.add_argument("checkpoint", help="a folder or hub id")
     parser.add_argument("--output", type=Path, required=True, help="parquet like that of ner_notes.py")
-    parser.add_argument("--aggregation", default="first", help="default: first")
+    parser.add_argument("--aggregation", choices=OF_TRANSFORMERS, default="first", help="default: first")
+    add_spelling(parser)
     options = parser.parse_args(arguments)
-    predicted(read_conll(options.corpus), options.checkpoint, aggregation=options.aggregation).to_parquet(
-        options.output
-    )
+    sentences = read_conll(options.corpus, spelling=options.spelling)
+    predicted(sentences, options.checkpoint, aggregation=options.aggregation).to_parquet(options.output)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from sparkclin.commands.running import (
 from sparkclin.errors import OptionError
 from sparkclin.runs.page import DEFAULT_NOTES
 from sparkclin.schema import ENTITIES
-from sparkclin.text.entities import AGGREGATIONS
+from sparkclin.text.entities import AGGREGATIONS, WORD
 
 if TYPE_CHECKING:
     from sparkclin.models.bundle import Bundle
@@ -125,7 +125,13 @@ def parser(prog: str = "sparkclin ner") -> argparse.ArgumentParser:
     build = argparse.ArgumentParser(prog=prog, description="Find the entities of a corpus of clinical notes.")
     add_run_arguments(build)
     add = build.add_argument
-    add("--aggregation", choices=AGGREGATIONS, default="simple", help="how pieces become words; default: simple")
+    add(
+        "--aggregation",
+        choices=AGGREGATIONS,
+        default=WORD,
+        help=f"how labels of pieces become labels of words; {WORD}: a word ends before punctuation, and has the label "
+        f"of its first piece; the others are those of transformers; default: {WORD}",
+    )
     add(
         "--output-schema",
         choices=SCHEMAS,

@@ -16,7 +16,7 @@ from sparkclin.stages.columns import MADE_BY, made_by_columns
 from sparkclin.tasks.reading import ReadingOptions
 from sparkclin.tasks.rows import cut_out, schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
-from sparkclin.text.entities import EntityOptions, kinds_of, merge_entities, plan_entities
+from sparkclin.text.entities import WORD, EntityOptions, kinds_of, merge_entities, plan_entities
 from sparkclin.text.labels import LOGITS
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.wire.batches import NoteColumns
@@ -37,7 +37,7 @@ OUTPUT = (
     *MADE_BY,
 )
 """What the output has after `note_id`, which keeps its type. Offsets are code points, ends exclusive; `score` is a
-probability, 0…1. A note without entities has one row, which says so in its status."""
+probability, 0…1. A note without entities has one row with the status STATUS_NO_ENTITIES."""
 
 
 def output_schema(note_id: T.DataType) -> T.StructType:
@@ -47,9 +47,9 @@ def output_schema(note_id: T.DataType) -> T.StructType:
 
 @dataclass(frozen=True, kw_only=True)
 class NerOptions(ReadingOptions):
-    """How entities are found. `aggregation` is as in EntityOptions."""
+    """The options of find_entities(). `aggregation` is as in EntityOptions."""
 
-    aggregation: str = "simple"
+    aggregation: str = WORD
 
     def labels(self, manifest: Manifest) -> tuple[str, ...]:
         """The model's; raises ModelError for one that was exported for another task."""
@@ -57,7 +57,7 @@ class NerOptions(ReadingOptions):
         return manifest.labels
 
     def settings(self, manifest: Manifest) -> Mapping[str, Any]:
-        """For a run's report, with what the model decides filled in."""
+        """Return the settings for a run's report, those that the model decides included."""
         own = {"aggregation": self.aggregation, "labels": list(self.labels(manifest))}
         return {**own, **super().settings(manifest)}
 

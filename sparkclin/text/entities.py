@@ -1,7 +1,10 @@
-"""Labels of pieces -> entities, as transformers' TokenClassificationPipeline makes them (version 5.23).
+"""Labels of pieces -> labels of words -> entities.
 
-For example, the pieces `fever`, `Ġof`, `Ġunk`, `nown` with the labels O, O, B-CAUSE, I-CAUSE: by the aggregation
-`first` the last two are one word, which has the label of its first piece; the word is an entity.
+For example, the pieces `Ġwith`, `Ġhe`, `rnia`, `.` have the labels O, B-SIGN, O, O. The second and the third are a
+word, which has the label of its first piece, so `hernia` is an entity.
+
+The aggregation WORD is ours. The others are those of transformers' TokenClassificationPipeline (version 5.23), for
+which a word ends at a space: `hernia.` is one.
 """
 
 from __future__ import annotations
@@ -15,37 +18,41 @@ from numpy.typing import NDArray
 
 from sparkclin.errors import OptionError
 from sparkclin.text.labels import Floats64, softmax
-from sparkclin.text.pieces import trimmed
+from sparkclin.text.pieces import NO_WORD, trimmed
 from sparkclin.text.pooling import PartOutput, SegmentVector
 from sparkclin.text.segments import SegmentPart, SegmentPlan
 from sparkclin.text.tokenization import TokenizedNote
 from sparkclin.text.windows import Range, own
 
-AGGREGATIONS = ("simple", "first", "max", "average")
+WORD = "word"
+OF_TRANSFORMERS = ("simple", "first", "max", "average")
+AGGREGATIONS = (WORD, *OF_TRANSFORMERS)
 OUTSIDE_LABEL = "O"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EntityOptions:
-    """`labels` are the model's, by number; `unknown_id` the id of pieces that the vocabulary lacks, each of which
-    begins a word. `aggregation` is how the label of a word is made of those of its pieces.
+    """The labels of a model, by number, and how the label of a word follows from the labels of its pieces.
 
-    - simple: every piece stands for itself, so that an entity may begin or end within a word;
-    - first: a word has the label of its first piece;
-    - max: that of the piece which is surest of its own;
-    - average: the largest of the mean probabilities.
+    - word: a word has the label of its first piece. A word is a pre-token of the tokenizer, and ends where letters or
+      digits meet another character (`begins_word()`).
+    - first: the same, but a word ends at a space and includes punctuation.
+    - max: as `first`, with the label of the most certain piece.
+    - average: as `first`, with the most probable label on average.
+    - simple: every piece is a word, so an entity may begin or end in the middle of a word of the text.
 
-    Raises OptionError for an aggregation that is not known.
+    `unknown_id` is the id of pieces that the vocabulary lacks: each begins a word, except with `word`. Raises
+    OptionError for an unknown aggregation.
     """
 
     labels: tuple[str, ...]
-    aggregation: str = "simple"
+    aggregation: str = WORD
     unknown_id: int | None = None
 
     def __post_init__(self) -> None:
         if self.aggregation not in AGGREGATIONS:
             raise OptionError(
-                f"there is no aggregation {self.aggregation!r} of entities: expected one of {', '.join(AGGREGATIONS)}."
+                f"unknown aggregation of entities, {self.aggregation!r}: expected one of {', '.join(AGGREGATIONS)}."
             )
 
 
@@ -74,18 +81,17 @@ def kinds_of(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def plan_entities(note: TokenizedNote, *, options: EntityOptions) -> SegmentPlan:
-    """A segment per word, with a part per piece from the window that owns it; with `simple` a segment per piece."""
+    """Return a segment per word, with a part per piece from the window that owns it; with `simple`, a segment per
+    piece."""
     if not len(note.pieces):
         return SegmentPlan((), ())
-    begins, ends = note.pieces.begins.tolist(), note.pieces.ends.tolist()
-    is_first = [
-        options.aggregation == "simple" or piece_id == options.unknown_id or not _goes_on(note.text, begin)
-        for piece_id, begin in zip(note.pieces.ids.tolist(), begins, strict=True)
-    ]
+    is_first = _is_first(note, options)
     is_first[0] = True
+    begins, ends = note.pieces.begins.tolist(), note.pieces.ends.tolist()
     firsts = np.flatnonzero(is_first).tolist()
     words = np.cumsum(is_first) - 1
-    segments = [trimmed(note.text, begins[first], ends[after - 1]) for first, after in pairwise([*firsts, len(begins)])]
+    shown = without_punctuation if options.aggregation == WORD else trimmed
+    segments = [shown(note.text, begins[first], ends[after - 1]) for first, after in pairwise([*firsts, len(begins)])]
     parts = [
         SegmentPart(index, 1 + piece - window.begin, 2 + piece - window.begin, int(words[piece]))
         for index, window in enumerate(own(note.windows))
@@ -94,18 +100,61 @@ def plan_entities(note: TokenizedNote, *, options: EntityOptions) -> SegmentPlan
     return SegmentPlan(segments, parts)
 
 
+def _is_first(note: TokenizedNote, options: EntityOptions) -> list[bool]:
+    """Return whether each piece begins a word."""
+    match options.aggregation:
+        case "word":
+            return begins_word(note)
+        case "simple":
+            return [True] * len(note.pieces)
+        case _:
+            pieces = zip(note.pieces.ids.tolist(), note.pieces.begins.tolist(), strict=True)
+            return [piece_id == options.unknown_id or not _goes_on(note.text, begin) for piece_id, begin in pieces]
+
+
 def _goes_on(text: str, begin: int) -> bool:
-    """Whether a piece that begins here goes on with the word before it: there is no space, as transformers sees it,
-    which takes a line break for a part of the word."""
+    """Return whether a piece that begins here continues the word before it. As in transformers, only a space ends a
+    word; a line break is a part of it."""
     return begin > 0 and " " not in text[begin - 1 : begin + 1]
+
+
+def begins_word(note: TokenizedNote) -> list[bool]:
+    """Return whether each piece begins a word, for the aggregation WORD.
+
+    A word is a pre-token of the tokenizer, cut further at white space and where letters or digits meet another
+    character; of other characters, every piece is a word. Most tokenizers already cut there. SentencePiece only cuts at
+    spaces, so its pre-token `failure.` becomes the words `failure` and `.`. A piece that holds both is not cut, but its
+    word does not begin or end with its punctuation (`without_punctuation()`). Pieces of white space begin no word, nor
+    does a piece that shares a character with the one before, as the bytes of an emoji do.
+    """
+    pieces = note.pieces
+    found = [False] * len(pieces)
+    word, end = NO_WORD, -1
+    columns = zip(pieces.begins.tolist(), pieces.ends.tolist(), pieces.words.tolist(), strict=True)
+    for index, (piece_begin, piece_end, piece_word) in enumerate(columns):
+        begin, after = trimmed(note.text, piece_begin, piece_end)
+        if begin == after:
+            continue
+        is_within_word = begin == end and word == piece_word
+        continues = is_within_word and note.text[begin - 1 : begin + 1].isalnum()
+        found[index] = begin >= end and not continues
+        word, end = piece_word, after
+    return found
+
+
+def without_punctuation(text: str, begin: int, end: int) -> Range:
+    """Return the range from the first letter or digit to the last one. A range without any only loses the white space
+    at its ends."""
+    letters = [index for index in range(begin, end) if text[index].isalnum()]
+    return (letters[0], letters[-1] + 1) if letters else trimmed(text, begin, end)
 
 
 def merge_entities(
     segments: Sequence[Range], parts: Sequence[PartOutput], *, options: EntityOptions
 ) -> list[SegmentVector]:
     """A note's entities, in order, each with its range and as its vector (kind, score): the index of the kind in
-    kinds_of(labels), and the mean probability of its words. An entity has no white space at its ends, where
-    transformers may leave some; one of white space only is none."""
+    kinds_of(labels), and the mean probability of its words. White space at the ends of an entity is removed, which
+    transformers does not always do; an entity of white space only is left out."""
     if not parts:
         return []
     words = _words(np.array([part.segment for part in parts]), softmax(np.stack([part.numbers for part in parts])))

@@ -46,7 +46,7 @@ def test_broken_labels_are_refused_by_line(tmp_path: Path, content: str, message
 
 
 def test_spans_become_labels_of_the_words_they_touch() -> None:
-    sentence = Sentence(("took", "aspirin", "for", "chest", "pain"), ("O",) * 5)
+    sentence = Sentence.of(("took", "aspirin", "for", "chest", "pain"), ("O",) * 5)
     entities = [Entity(17, 24, "Sign"), Entity(7, 9, "Drug"), Entity(23, 27, "Other")]
     assert sentence.labels_of(entities) == ["O", "B-Drug", "O", "B-Sign", "I-Sign"]
     assert sentence.labels_of([Entity(12, 13, "Gap")]) == ["O"] * 5
@@ -73,6 +73,23 @@ def test_rows_of_a_run_are_scored(corpus: Path) -> None:
 def test_a_sentence_without_a_row_is_noticed(corpus: Path) -> None:
     with pytest.raises(InputError, match="1 of 2 sentences are not in the output"):
         score_rows(read_conll(corpus), rows(("0", 5, 12, "Drug")))
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "entity"),
+    [([], "No chest-pain.", (3, 13)), (["--spelling", "tokenized"], "No chest - pain .", (3, 15))],
+)
+def test_notes_and_scores_have_the_same_spelling(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], text: str, entity: tuple[int, int]
+) -> None:
+    corpus, notes, entities = (tmp_path / name for name in ("corpus.tsv", "notes.jsonl", "entities.parquet"))
+    corpus.write_text("No\tO\nchest\tB-Sign\n-\tI-Sign\npain\tI-Sign\n.\tO\n", encoding="utf-8")
+    assert main(["notes", str(corpus), "--output", str(notes), *options]) == 0
+    assert json.loads(notes.read_text(encoding="utf-8")) == {"note_id": "0", "text": text}
+    for (begin, end), f1 in ((entity, 1.0), ((entity[0], entity[1] + 2), 0.0)):
+        rows(("0", begin, end, "Sign")).to_parquet(entities)
+        assert main(["score", str(corpus), str(entities), *options]) == 0
+        assert json.loads(capsys.readouterr().out)["f1"] == f1
 
 
 def test_the_command_makes_notes_and_scores_entities(

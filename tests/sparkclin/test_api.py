@@ -147,17 +147,17 @@ def test_encode_is_a_matrix_and_says_what_missing_texts_are(expected: dict[str, 
 
 def test_entities_of_a_list_are_dicts_and_those_of_the_task(spark: SparkSession) -> None:
     texts = ["The patient has diabetes mellitus and takes aspirin.", None, "Nothing here."]
-    found = sparkclin.find_entities(texts, aggregation="first")
+    found = sparkclin.find_entities(texts)
     assert found[1:] == [None, []]
     frame = spark.createDataFrame([("n", texts[0])], "note_id string, text string")
     bundle = sparkclin.ModelRepository(DEMO_MODELS).find(NER_MODEL)
-    options = entities.NerOptions(aggregation="first")
+    options = entities.NerOptions()
     rows = entities.find_entities(frame, bundle=bundle, options=options).orderBy("entity").collect()
     assert [tuple(entity.values()) for entity in found[0]] == [
         (row.begin, row.end, row.text, row.label, pytest.approx(row.score, abs=1e-5)) for row in rows
     ]
     assert {type(value) for value in found[0][0].values()} == {int, str, float}
-    of_pandas = sparkclin.find_entities(pd.DataFrame({"text": texts}), aggregation="first")
+    of_pandas = sparkclin.find_entities(pd.DataFrame({"text": texts}))
     assert of_pandas.status.tolist()[-2:] == ["null", "no_entities"]
     assert of_pandas.entity.tolist()[: len(rows)] == [row.entity for row in rows]
 

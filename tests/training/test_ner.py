@@ -14,28 +14,28 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 import sparkclin.evaluation.ner
 from sparkclin.errors import OptionError
 from sparkclin.evaluation.ner import Sentence
+from sparkclin.export.assets import RowEnds
 from sparkclin.export.trained import TrainedModel
+from sparkclin.text.entities import EntityOptions
+from sparkclin.text.pieces import PieceEncoder
 from testkit.checkpoints import random_bigbird, random_checkpoint
 from training import predict_ner
 from training.evaluate import IGNORED
 from training.ner import (
-    LabelledRow,
     NerOptions,
     fine_tune,
-    first_pieces,
     label_set,
-    labelled_rows,
-    labels_of_words,
-    mended,
+    labelled_notes,
     parse_options,
     read_all,
+    span_labels,
 )
 
 pytestmark = pytest.mark.export
 
 SENTENCES = [
-    Sentence(("the", "patient", "was", "seen"), ("O", "B-Person", "O", "O")),
-    Sentence(("blood", "pressure", "120/80", "distress"), ("B-Sign", "I-Sign", "O", "B-Sign")),
+    Sentence.of(("the", "patient", "was", "seen", "."), ("O", "B-Person", "O", "O", "O")),
+    Sentence.of(("blood", "pressure", "120/80", ",", "distress"), ("B-Sign", "I-Sign", "O", "O", "B-Sign")),
 ]
 LABELS = label_set(SENTENCES)
 MAKERS = [
@@ -65,38 +65,30 @@ def test_labels_are_in_order() -> None:
     assert LABELS == ("O", "B-Person", "I-Person", "B-Sign", "I-Sign")
 
 
-def test_every_word_has_its_label_once_at_its_first_piece(checkpoint: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+def test_the_label_of_a_word_stands_once_at_its_first_piece(checkpoint: Path) -> None:
+    tokenizer_json = AutoTokenizer.from_pretrained(checkpoint).backend_tokenizer.to_str()
+    encoder, ends = PieceEncoder(tokenizer_json), RowEnds.of(tokenizer_json)
+    entities = EntityOptions(labels=LABELS, unknown_id=encoder.unknown_id)
     for max_pieces in (4, 6, 50):
-        rows = list(labelled_rows(SENTENCES, tokenizer, numbers=NUMBERS, max_pieces=max_pieces))
-        words = [word for row in rows for word in row.words]
-        assert sorted(words) == [(number, word) for number in range(2) for word in range(4)]
-        for row in rows:
-            assert len(row.ids) == len(row.labels) <= max_pieces + 2
-            assert (row.ids[0], row.ids[-1]) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
-            labelled = [LABELS[number] for number in row.labels if number != IGNORED]
-            assert labelled == [SENTENCES[number].labels[word] for number, word in row.words]
+        notes = labelled_notes(SENTENCES, encoder=encoder, options=entities, max_pieces=max_pieces)
+        for sentence, note in zip(SENTENCES, notes, strict=True):
+            rows = list(note.rows(ends=ends, numbers=NUMBERS))
+            for row in rows:
+                assert len(row["input_ids"]) == len(row["labels"]) <= max_pieces + 2
+                assert (row["input_ids"][0], row["input_ids"][-1]) == (ends.cls_id, ends.sep_id)
+            labelled = [LABELS[number] for row in rows for number in row["labels"] if number != IGNORED]
+            assert labelled == [label for label in note.labels if label is not None]
+            assert len(labelled) == len([1 for begin, end in note.plan.segments if begin < end])
+            given = [np.eye(len(LABELS), dtype=np.float32)[np.maximum(row["labels"], 0)] for row in rows]
+            assert note.found(given, entities) == list(sentence.labels)
 
 
-def test_the_first_piece_is_the_one_that_begins_the_word(checkpoint: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    encoded = tokenizer(SENTENCES[1].text, add_special_tokens=False, return_offsets_mapping=True)
-    for piece, word in first_pieces(SENTENCES[1], encoded["offset_mapping"]):
-        begin, end = encoded["offset_mapping"][piece]
-        assert (
-            SENTENCES[1].text[begin:end].strip()
-            == SENTENCES[1].words[word][: len(SENTENCES[1].text[begin:end].strip())]
-        )
-
-
-def test_labels_of_rows_come_back_to_their_words() -> None:
-    rows = [LabelledRow([0, 9, 2], [IGNORED, 1, IGNORED], [(0, 2)]), LabelledRow([0, 2], [IGNORED] * 2, [])]
-    assert labels_of_words(SENTENCES[:1], rows, [["I-Sign"], []]) == [["O", "O", "B-Sign", "O"]]
-
-
-def test_an_entity_without_a_begin_gets_one() -> None:
-    given = ["I-A", "I-A", "O", "B-A", "I-B", "I-B", "B-B"]
-    assert list(mended(given)) == ["B-A", "I-A", "O", "B-A", "B-B", "I-B", "B-B"]
+def test_spans_have_the_labels_of_the_words_they_begin_in() -> None:
+    """The tokenizer may cut words where the corpus does not, and leave uncut what the corpus cuts."""
+    sentence = Sentence.of(("no", "IL2", "-", "A", "and", "B", "C"), ("O", "B-X", "I-X", "I-X", "O", "B-X", "B-X"))
+    assert sentence.text == "no IL2-A and B C"
+    spans = [(0, 0), (0, 2), (3, 5), (5, 6), (6, 8), (9, 12), (13, 14), (15, 16)]
+    assert list(span_labels(sentence, spans)) == [None, "O", "B-X", "I-X", "I-X", "O", "B-X", "B-X"]
 
 
 def test_sentences_in_a_row_make_a_note(tmp_path: Path) -> None:
@@ -104,6 +96,7 @@ def test_sentences_in_a_row_make_a_note(tmp_path: Path) -> None:
     first, second = read_all([file], per_note=2)
     assert first.words == SENTENCES[0].words + SENTENCES[1].words
     assert first.labels == SENTENCES[0].labels + SENTENCES[1].labels
+    assert first.text == "the patient was seen. blood pressure 120/80, distress"
     assert second == SENTENCES[0]
 
 

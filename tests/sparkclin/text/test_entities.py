@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
 from sparkclin.errors import OptionError
-from sparkclin.text.entities import EntityOptions, Tag, kinds_of, merge_entities, plan_entities
-from sparkclin.text.pieces import Pieces
+from sparkclin.text.entities import (
+    EntityOptions,
+    Tag,
+    kinds_of,
+    merge_entities,
+    plan_entities,
+    without_punctuation,
+)
+from sparkclin.text.pieces import PieceEncoder, Pieces
 from sparkclin.text.pooling import PartOutput
-from sparkclin.text.tokenization import TokenizedNote
-from sparkclin.text.windows import Range
+from sparkclin.text.tokenization import TokenizedNote, tokenize
+from sparkclin.text.windows import Range, WindowOptions
+from testkit.material import bigbird_tokenizer_json, mtsamples, roberta_tokenizer_json
+from testkit.tokenizers import train_tokenizer, train_unigram, train_wordpiece
 
 LABELS = ("O", "B-DRUG", "I-DRUG", "B-SIGN", "I-SIGN")
 TEXT = "took un known aspirin"
@@ -23,7 +33,7 @@ PIECES: list[Range] = [(0, 4), (5, 7), (8, 10), (10, 13), (14, 18), (18, 21)]
 def note(*windows: Range) -> TokenizedNote:
     begins, ends = np.array(PIECES, np.int32).T
     numbers = np.arange(len(PIECES), dtype=np.int32)
-    pieces = Pieces(ids=numbers, begins=begins, ends=ends, words=numbers)
+    pieces = Pieces(ids=numbers, begins=begins, ends=ends, words=np.array([0, 1, 2, 2, 3, 3], np.int32))
     return TokenizedNote(pieces, windows or ((0, len(PIECES)),), (), text=TEXT)
 
 
@@ -99,7 +109,7 @@ def test_an_average_is_of_probabilities() -> None:
 
 
 def test_the_score_is_the_mean_over_words() -> None:
-    options = EntityOptions(labels=("O", "DRUG"))
+    options = EntityOptions(labels=("O", "DRUG"), aggregation="simple")
     plan = plan_entities(note(), options=options)
     probabilities = [0.1, 0.6, 0.8, 0.1, 0.1, 0.1]
     parts = [PartOutput(part.segment, 1, np.log([1 - p, p])) for part, p in zip(plan.parts, probabilities, strict=True)]
@@ -108,7 +118,7 @@ def test_the_score_is_the_mean_over_words() -> None:
     np.testing.assert_allclose(entity.vector, [0, 0.7], atol=1e-6)
 
 
-@pytest.mark.parametrize("aggregation", ["simple", "first"])
+@pytest.mark.parametrize("aggregation", ["simple", "first", "word"])
 def test_every_piece_is_asked_for_once_from_the_window_that_owns_it(aggregation: str) -> None:
     """Of the windows 0…4 and 2…6 the first owns the pieces 0, 1 and 2; `known` is in both, and is one word."""
     plan = plan_entities(note((0, 4), (2, 6)), options=EntityOptions(labels=LABELS, aggregation=aggregation))
@@ -117,6 +127,105 @@ def test_every_piece_is_asked_for_once_from_the_window_that_owns_it(aggregation:
     ]  # fmt: skip
     expected = [0, 1, 2, 3, 4, 5] if aggregation == "simple" else [0, 1, 2, 2, 3, 3]
     assert [part.segment for part in plan.parts] == expected
+
+
+PROSE = "Hernia, heart-failure (IL-2/G6PD) with 5'-AMP: Parkinson's 6.5% \"sepsis\".\nNSTEMI; naïve 🩺... \nDIAGNOSIS:,"
+TOKENIZERS = {
+    "byte-level BPE": lambda: train_tokenizer([PROSE]),
+    "SentencePiece": lambda: train_unigram([PROSE], vocab_size=90),
+    "WordPiece": lambda: train_wordpiece([PROSE]),
+    "RoBERTa's": roberta_tokenizer_json,
+    "BigBird's": bigbird_tokenizer_json,
+}
+
+
+@pytest.fixture(scope="module", params=TOKENIZERS)
+def encoder(request: pytest.FixtureRequest) -> PieceEncoder:
+    return PieceEncoder(TOKENIZERS[request.param]())
+
+
+def tokenized(text: str, encoder: PieceEncoder) -> TokenizedNote:
+    [note] = tokenize([text], [()], encoder=encoder, options=WindowOptions(max_pieces=4000, stride=0))
+    return note
+
+
+def words_of(text: str, encoder: PieceEncoder) -> list[str]:
+    plan = plan_entities(tokenized(text, encoder), options=EntityOptions(labels=LABELS))
+    return [text[begin:end] for begin, end in plan.segments if begin < end]
+
+
+def entities_of(text: str, labels: dict[str, str], encoder: PieceEncoder) -> list[str]:
+    """Return the entities found by default if the first piece of each word has its label in `labels`, or else O, and
+    all other pieces are sure to be signs, as of a model that never learned labels for them."""
+    note, options = tokenized(text, encoder), EntityOptions(labels=LABELS)
+    plan = plan_entities(note, options=options)
+    begins = {match.start(): match.group() for match in re.finditer(r"[^\W_]+|[^\w\s]", text)}
+    taken, parts = set(), []
+    for part, begin, end in zip(plan.parts, note.pieces.begins.tolist(), note.pieces.ends.tolist(), strict=True):
+        is_first = begin < end and begin in begins and begin not in taken
+        taken |= {begin} if is_first else set()
+        label = labels.get(begins[begin], "O") if is_first else "B-SIGN"
+        parts.append(PartOutput(part.segment, 1, np.where(np.array(LABELS) == label, 9.0, 0.0)))
+    return [text[entity.begin : entity.end] for entity in merge_entities(plan.segments, parts, options=options)]
+
+
+def test_letters_and_punctuation_never_share_a_word(encoder: PieceEncoder) -> None:
+    words = words_of(PROSE, encoder)
+    assert [word for word in words if is_mixed(word)] == []
+    assert letters("".join(words)) == letters(PROSE)
+    assert {"Hernia", "heart", "failure", "Parkinson", "sepsis", "NSTEMI", "naïve", "DIAGNOSIS"} <= set(words)
+
+
+def is_mixed(word: str) -> bool:
+    return 0 < len(letters(word)) < len(word)
+
+
+def letters(text: str) -> str:
+    """Return the letters and digits of a text."""
+    return "".join(filter(str.isalnum, text))
+
+
+@pytest.mark.parametrize("tokenizer_json", [roberta_tokenizer_json, bigbird_tokenizer_json])
+def test_letters_and_punctuation_of_real_notes_never_share_a_word(tokenizer_json: Callable[[], str]) -> None:
+    encoder = PieceEncoder(tokenizer_json())
+    for text in mtsamples(50):
+        words = words_of(text, encoder)
+        assert sum(map(is_mixed, words)) == 0
+        assert letters("".join(words)) == letters(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "expected"),
+    [
+        ("He has a hernia. It hurts.", {"hernia": "B-SIGN"}, ["hernia"]),
+        ("DIAGNOSIS:, (hernia), well", {"hernia": "B-SIGN"}, ["hernia"]),
+        ("acute heart-failure.", {"heart": "B-SIGN", "-": "I-SIGN", "failure": "I-SIGN"}, ["heart-failure"]),
+        ("5'-AMP.", {"5": "B-DRUG", "'": "I-DRUG", "-": "I-DRUG", "AMP": "I-DRUG"}, ["5'-AMP"]),
+        ("aspirin/heparin", {"aspirin": "B-DRUG", "heparin": "B-DRUG"}, ["aspirin", "heparin"]),
+        ("fever\n  chills", {"fever": "B-SIGN", "chills": "B-SIGN"}, ["fever", "chills"]),
+    ],
+)
+def test_an_entity_ends_before_punctuation_and_goes_on_over_a_hyphen(
+    text: str, labels: dict[str, str], expected: list[str], encoder: PieceEncoder
+) -> None:
+    assert entities_of(text, labels, encoder) == expected
+
+
+def test_a_piece_of_letters_and_punctuation_is_a_word_without_its_punctuation() -> None:
+    """Such a piece cannot be cut. RoBERTa's tokenizer makes `'s` one, BigBird's none of ASCII."""
+    text = "(own). x"
+    pieces = Pieces(*(np.array(column, np.int32) for column in ([0, 1, 2], [0, 2, 7], [2, 6, 8], [0, 0, 1])))
+    note = TokenizedNote(pieces, ((0, 3),), (), text=text)
+    plan = plan_entities(note, options=EntityOptions(labels=LABELS))
+    assert [text[begin:end] for begin, end in plan.segments] == ["own", "x"]
+    assert without_punctuation("a ).  b", 1, 6) == (2, 4)
+
+
+def test_a_piece_of_white_space_does_not_end_an_entity() -> None:
+    """Byte-level BPE makes pieces of spaces and line breaks; theirs is not the label of a word."""
+    text = "heart  \n failure"
+    encoder = PieceEncoder(train_tokenizer([text]))
+    assert entities_of(text, {"heart": "B-SIGN", "failure": "I-SIGN"}, encoder) == [text]
 
 
 def test_a_note_without_pieces_has_no_entities() -> None:
@@ -135,6 +244,7 @@ def test_labels_are_taken_apart() -> None:
 
 def test_an_unknown_aggregation_is_refused() -> None:
     with pytest.raises(
-        OptionError, match="there is no aggregation 'median' of entities: expected one of simple, first, max, average"
+        OptionError,
+        match="unknown aggregation of entities, 'median': expected one of word, simple, first, max, average",
     ):
         EntityOptions(labels=LABELS, aggregation="median")
