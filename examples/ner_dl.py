@@ -100,16 +100,12 @@ def word_vectors(notes: DataFrame, *, model: str) -> DataFrame:
     """
     from pyspark.ml import Pipeline
     from pyspark.sql import functions as F
-    from sparknlp.annotator import SentenceDetector
-    from sparknlp.base import DocumentAssembler
 
     bundle = sparkclin.active_repository().find(model)
     bundle.manifest.check_task(EMBED)
     embeddings = sparkclin.pretrained(model).setInputCols(["document", "token"]).setOutputCol("embeddings")
     stages = [
-        DocumentAssembler().setInputCol("text").setOutputCol("assembled"),
-        SentenceDetector().setInputCols(["assembled"]).setOutputCol("detected"),
-        sparkclin.NoteTokenizer.pretrained(model).setSentenceCol("detected"),
+        sparkclin.NoteTokenizer.pretrained(model),
         embeddings,
         sparkclin.VectorPooler.of(embeddings, level="token"),
     ]

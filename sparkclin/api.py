@@ -63,6 +63,7 @@ def embed(
     context: str = "note",
     normalize: bool = False,
     vector_dtype: str = "float32",
+    splitter: str | None = None,
     max_pieces: int | None = None,
     stride: int | None = None,
     max_note_pieces: int | None = None,
@@ -80,7 +81,8 @@ def embed(
     `level` is document, window, sentence or token: what gets one vector; `pooling` is mean, cls, max or mean_max, and
     at level token mean or first. `context` "sentence" lets a sentence be read alone, without its note. With `normalize`
     vectors have the norm 1, so that their dot product is their cosine. `vector_dtype` is float32, or float16: of a
-    Spark DataFrame they are bytes then, which to_matrix() reads.
+    Spark DataFrame they are bytes then, which to_matrix() reads. `splitter` finds the sentences at level sentence:
+    nupunkt (default), or spark_nlp, which needs Spark NLP.
 
     A list gives a vector for each text at level document, and at the other levels a float32 matrix of (segments,
     width), with a row of NaN for a sentence without a vector. The offsets of segments are in the rows that DataFrames
@@ -92,6 +94,7 @@ def embed(
         context=context,
         normalize=normalize,
         vector_dtype=vector_dtype,
+        splitter=splitter,
         max_pieces=max_pieces,
         stride=stride,
         max_note_pieces=max_note_pieces,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sparkclin.commands.running import add_run_arguments, add_window_arguments, reading_of, run_command
 from sparkclin.schema import LEVELS
 from sparkclin.text.segments import POOLINGS
+from sparkclin.text.sentences import DEFAULT_SPLITTER, SPARK_NLP, SPLITTERS
 from sparkclin.text.vectors import FLOAT32, VECTOR_DTYPES
 from sparkclin.text.windows import CONTEXTS
 
@@ -41,6 +42,7 @@ def options_of(asked: argparse.Namespace) -> EmbedOptions:
         context=asked.context,
         normalize=asked.normalize,
         vector_dtype=asked.vector_dtype,
+        splitter=asked.splitter,
         **reading_of(asked),
     )
 
@@ -53,6 +55,11 @@ def parser(prog: str = "sparkclin embed") -> argparse.ArgumentParser:
     add("--pooling", choices=POOLINGS, default="mean", help="`first` is for tokens, cls, max, mean_max for the others")
     add(
         "--context", choices=CONTEXTS, default="note", help="what a sentence's vectors know of; default: its whole note"
+    )
+    add(
+        "--splitter",
+        choices=SPLITTERS,
+        help=f"what finds sentences at level sentence; {SPARK_NLP}: Spark NLP's detector; default: {DEFAULT_SPLITTER}",
     )
     add("--normalize", action="store_true", help="divide each vector by its norm")
     add(

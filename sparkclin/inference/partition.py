@@ -38,10 +38,10 @@ def infer_notes(
     Raises IncompleteError, with the counts, where a batch of rows does not give the outputs of all its parts.
     """
     for chunk in chunks(batches, encoder=encoder, options=options.notes):
-        segments = [plan.segments for plan in chunk.plans]
+        rows = chunk.held(with_text=options.notes.with_text)
         columns = chunk.columns(options.notes.carried)
         parts = part_outputs(chunk, model, options)
-        yield with_vectors(columns, segments, parts, options.merge, dtype=options.dtype)
+        yield with_vectors(columns, rows, parts, options.merge, dtype=options.dtype)
 
 
 def part_outputs(chunk: Chunk, model: RowModel, options: InferenceOptions) -> dict[int, list[PartOutput]]:

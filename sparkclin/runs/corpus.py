@@ -19,7 +19,7 @@ from sparkclin.runs.sources.places import Place, locate, locate_on_disk
 from sparkclin.runs.sources.reading import reading
 from sparkclin.runs.sources.tables import DELTA, check_no_delta, is_delta, read_delta, read_parquet
 from sparkclin.runs.sources.text import UTF_8, read_text
-from sparkclin.schema import NOTE_ID, PAIR, PLAIN_ID, TEXT, named
+from sparkclin.schema import NOTE_ID, PAIR, PLAIN_ID, TEXT, named, shown_id
 from sparkclin.spark.storage import local_path
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ _READERS: dict[str, Callable[[SparkSession, NoteSource, InputFiles], SourceNotes
     TEXT_FILES: read_text,
 }
 _SHOWN_IDS = 3
+
+LONG_NOTE = 500_000
+"""Characters of a note that is named before the work begins: some 100 times as many as a discharge summary has. One
+task reads all of it while the others may have nothing left to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,10 +233,10 @@ def _with_integer_ids(notes: DataFrame) -> DataFrame:
     return notes.withColumn(NOTE_ID, integer)
 
 
-def count_corpus(corpus: Corpus) -> int:
-    """How many notes there are. Raises InputError as count_notes() does, and IncompleteError unless they are as many as
-    the reader has counted."""
-    n_notes = count_notes(corpus.notes, path=corpus.source.path)
+def count_corpus(corpus: Corpus, *, say: Callable[[str], None] | None = None) -> int:
+    """How many notes there are; `say` is told of the long ones. Raises InputError as count_notes() does, and
+    IncompleteError unless they are as many as the reader has counted."""
+    n_notes = count_notes(corpus.notes, path=corpus.source.path, say=say)
     if n_notes != corpus.records:
         raise IncompleteError(
             f"{corpus.records} records are in {corpus.source.path}, and Spark read {n_notes} notes from them. Run "
@@ -241,8 +245,8 @@ def count_corpus(corpus: Corpus) -> int:
     return n_notes
 
 
-def count_notes(notes: DataFrame, *, path: str = "the input") -> int:
-    """How many notes there are.
+def count_notes(notes: DataFrame, *, path: str = "the input", say: Callable[[str], None] | None = None) -> int:
+    """How many notes there are; `say` is told which have more than LONG_NOTE characters, if any.
 
     Raises InputError, with counts and the first of those ids that may be shown, for ids that are null, not UTF-8 or
     not of one note alone; for no notes at all; and where the input at `path` cannot be read.
@@ -250,7 +254,7 @@ def count_notes(notes: DataFrame, *, path: str = "the input") -> int:
     from pyspark.sql import functions as F
     from pyspark.sql import types as T
 
-    by_id = notes.groupBy(NOTE_ID).count()
+    by_id = notes.groupBy(NOTE_ID).agg(F.count(F.lit(1)).alias("count"), F.max(F.length(TEXT)).alias("length"))
     null = F.col(NOTE_ID).isNull()
     odd = ~_is_utf8(F.col(NOTE_ID)) if isinstance(notes.schema[NOTE_ID].dataType, T.StringType) else F.lit(False)
     double = ~null & (F.col("count") > 1)
@@ -261,6 +265,7 @@ def count_notes(notes: DataFrame, *, path: str = "the input") -> int:
             F.sum(F.when(odd, F.col("count"))).alias("odd"),
             F.sum(F.when(double, F.col("count"))).alias("duplicates"),
             F.count(F.when(double, 1)).alias("duplicate_ids"),
+            F.count(F.when(F.col("length") > LONG_NOTE, 1)).alias("long_notes"),
         ).first()
     assert row is not None  # an aggregation without grouping always gives a row
     counts = IdCounts(
@@ -273,7 +278,22 @@ def count_notes(notes: DataFrame, *, path: str = "the input") -> int:
     check_ids(counts, shown=lambda: such_as(_plain_ids(by_id.filter(double))))
     if not row.notes:
         raise InputError("there are no notes in the input. Check --input and --input-format.")
+    if say and row.long_notes:
+        say(_long_notes(by_id, n_notes=row.long_notes))
     return int(row.notes)
+
+
+def _long_notes(by_id: DataFrame, *, n_notes: int) -> str:
+    """Return a line on the long notes: how many there are, and the ids and lengths of the longest."""
+    from pyspark.sql import functions as F
+
+    as_text = F.col(NOTE_ID).cast("string").alias(NOTE_ID)
+    longest = by_id.select(as_text, "length").orderBy(F.desc("length"), NOTE_ID).limit(min(n_notes, _SHOWN_IDS))
+    ids = ", ".join(f"{shown_id(row[NOTE_ID])} ({row.length:,})" for row in longest.collect())
+    return (
+        f"notes of more than {LONG_NOTE:,} characters: {n_notes:,}, the longest with the id {ids}. "
+        "--max-note-pieces leaves long notes out"
+    )
 
 
 def _is_utf8(column: Column) -> Column:

@@ -92,12 +92,13 @@ def check_read(counts: NoteCounts, *, n_notes: int) -> None:
 
 
 def count_columns() -> list[Column]:
-    """Aggregations over a DataFrame of notes with n_pieces, n_windows and status, for `DataFrame.observe`."""
+    """Return aggregations over a DataFrame of notes with n_pieces, n_windows and status, for `DataFrame.observe`. A row
+    whose status is null goes on with a note and is not counted."""
     from pyspark.sql import functions as F
 
     was_read = F.when(F.col(N_PIECES) > 0, F.struct(N_PIECES, N_WINDOWS, NOTE_ID))
     return [
-        F.count(F.lit(1)).alias("notes"),
+        F.count(STATUS).alias("notes"),
         F.sum(N_PIECES).alias("pieces"),
         F.sum(N_WINDOWS).alias("windows"),
         *_histogram(N_PIECES, LENGTH_EDGES, name="length"),

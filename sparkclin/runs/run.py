@@ -177,7 +177,7 @@ def carry_out(
     context = spark.sparkContext
     with interruptible(context), whole_or_nothing(spark, request.sink, tables=tables) as place:
         corpus = read_corpus(spark, request.source)
-        notes, n_notes = corpus.notes, count_corpus(corpus)
+        notes, n_notes = corpus.notes, count_corpus(corpus, say=console.say)
         check_space(spark, request.sink, least_bytes=n_notes * task.least_bytes(bundle.manifest))
         n_tasks = request.partitions or default_partitions(n_notes, parallelism=spark.sparkContext.defaultParallelism)
 

@@ -48,7 +48,8 @@ def vector_type(dtype: str = FLOAT32) -> T.DataType:
     return T.BinaryType() if dtype == FLOAT16 else T.ArrayType(T.FloatType())
 
 
-def entry_type(dtype: str = FLOAT32) -> T.StructType:
-    """Of what comes back from a worker for a document, window, sentence or token."""
+def entry_type(dtype: str = FLOAT32, *, with_text: bool = False) -> T.StructType:
+    """Return the type of what comes back from a worker for a document, window, sentence or token."""
     whole = [T.StructField(name, T.IntegerType()) for name in ("index", "begin", "end")]
-    return T.StructType([*whole, T.StructField("vector", vector_type(dtype))])
+    text = [T.StructField(schema.TEXT, T.StringType())] if with_text else []
+    return T.StructType([*whole, T.StructField("vector", vector_type(dtype)), *text])

@@ -19,6 +19,7 @@ from sparkclin.schema import N_PIECES, N_WINDOWS, PIECES, STATUS, column_problem
 from sparkclin.spark.failures import in_task
 from sparkclin.stages.columns import ANNOTATIONS, PIECES_TYPE
 from sparkclin.text.pieces import Ints
+from sparkclin.text.sentences import DEFAULT_SPLITTER, SPARK_NLP
 from sparkclin.text.tokenization import PairOptions, TokenizedNote
 from sparkclin.text.windows import CONTEXTS, WindowOptions, default_stride
 from sparkclin.wire.annotations import (
@@ -53,8 +54,9 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
     less, VectorPooler raises an error; but where it is short by just one, Spark NLP gives the last piece of a full
     window the vector of `</s>`, and nothing can tell.
 
-    With sentenceCol (a Spark NLP sentence column of the same text) piecesCol has the sentences. With context "sentence"
-    each is tokenized alone. Text that is in no sentence becomes a sentence of its own.
+    piecesCol has the sentences, which nupunkt finds, or Spark NLP's with sentenceCol (a Spark NLP sentence column of
+    the same text). With context "sentence" each is tokenized alone. Text that is in no sentence becomes a sentence of
+    its own.
 
     With questionCol each window is read with that note's question, which takes its part of it. documentCol then has the
     windows' codes as text, and questionDocumentCol the question's: what stock annotators of questions read, a row per
@@ -83,7 +85,7 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
     )
     clsId: Param[int] = Param(Params._dummy(), "clsId", "id of the first special piece", TypeConverters.toInt)
     sentenceCol: Param[str] = Param(
-        Params._dummy(), "sentenceCol", "input: sentence annotations, or empty", TypeConverters.toString
+        Params._dummy(), "sentenceCol", "input: Spark NLP's sentences; empty: nupunkt's", TypeConverters.toString
     )
     context: Param[str] = Param(Params._dummy(), "context", " | ".join(CONTEXTS), TypeConverters.toString)
     questionCol: Param[str] = Param(
@@ -216,17 +218,13 @@ class NoteTokenizer(Transformer, HasInputCol, MLReadable["NoteTokenizer"], MLWri
         how = PairOptions(separators=tuple(separators), first=True)
         return NoteColumns(
             text=self.getInputCol(),
-            sentences=get(self.sentenceCol) or None,
+            splitter=SPARK_NLP if get(self.sentenceCol) else DEFAULT_SPLITTER,
+            sentences=get(self.sentenceCol),
             pair=PairColumn(name=question, options=how) if question else None,
         )
 
     def _window_options(self) -> WindowOptions:
         get = self.getOrDefault
-        if get(self.context) not in CONTEXTS or (get(self.context) == "sentence" and not get(self.sentenceCol)):
-            raise OptionError(
-                f"there is no context {get(self.context)!r} here: expected 'note', or 'sentence' together with a "
-                "sentenceCol."
-            )
         return WindowOptions(
             max_pieces=get(self.maxPieces) - int(get(self.cls)), stride=get(self.stride), context=get(self.context)
         )

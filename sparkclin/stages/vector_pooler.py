@@ -41,7 +41,8 @@ from sparkclin.text.segments import POOLINGS, check_pooling
 from sparkclin.text.vectors import AS_MADE
 from sparkclin.wire.annotations import DOCUMENT, TOKEN
 from sparkclin.wire.arrow import only_row
-from sparkclin.wire.chunks import vectors_column
+from sparkclin.wire.batches import texts_of
+from sparkclin.wire.chunks import Held, vectors_column
 from sparkclin.wire.pieces_column import note_of
 
 if TYPE_CHECKING:
@@ -189,8 +190,10 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
         # Only floats cross to Python: an annotation's strings and maps would cost more than its vector.
         slim = dataset.withColumn(output, F.col(f"`{embeddings}`.embeddings"))
         slim = slim.drop(embeddings, get(self.documentCol), get(self.tokenCol))
-        schema = T.StructType([*slim.schema.fields[:-1], T.StructField(output, T.ArrayType(entry_type()))])
-        pool = partial(pool_batches, options=options, pieces_column=get(self.piecesCol))
+        text = get(self.textCol) if options.level == "token" else None
+        entries = T.ArrayType(entry_type(with_text=text is not None))
+        schema = T.StructType([*slim.schema.fields[:-1], T.StructField(output, entries)])
+        pool = partial(pool_batches, options=options, pieces_column=get(self.piecesCol), text_column=text)
         pooled = slim.mapInArrow(in_task(pool), schema)
         rows = vector_rows(
             F.col(f"`{output}`"),
@@ -199,7 +202,6 @@ class VectorPooler(Transformer, DefaultParamsReadable["VectorPooler"], DefaultPa
             made_by=self._made_by(),
             form=AS_MADE,
             width=_width(dataset.schema[embeddings], options.pooling),
-            text=get(self.textCol),
         )
         return pooled.withColumn(output, rows)
 
@@ -228,9 +230,10 @@ def _width(embeddings: T.StructField, pooling: str) -> int | None:
 
 
 def pool_batches(
-    batches: Iterator[pa.RecordBatch], *, options: PoolerOptions, pieces_column: str
+    batches: Iterator[pa.RecordBatch], *, options: PoolerOptions, pieces_column: str, text_column: str | None
 ) -> Iterator[pa.RecordBatch]:
-    """Replaces the last column of Arrow batches, the piece vectors, by the pooled ones; one note at a time."""
+    """Replace the last column of Arrow batches, the piece vectors, by the pooled ones; one note at a time. With a
+    column of texts each has the text of its range."""
     for batch in batches:
         for index in range(batch.num_rows):
             row = batch.slice(index, 1)
@@ -241,5 +244,14 @@ def pool_batches(
                 pooling=options.pooling,
                 brings_cls=options.brings_cls,
             )
-            columns = [*row.columns[:-1], vectors_column([segments])]
+            columns = [*row.columns[:-1], vectors_column([segments], [_held(row, text_column)])]
             yield pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _held(row: pa.RecordBatch, text_column: str | None) -> Held:
+    """Return the whole note; without text if no column is named. A note that is not UTF-8 has no segments."""
+    if text_column is None:
+        return Held((), 0)
+    [text] = texts_of(row.column(text_column))
+    known = text if isinstance(text, str) else ""
+    return Held([(0, len(known))], 0, known)

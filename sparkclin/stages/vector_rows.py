@@ -54,18 +54,19 @@ def vector_rows(
     made_by: Mapping[str, str | None],
     form: VectorFormat,
     width: int | None,
-    text: str = TEXT,
 ) -> Column:
-    """A note's entries (`sparkclin.stages.columns.entry_type`) -> its rows, array<row_type(level)>, for `inline`.
+    """Return rows, array<row_type(level)>, for `inline`, from the entries of a note or of a slice of one.
 
-    A note without entries has one row too, so that `inline` loses none. The columns n_pieces, n_windows and status are
-    the note's; at level token `text` is the column that words are cut out of.
+    Entries are as in `sparkclin.stages.columns.entry_type`; at level token they have their text. A note without entries
+    has one row too, so that `inline` loses none. The columns n_pieces, n_windows and status are the note's; status is
+    null where a row goes on with a note, as only notes with vectors do.
     """
     from pyspark.sql import functions as F
 
     def row(entry: Column) -> Column:
         begin, end, vector = entry["begin"], entry["end"], entry["vector"]
-        without = (F.col(STATUS) == STATUS_OK) & vector.isNull()
+        status = F.coalesce(F.col(STATUS), F.lit(STATUS_OK))
+        without = (status == STATUS_OK) & vector.isNull()
         made = {
             INDEX_COLUMNS.get(level, "index"): entry["index"],
             "begin": begin,
@@ -73,15 +74,14 @@ def vector_rows(
             VECTOR: vector,
             N_PIECES: F.col(N_PIECES),
             N_WINDOWS: F.col(N_WINDOWS),
-            STATUS: F.when(without, STATUS_NO_PIECES).otherwise(F.col(STATUS)),
+            STATUS: F.when(without, STATUS_NO_PIECES).otherwise(status),
             **made_by_columns(made_by),
             "pooling": F.lit(pooling),
         }
         if level == "token":
-            # Spark counts code points, as the offsets do.
-            made[TOKEN] = F.col(f"`{text}`").substr(begin + 1, end - begin)
+            made[TOKEN] = entry[TEXT]
         return F.struct(*(made[field.name].alias(field.name) for field in OUTPUT[level]))
 
-    none = F.array(F.lit(None).cast(entry_type(form.dtype)))
+    none = F.array(F.lit(None).cast(entry_type(form.dtype, with_text=level == "token")))
     rows = F.transform(F.when(F.size(entries) > 0, entries).otherwise(none), row)
     return rows.cast(T.ArrayType(row_type(level, form=form, width=width)))

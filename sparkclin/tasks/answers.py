@@ -14,7 +14,7 @@ from sparkclin.schema import ANSWER, NOTE_ID, QUESTION, STATUS, STATUS_NO_ANSWER
 from sparkclin.spark.failures import in_udf, step
 from sparkclin.stages.columns import MADE_BY, made_by_columns
 from sparkclin.tasks.reading import ReadingOptions
-from sparkclin.tasks.rows import cut_out, schema_of, selected
+from sparkclin.tasks.rows import schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.answers import NO_ANSWER, Answer, AnswerOptions, best_answers, merge_answers, plan_answers
 from sparkclin.text.labels import LOGITS
@@ -40,7 +40,8 @@ points, ends exclusive. The answer that there is none has the status `no_answer`
 text. A note that was not asked has one row, which says why in its status."""
 
 _RANGE = [T.StructField("begin", T.IntegerType()), T.StructField("end", T.IntegerType())]
-_ANSWERS = T.ArrayType(T.StructType([*_RANGE, T.StructField("score", T.FloatType())]))
+_TEXT_AND_SCORE = [T.StructField(TEXT, T.StringType()), T.StructField("score", T.FloatType())]
+_ANSWERS = T.ArrayType(T.StructType([*_RANGE, *_TEXT_AND_SCORE]))
 
 
 def output_schema(note_id: T.DataType) -> T.StructType:
@@ -108,12 +109,13 @@ def _rows(found: DataFrame, options: AnswerOptions, *, made_by: Mapping[str, str
 
     choose = F.udf(in_udf(partial(_chosen, options=options)), _ANSWERS)
     chosen = found.withColumn("answers", choose(TEXT, VECTORS))
-    exploded = chosen.select("*", F.posexplode_outer("answers").alias(INDEX, "answer"))
+    # Without the text: Spark would copy it into the row of every answer.
+    exploded = chosen.select(NOTE_ID, STATUS, F.posexplode_outer("answers").alias(INDEX, "answer"))
     is_answer = F.col("answer.begin") != NO_ANSWER[0]
     made = {
         "begin": F.when(is_answer, F.col("answer.begin")),
         "end": F.when(is_answer, F.col("answer.end")),
-        "text": F.when(is_answer, cut_out("answer.begin", "answer.end")),
+        TEXT: F.when(is_answer, F.col("answer.text")),
         "score": F.col("answer.score"),
         STATUS: F.when(~is_answer, STATUS_NO_ANSWER).otherwise(F.col(STATUS)),
         **made_by_columns(made_by),
@@ -126,4 +128,5 @@ def _chosen(text: str | None, entries: Sequence[T.Row] | None, *, options: Answe
     if text is None or not entries:
         return []
     candidates = [Answer(begin=entry.begin, end=entry.end, score=entry.vector[0]) for entry in entries]
-    return [(found.begin, found.end, found.score) for found in best_answers(text, candidates, options=options)]
+    best = best_answers(text, candidates, options=options)
+    return [(found.begin, found.end, text[found.begin : found.end], found.score) for found in best]

@@ -20,14 +20,13 @@ from sparkclin.tasks.rows import schema_of
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.pooling import OUTPUTS_OF_POOLING
 from sparkclin.text.segments import check_pooling, plan_segments
+from sparkclin.text.sentences import DEFAULT_SPLITTER, SPARK_NLP, check_splitter
 from sparkclin.text.vectors import AS_MADE, FLOAT16, FLOAT32, VectorFormat, merge_vectors
 from sparkclin.text.windows import CONTEXTS, WindowOptions
-from sparkclin.wire.batches import NoteColumns
+from sparkclin.wire.batches import SENTENCES, NoteColumns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-SENTENCES = "sentences"
 
 BYTES_PER_NUMBER = {FLOAT32: 3, FLOAT16: 1.5}
 """Of a vector in Parquet, which compresses its 4 or 2 bytes a little."""
@@ -42,7 +41,8 @@ def output_schema(level: str, note_id: T.DataType, *, form: VectorFormat = AS_MA
 class EmbedOptions(ReadingOptions):
     """What vectors to make. `normalize`: each vector, with pooling mean_max both halves together, is divided by its
     norm. `vector_dtype` is float32, or float16: then a vector is bytes, 2 per number, little-endian, for
-    `numpy.frombuffer(value, "<f2")`. A number that float16 has not ends the run with OptionError.
+    `numpy.frombuffer(value, "<f2")`. A number that float16 has not ends the run with OptionError. `splitter` is one of
+    SPLITTERS, at level sentence only; None stands for DEFAULT_SPLITTER.
 
     Raises OptionError for what does not go together.
     """
@@ -52,9 +52,17 @@ class EmbedOptions(ReadingOptions):
     context: str = "note"
     normalize: bool = False
     vector_dtype: str = FLOAT32
+    splitter: str | None = None
 
     def __post_init__(self) -> None:
         check_pooling(self.level, self.pooling)
+        if self.splitter is not None:
+            check_splitter(self.splitter)
+            if self.level != "sentence":
+                raise OptionError(
+                    f"a sentence splitter was chosen for level {self.level!r}, which has no sentences: leave "
+                    "--splitter out, or choose level sentence."
+                )
         _ = self.form
         if self.context not in CONTEXTS or (self.context == "sentence" and self.level != "sentence"):
             raise OptionError(
@@ -78,8 +86,13 @@ class EmbedOptions(ReadingOptions):
 
     @property
     def needs_spark_nlp(self) -> bool:
-        """Whatever the model's engine: sentences are Spark NLP's."""
-        return self.level == "sentence"
+        """Return whether the task needs Spark NLP, whatever the model's engine: for its sentence detector."""
+        return self.splitter == SPARK_NLP
+
+    @property
+    def splits_by(self) -> str | None:
+        """Return the splitter that runs; None at the other levels."""
+        return (self.splitter or DEFAULT_SPLITTER) if self.level == "sentence" else None
 
     def windows(self, manifest: Manifest) -> WindowOptions:
         """How a model's notes are cut; raises OptionError where the model cannot read such windows."""
@@ -91,7 +104,8 @@ class EmbedOptions(ReadingOptions):
         manifest.segment_outputs.check(OUTPUTS_OF_POOLING[self.pooling])
         names = ("level", "pooling", "context", "normalize", "vector_dtype")
         own = {name: getattr(self, name) for name in names}
-        return {**own, **super().settings(manifest)}
+        splitter = {"splitter": self.splits_by} if self.splits_by else {}
+        return {**own, **splitter, **super().settings(manifest)}
 
 
 @step("in embed()")
@@ -104,7 +118,8 @@ def embed(
 ) -> DataFrame:
     """(note_id, text) -> the output schema of the level; every note is in it, an empty or null one with a null vector.
 
-    `observe` may add an observation to the pooled notes (a row per note, with n_pieces, n_windows, status).
+    `observe` may add an observation to the pooled notes (with n_pieces, n_windows and status, which are null in the
+    rows that go on with a note).
     Other columns of `notes` are left out. Raises InputError where note_id or text is missing, OptionError where the
     model reads fewer pieces than `options.max_pieces`, and SetupError for a session whose Arrow batches are too large.
     """
@@ -126,21 +141,26 @@ def embed(
 
 def _task(options: EmbedOptions, manifest: Manifest) -> SegmentTask:
     return SegmentTask(
-        columns=NoteColumns(text=TEXT, sentences=SENTENCES if options.level == "sentence" else None),
-        # At level token a row shows its word, which is cut out of the text afterwards.
-        carried=(NOTE_ID, TEXT) if options.level == "token" else (NOTE_ID,),
+        columns=NoteColumns(text=TEXT, splitter=options.splits_by),
+        carried=(NOTE_ID,),
         windows=options.windows(manifest),
         plan=partial(plan_segments, level=options.level, pooling=options.pooling),
         wanted=OUTPUTS_OF_POOLING[options.pooling],
         merge=partial(merge_vectors, pooling=options.pooling, normalize=options.normalize),
         dtype=options.vector_dtype,
+        with_text=options.level == "token",
+        divisible=True,
     )
 
 
 def _with_sentences(notes: DataFrame, options: EmbedOptions) -> DataFrame:
-    """Spark NLP's sentence detection, where the level asks for it."""
-    if not options.needs_spark_nlp:
-        return notes
+    """Return the notes with Spark NLP's sentences, if they are asked for."""
+    return detect_sentences(notes) if options.splits_by == SPARK_NLP else notes
+
+
+def detect_sentences(notes: DataFrame) -> DataFrame:
+    """Return the notes with the column SENTENCES, the annotations of Spark NLP's SentenceDetector. Raise SetupError for
+    a session without Spark NLP."""
     check_session(notes.sparkSession)
     from sparknlp.annotator import SentenceDetector
     from sparknlp.base import DocumentAssembler

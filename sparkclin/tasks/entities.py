@@ -14,7 +14,7 @@ from sparkclin.schema import ENTITIES, NOTE_ID, STATUS, STATUS_NO_ENTITIES, STAT
 from sparkclin.spark.failures import step
 from sparkclin.stages.columns import MADE_BY, made_by_columns
 from sparkclin.tasks.reading import ReadingOptions
-from sparkclin.tasks.rows import cut_out, schema_of, selected
+from sparkclin.tasks.rows import schema_of, selected
 from sparkclin.tasks.segment_outputs import SegmentTask, segment_outputs
 from sparkclin.text.entities import WORD, EntityOptions, kinds_of, merge_entities, plan_entities
 from sparkclin.text.labels import LOGITS
@@ -86,12 +86,13 @@ def find_entities(
         unknown_id=PieceEncoder(bundle.tokenizer_json()).unknown_id,
     )
     task = SegmentTask(
-        columns=NoteColumns(text=TEXT, sentences=None),
-        carried=(NOTE_ID, TEXT),
+        columns=NoteColumns(text=TEXT),
+        carried=(NOTE_ID,),
         windows=options.windows(manifest),
         plan=partial(plan_entities, options=entities),
         wanted=(LOGITS,),
         merge=partial(merge_entities, options=entities),
+        with_text=True,
     )
     found = segment_outputs(notes.select(NOTE_ID, TEXT), bundle=bundle, task=task)
     return _rows(observe(found) if observe else found, entities, made_by=bundle.made_by)
@@ -106,7 +107,7 @@ def _rows(found: DataFrame, options: EntityOptions, *, made_by: Mapping[str, str
         INDEX: F.col("entry.index"),
         "begin": F.col("entry.begin"),
         "end": F.col("entry.end"),
-        "text": cut_out("entry.begin", "entry.end"),
+        TEXT: F.col("entry.text"),
         "label": F.get(kinds, F.get("entry.vector", F.lit(0)).cast("int")),
         "score": F.get("entry.vector", F.lit(1)),
         STATUS: F.when((F.col(STATUS) == STATUS_OK) & F.col("entry").isNull(), STATUS_NO_ENTITIES).otherwise(

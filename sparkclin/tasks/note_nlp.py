@@ -6,6 +6,7 @@ table and counted; nothing is cut.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -15,9 +16,9 @@ from pyspark.sql import types as T
 from sparkclin.errors import IncompleteError, ModelError, OptionError
 from sparkclin.models.bundle import Bundle
 from sparkclin.schema import NOTE_ID, STATUS, STATUS_OK, TEXT
-from sparkclin.spark.failures import step
+from sparkclin.spark.failures import in_udf, step
 from sparkclin.tasks.entities import INDEX
-from sparkclin.tasks.rows import cut_out, in_schema
+from sparkclin.tasks.rows import in_schema
 from sparkclin.text.entities import kinds_of
 
 if TYPE_CHECKING:
@@ -100,16 +101,9 @@ def note_nlp(entities: DataFrame, notes: DataFrame, *, system: str, at: datetime
     """
     from pyspark.sql import functions as F
 
-    width = WIDTHS["snippet"]
-    before = f"({width} - (end - begin)) div 2"
     made = {
         "section_concept_id": F.lit(NO_CONCEPT),
-        # Spark counts code points, as the offsets do.
-        "snippet": F.expr(
-            f"substring(note_text, greatest(0, least(begin - {before}, length(note_text) - {width})) + 1, {width})"
-        ),
         "offset": F.col("begin"),
-        "lexical_variant": cut_out("begin", "end", text="note_text"),
         "note_nlp_concept_id": F.lit(NO_CONCEPT),
         "note_nlp_source_concept_id": F.lit(NO_CONCEPT),
         "nlp_system": F.lit(system),
@@ -119,9 +113,35 @@ def note_nlp(entities: DataFrame, notes: DataFrame, *, system: str, at: datetime
         "term_temporal": F.lit(None),
         "term_modifiers": F.format_string("label=%s;end=%d;score=%.4f", "label", "end", "score"),
     }
-    texts = notes.select(NOTE_ID, F.col(TEXT).alias("note_text"))
-    rows = _numbered(_fitting(entities), first_id=first_id).join(texts, NOTE_ID)
+    rows = _numbered(_with_snippets(_fitting(entities), notes), first_id=first_id)
     return in_schema(rows, NOTE_NLP, made)
+
+
+def _with_snippets(entities: DataFrame, notes: DataFrame) -> DataFrame:
+    """Return the entities with what the note says: `snippet` and `lexical_variant`.
+
+    A note meets all its entities at once, in Python. In Spark each entity's row would hold the whole text, and Spark
+    would count the text's characters for each.
+    """
+    from pyspark.sql import functions as F
+
+    snippets = F.udf(in_udf(_snippets), T.ArrayType(T.StructType([NOTE_NLP["snippet"], NOTE_NLP["lexical_variant"]])))
+    kept = F.struct(INDEX, "begin", "end", "label", "score")
+    found = entities.groupBy(NOTE_ID).agg(F.collect_list(kept).alias("kept"))
+    of_note = found.join(notes.select(NOTE_ID, TEXT), NOTE_ID)
+    said = of_note.select(NOTE_ID, "kept", snippets(TEXT, "kept.begin", "kept.end").alias("said"))
+    zipped = said.select(NOTE_ID, F.inline(F.arrays_zip("kept", "said")))
+    return zipped.select(NOTE_ID, "kept.*", "said.*")
+
+
+def _snippets(text: str | None, begins: Sequence[int], ends: Sequence[int]) -> list[tuple[str, str]]:
+    """Return the snippet and the text of each entity of a note. Offsets count code points, as Python does."""
+    known = text or ""
+    width, found = WIDTHS["snippet"], []
+    for begin, end in zip(begins, ends, strict=True):
+        first = max(0, min(begin - (width - (end - begin)) // 2, len(known) - width))
+        found.append((known[first : first + width], known[begin:end]))
+    return found
 
 
 def check_note_nlp(written: DataFrame, entities: DataFrame, *, first_id: int = 1) -> dict[str, int]:

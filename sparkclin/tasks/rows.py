@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparkclin.schema import NOTE_ID, TEXT
+from sparkclin.schema import NOTE_ID
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -28,8 +28,3 @@ def in_schema(frame: DataFrame, schema: T.StructType, made: Mapping[str, Column]
     """The columns of a schema, in its order and types."""
     found = (made.get(field.name, F.col(field.name)).cast(field.dataType).alias(field.name) for field in schema)
     return frame.select(*found)
-
-
-def cut_out(begin: str, end: str, *, text: str = TEXT) -> Column:
-    """The part of a note's text between two columns of offsets; Spark counts code points, as they do."""
-    return F.expr(f"substring({text}, {begin} + 1, {end} - {begin})")

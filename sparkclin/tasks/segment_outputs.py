@@ -57,7 +57,8 @@ class SegmentTask:
     """What is asked of a model. `columns` say where text and sentences are, `carried` which columns notes keep.
 
     `plan` and `merge` run in the workers, so they must be picklable. `wanted` are the outputs that `merge` takes,
-    and `dtype` is of the vectors that it makes.
+    and `dtype` is of the vectors that it makes. `with_text` and `divisible` are as in ChunkOptions: cutting a text out
+    of a note is for the workers, because Spark counts the characters of the whole note for each.
     """
 
     columns: NoteColumns
@@ -67,10 +68,13 @@ class SegmentTask:
     wanted: tuple[str, ...]
     merge: Merger
     dtype: str = FLOAT32
+    with_text: bool = False
+    divisible: bool = False
 
 
 def segment_outputs(notes: DataFrame, *, bundle: Bundle, task: SegmentTask) -> DataFrame:
-    """A row per note: the carried columns, n_pieces, n_windows, status, and `vectors`, an entry per segment.
+    """A row per note: the carried columns, n_pieces, n_windows, status, and `vectors`, an entry per segment. If the
+    task is divisible, a note of very many segments has more rows, with nulls in n_pieces, n_windows and status.
 
     Raises ModelError for an output that the model does not have, and for a bundle that is not as it was exported
     (`Bundle.check()`), and SetupError for a session whose Arrow batches would not fit a Python worker.
@@ -85,6 +89,8 @@ def segment_outputs(notes: DataFrame, *, bundle: Bundle, task: SegmentTask) -> D
         windows=task.windows,
         plan=task.plan,
         vocabulary=bundle.manifest.vocabulary,
+        with_text=task.with_text,
+        divisible=task.divisible,
     )
     tokenizer = shared(spark, bundle.tokenizer_json())
     if engine.in_workers:
@@ -191,8 +197,8 @@ def packed_schema(options: PackingOptions) -> T.StructType:
 
 
 def output_schema(notes: DataFrame, task: SegmentTask) -> T.StructType:
-    """A row per note."""
+    """Return the schema of segment_outputs()."""
     carried = [notes.schema[name] for name in task.carried]
     counts = [T.StructField(N_PIECES, T.IntegerType()), T.StructField(N_WINDOWS, T.IntegerType())]
-    vectors = T.StructField(VECTORS, T.ArrayType(entry_type(task.dtype)))
+    vectors = T.StructField(VECTORS, T.ArrayType(entry_type(task.dtype, with_text=task.with_text)))
     return T.StructType([*carried, *counts, T.StructField(STATUS, T.StringType()), vectors])

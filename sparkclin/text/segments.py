@@ -9,7 +9,8 @@ piece; window 0 owns the note's pieces 0, 1 and 2, window 1 owns 3, 4 and 5.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -55,11 +56,34 @@ class SegmentPart:
 class SegmentPlan:
     """A note's segments, as ranges of code points, and their parts, by window and position.
 
-    A segment without parts has no output.
+    A segment without parts has no output. `first` is the index of the first of these segments in the note: more than
+    0 if the plan is a later slice of a longer one. The parts count segments from it.
     """
 
     segments: Sequence[Range]
     parts: Sequence[SegmentPart]
+    first: int = 0
+
+
+def sliced(plan: SegmentPlan, *, most_parts: int) -> Iterator[SegmentPlan]:
+    """Yield a plan in slices of whole segments, each with about `most_parts` parts and at most twice as many.
+
+    A slice ends at a window's edge if it can, because two slices that share a window run it twice. The parts of `plan`
+    must be in the order of its segments.
+    """
+    begin, first = 0, 0
+    for index, (before, part) in enumerate(pairwise(plan.parts), start=1):
+        size, at_edge = index - begin, part.window != before.window
+        if part.segment != before.segment and size >= most_parts and (at_edge or size >= 2 * most_parts):
+            yield _slice(plan, plan.parts[begin:index], first, part.segment)
+            begin, first = index, part.segment
+    yield _slice(plan, plan.parts[begin:], first, len(plan.segments)) if first else plan
+
+
+def _slice(plan: SegmentPlan, parts: Sequence[SegmentPart], first: int, after: int) -> SegmentPlan:
+    """Return the segments first…after, with their parts."""
+    moved = [replace(part, segment=part.segment - first) for part in parts]
+    return SegmentPlan(plan.segments[first:after], moved, first)
 
 
 def plan_segments(note: TokenizedNote, *, level: str, pooling: str) -> SegmentPlan:

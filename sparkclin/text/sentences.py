@@ -1,47 +1,114 @@
-"""Spark NLP's sentence annotations -> ranges of code points.
+"""Text -> sentences, as ranges of code points.
 
-Spark NLP counts UTF-16 code units, both ends inclusive, so an emoji counts twice; and a detector's offsets may differ
-from the text it returns. A range is taken as it is where the note's text there is the sentence's; otherwise the
-sentence is looked for behind the one before.
+A splitter is a function from a text to ranges. NUPUNKT, the default, runs in Python, whatever the model's engine, so
+that a sentence's vector does not depend on the engine. SPARK_NLP stands for Spark NLP's SentenceDetector, whose
+annotations `cover_annotations()` turns into ranges. Either way every visible character is in exactly one sentence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparkclin.text.pieces import WHITE_SPACE
+from sparkclin.errors import OptionError
+from sparkclin.text.pieces import trimmed
 from sparkclin.text.windows import Range
+
+NUPUNKT, SPARK_NLP = "nupunkt", "spark_nlp"
+SPLITTERS = (NUPUNKT, SPARK_NLP)
+DEFAULT_SPLITTER = NUPUNKT
+
+LONGEST_BLOCK = 5_000
+"""Characters that the library reads at once, and so the longest sentence. Some texts, such as `?!?!?!`, take it time in
+the square of their length; with blocks the time grows in proportion to the length, whatever the text."""
+
+
+def check_splitter(splitter: str) -> None:
+    """Raise OptionError if there is no such splitter."""
+    if splitter not in SPLITTERS:
+        raise OptionError(f"unknown sentence splitter {splitter!r}: expected one of {', '.join(SPLITTERS)}.")
+
+
+def split_sentences(text: str) -> tuple[Range, ...]:
+    """Return the sentences that nupunkt finds: in order, not overlapping, without white space at their ends.
+
+    A blank line always ends a sentence, and so does a line break behind a heading or before an item of a list. Other
+    line breaks do not, because the lines of many notes are wrapped.
+    """
+    return cover(text, (found for block in _paragraphs(text) for found in _split_paragraph(text, block)))
+
+
+def _paragraphs(text: str) -> Iterator[Range]:
+    """Yield the runs of lines that are not blank. nupunkt needs minutes for a few thousand line breaks in a row."""
+    lines, begin = [], 0
+    for line in text.split("\n"):
+        lines.append((begin, begin + len(line)))
+        begin += len(line) + 1
+    for is_blank, run in groupby(lines, key=lambda line: text[slice(*line)].isspace() or line[0] == line[1]):
+        if not is_blank:
+            first, *rest = run
+            yield first[0], rest[-1][1] if rest else first[1]
+
+
+def _split_paragraph(text: str, paragraph: Range) -> Iterator[Range]:
+    """Yield the sentences of a paragraph, a block at a time. The last sentence of a block may go on behind it, so the
+    next block begins with that sentence."""
+    begin, end = paragraph
+    while begin < end:
+        after = min(begin + LONGEST_BLOCK, end)
+        spans = _nupunkt().iter_spans(text[begin:after], line_breaks=True)
+        found = [(begin + first, begin + last) for first, last in spans]
+        if after < end and len(found) > 1:
+            after = found.pop()[0]
+        yield from found
+        begin = after
+
+
+@cache
+def _nupunkt() -> Any:
+    """Return nupunkt's splitter with the model of its package. This process keeps it."""
+    from nupunkt import segmenter
+
+    return segmenter("sentence")
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence annotation: `begin` and `end` in UTF-16 code units, end inclusive, and the sentence's text."""
+    """A sentence annotation of Spark NLP: `begin` and `end` in UTF-16 code units, end inclusive, and its text."""
 
     begin: int
     end: int
     text: str
 
 
-def cover(text: str, sentences: Iterable[Sentence]) -> tuple[Range, ...]:
-    """The ranges of `sentences` in `text`, and of what a detector left out: every visible character is in one.
+def cover_annotations(text: str, sentences: Iterable[Sentence]) -> tuple[Range, ...]:
+    """Return the ranges of Spark NLP's sentences, and of what the detector left out."""
+    return cover(text, locate(text, sentences))
 
-    A stretch between two sentences that has other than white space is a sentence of its own. Ranges are in order and do
-    not overlap.
+
+def cover(text: str, ranges: Iterable[Range]) -> tuple[Range, ...]:
+    """Return `ranges`, and a range for each stretch between them that has visible characters.
+
+    The given ranges are in order and do not overlap; the same holds for what is returned.
     """
-    found = locate(text, sentences)
+    found = list(ranges)
     edges = [0, *(edge for sentence in found for edge in sentence), len(text)]
-    gaps = (_stripped(text, begin, end) for begin, end in zip(edges[::2], edges[1::2], strict=True))
+    gaps = (trimmed(text, begin, end) for begin, end in zip(edges[::2], edges[1::2], strict=True))
     return tuple(sorted([*found, *((begin, end) for begin, end in gaps if begin < end)]))
 
 
 def locate(text: str, sentences: Iterable[Sentence]) -> tuple[Range, ...]:
-    """The ranges of `sentences` in `text`: in order, none overlapping another, each reading as the sentence does.
+    """Return the ranges of `sentences` in `text`: in order, not overlapping, each reading as the sentence does.
 
-    A sentence that is not in the text (a detector may have changed it) is left out, and so is one without text.
+    Spark NLP's offsets may differ from the text that it returns. A range is taken as it is if the note's text there is
+    the sentence's; otherwise the sentence is looked for behind the one before. A sentence that is not in the text (a
+    detector may have changed it) is left out, and so is one without text.
     """
     positions = _utf16_positions(text)
     ranges: list[Range] = []
@@ -56,15 +123,8 @@ def locate(text: str, sentences: Iterable[Sentence]) -> tuple[Range, ...]:
     return tuple(ranges)
 
 
-def _stripped(text: str, begin: int, end: int) -> Range:
-    """The range without white space at its ends; empty where there is nothing else."""
-    part = text[begin:end]
-    first = begin + len(part) - len(part.lstrip(WHITE_SPACE))
-    return first, first + len(part.strip(WHITE_SPACE))
-
-
 def _utf16_positions(text: str) -> NDArray[np.intp] | None:
-    """The UTF-16 position of each code point; None where the two agree, as in a text without emoji and the like."""
+    """Return the UTF-16 position of each code point; None if the two agree, as in a text without emoji."""
     if len(text.encode("utf-16-le")) == 2 * len(text):
         return None
     points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,16 @@ import pyarrow as pa
 
 from sparkclin.hashing import sha256_of_text
 from sparkclin.text.pieces import PieceEncoder
-from sparkclin.text.sentences import Sentence, cover
+from sparkclin.text.sentences import NUPUNKT, SPARK_NLP, Sentence, cover_annotations, split_sentences
 from sparkclin.text.tokenization import PairOptions, Text, TokenizedNote, tokenize, tokenize_pairs
-from sparkclin.text.windows import WindowOptions
+from sparkclin.text.windows import Range, WindowOptions
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
     from pyspark.sql import SparkSession
+
+SENTENCES = "sentences"
+"""The column of Spark NLP's sentence annotations."""
 
 NOTES_AT_ONCE = 16
 """Notes tokenized together, and in one batch on their way back: 16 long ones are some 20 MB of annotations."""
@@ -33,11 +36,14 @@ class PairColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class NoteColumns:
-    """Where a note's text is, its sentences (Spark NLP annotations), and what it is read with; None where there are
-    none."""
+    """Where a note's text is, what it is read with, and how its sentences are found; None for neither.
+
+    `splitter` is one of SPLITTERS; for SPARK_NLP, `sentences` is the column of its annotations.
+    """
 
     text: str
-    sentences: str | None = None
+    splitter: str | None = None
+    sentences: str = SENTENCES
     pair: PairColumn | None = None
 
 
@@ -78,19 +84,25 @@ def tokenized_batches(
 def _tokenized(
     batch: pa.RecordBatch, encoder: PieceEncoder, columns: NoteColumns, options: WindowOptions
 ) -> list[TokenizedNote]:
-    texts = _texts(batch.column(columns.text))
+    texts = texts_of(batch.column(columns.text))
     if columns.pair is not None:
-        pairs = _texts(batch.column(columns.pair.name))
+        pairs = texts_of(batch.column(columns.pair.name))
         return tokenize_pairs(texts, pairs, encoder=encoder, options=options, pairing=columns.pair.options)
-    if columns.sentences is None:
-        return tokenize(texts, [()] * len(texts), encoder=encoder, options=options)
-    annotated = _sentences(batch.column(columns.sentences))
-    ranges = [cover(text, found) if isinstance(text, str) else () for text, found in zip(texts, annotated, strict=True)]
-    return tokenize(texts, ranges, encoder=encoder, options=options)
+    return tokenize(texts, _sentences_of(texts, batch, columns), encoder=encoder, options=options)
 
 
-def _texts(column: pa.StringArray) -> list[Text]:
-    """Spark lets bytes through that are not UTF-8."""
+def _sentences_of(texts: Sequence[Text], batch: pa.RecordBatch, columns: NoteColumns) -> list[tuple[Range, ...]]:
+    """Return the sentences of each note; none of a note without text."""
+    if columns.splitter == SPARK_NLP:
+        annotated = zip(texts, _annotations(batch.column(columns.sentences)), strict=True)
+        return [cover_annotations(text, found) if isinstance(text, str) else () for text, found in annotated]
+    if columns.splitter == NUPUNKT:
+        return [split_sentences(text) if isinstance(text, str) else () for text in texts]
+    return [()] * len(texts)
+
+
+def texts_of(column: pa.StringArray) -> list[Text]:
+    """Return the texts of a column. Spark lets bytes through that are not UTF-8."""
     try:
         texts: list[Text] = column.to_pylist()
     except UnicodeDecodeError:
@@ -105,8 +117,8 @@ def _text_or_bytes(text: bytes | None) -> Text:
         return text
 
 
-def _sentences(column: pa.ListArray) -> list[list[Sentence]]:
-    """The sentence annotations of each note; none of a note whose list is null."""
+def _annotations(column: pa.ListArray) -> list[list[Sentence]]:
+    """Return the sentence annotations of each note; none of a note whose list is null."""
     flat = column.flatten()
     fields = (flat.field(name).to_pylist() for name in ("begin", "end", "result"))
     sentences = map(Sentence, *fields)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from sparkclin.schema import N_PIECES, N_WINDOWS, STATUS, VECTORS
+from sparkclin.schema import N_PIECES, N_WINDOWS, STATUS, TEXT, VECTORS
 from sparkclin.text.pieces import Ints, PieceEncoder
 from sparkclin.text.pooling import PartOutput, SegmentVector
-from sparkclin.text.segments import SegmentPart, SegmentPlan
+from sparkclin.text.segments import SegmentPart, SegmentPlan, sliced
 from sparkclin.text.tokenization import TokenizedNote
 from sparkclin.text.vectors import FLOAT16, FLOAT32
 from sparkclin.text.windows import Range, WindowOptions
@@ -38,13 +38,20 @@ class ChunkLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkOptions:
-    """How notes become chunks. `carried` are the columns that notes keep on the way, by name and type."""
+    """How notes become chunks.
+
+    `carried` are the columns that notes keep on the way, by name and type. With `with_text` each entry of `vectors` has
+    the text of its range. With `divisible` each segment is merged alone, so that a note of very many segments may go on
+    in the next chunk.
+    """
 
     carried: pa.Schema
     columns: NoteColumns
     windows: WindowOptions
     plan: Planner
     vocabulary: Vocabulary
+    with_text: bool = False
+    divisible: bool = False
     limits: ChunkLimits = field(default_factory=ChunkLimits)
 
 
@@ -57,9 +64,31 @@ class TaggedWindow:
     parts: Sequence[SegmentPart]
 
 
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What merging the outputs of a row needs to know of it: the ranges of its segments, the index of the first of them
+    in the note, and the text from the begin of the first to the end of the last, if entries are to have their text."""
+
+    segments: Sequence[Range]
+    first: int
+    text: str | None = None
+
+    def cut(self, begin: int, end: int) -> str:
+        """Return the text of a range of the note."""
+        assert self.text is not None  # asked only with `with_text`
+        before = self.segments[0][0]
+        return self.text[begin - before : end - before]
+
+
+def held(note: TokenizedNote, plan: SegmentPlan, *, with_text: bool) -> Held:
+    """Return what merging the outputs of a plan needs to know."""
+    ends = (plan.segments[0][0], plan.segments[-1][1]) if plan.segments else (0, 0)
+    return Held(plan.segments, plan.first, note.text[slice(*ends)] if with_text else None)
+
+
 @dataclass(eq=False)
 class Chunk:
-    """Notes, their plans, and the columns that they keep, one row each."""
+    """Notes, or slices of a long one, with their plans and the columns that they keep, one row each."""
 
     notes: list[TokenizedNote] = field(default_factory=list)
     plans: list[SegmentPlan] = field(default_factory=list)
@@ -86,25 +115,33 @@ class Chunk:
         ]
 
     def columns(self, carried: pa.Schema) -> dict[str, pa.Array]:
-        """A row per note: what it keeps, and what is known of it."""
+        """Return a row per note: what it keeps, and what is known of it. The rows that go on with a note repeat what
+        it keeps; what is known of it is null there, so that counts are those of notes."""
+        begins = [None if plan.first else note for note, plan in zip(self.notes, self.plans, strict=True)]
         return {
             **{name: pa.concat_arrays([batch.column(name) for batch in self.kept]) for name in carried.names},
-            N_PIECES: pa.array([len(note.pieces) for note in self.notes], pa.int32()),
-            N_WINDOWS: pa.array([len(note.windows) for note in self.notes], pa.int32()),
-            STATUS: pa.array([note.status for note in self.notes], pa.string()),
+            N_PIECES: pa.array([note and len(note.pieces) for note in begins], pa.int32()),
+            N_WINDOWS: pa.array([note and len(note.windows) for note in begins], pa.int32()),
+            STATUS: pa.array([note and note.status for note in begins], pa.string()),
         }
+
+    def held(self, *, with_text: bool) -> list[Held]:
+        """Return what merging needs to know of each row."""
+        return [held(note, plan, with_text=with_text) for note, plan in zip(self.notes, self.plans, strict=True)]
 
 
 def chunks(batches: Iterator[pa.RecordBatch], *, encoder: PieceEncoder, options: ChunkOptions) -> Iterator[Chunk]:
-    """Arrow batches of a partition's notes -> chunks with every note once, in order."""
+    """Arrow batches of a partition's notes -> chunks with every note once, in order, or in slices of its segments."""
     chunk = Chunk()
     for batch, notes in tokenized_batches(batches, encoder=encoder, columns=options.columns, options=options.windows):
         kept = batch.select(options.carried.names)
         for index, note in enumerate(notes):
-            chunk.add(note, options.plan(note), kept.slice(index, 1))
-            if chunk.is_full(options.limits):
-                yield chunk
-                chunk = Chunk()
+            plan = options.plan(note)
+            for part in sliced(plan, most_parts=options.limits.parts) if options.divisible else (plan,):
+                chunk.add(note, part, kept.slice(index, 1))
+                if chunk.is_full(options.limits):
+                    yield chunk
+                    chunk = Chunk()
     if chunk.notes:
         yield chunk
 
@@ -123,31 +160,35 @@ def tagged_windows(
 
 def with_vectors(
     columns: Mapping[str, pa.Array],
-    segments: Sequence[Sequence[Range]],
+    rows: Sequence[Held],
     parts: Mapping[int, Sequence[PartOutput]],
     merge: Merger,
     *,
     dtype: str,
 ) -> pa.RecordBatch:
-    """The rows of notes with the column `vectors`. `segments` are those of each note, `parts` the outputs by its
-    index; `dtype` as in vectors_column()."""
-    merged = [merge(of_note, parts.get(index, ())) for index, of_note in enumerate(segments)]
+    """Return rows with the column `vectors`. `parts` are the outputs by the index of their row; `dtype` as in
+    vectors_column()."""
+    merged = [merge(row.segments, parts.get(index, ())) for index, row in enumerate(rows)]
     return pa.RecordBatch.from_arrays(
-        [*columns.values(), vectors_column(merged, dtype=dtype)], names=[*columns, VECTORS]
+        [*columns.values(), vectors_column(merged, rows, dtype=dtype)], names=[*columns, VECTORS]
     )
 
 
-def vectors_column(notes: Sequence[Sequence[SegmentVector]], *, dtype: str = FLOAT32) -> pa.ListArray:
-    """The column `vectors`, a row per note: a list of structs of index, begin, end, vector. A vector is a list of
-    floats, or bytes in float16; OptionError for numbers that float16 has not."""
-    segments = [segment for note in notes for segment in note]
+def vectors_column(
+    merged: Sequence[Sequence[SegmentVector]], rows: Sequence[Held], *, dtype: str = FLOAT32
+) -> pa.ListArray:
+    """Return the column `vectors`, a list for each row: structs of index, begin, end and vector, and text if the rows
+    have it. A vector is a list of floats, or bytes in float16; OptionError for numbers that float16 does not have."""
+    segments = [segment for of_row in merged for segment in of_row]
     vectors = [segment.vector for segment in segments]
-    entries = struct(
-        {
-            "index": pa.array([index for note in notes for index in range(len(note))], pa.int32()),
-            "begin": pa.array([segment.begin for segment in segments], pa.int32()),
-            "end": pa.array([segment.end for segment in segments], pa.int32()),
-            "vector": half_bytes(vectors) if dtype == FLOAT16 else float_lists(vectors),
-        }
-    )
-    return lists([len(note) for note in notes], entries)
+    numbers = [row.first + index for row, of_row in zip(rows, merged, strict=True) for index in range(len(of_row))]
+    columns = {
+        "index": pa.array(numbers, pa.int32()),
+        "begin": pa.array([segment.begin for segment in segments], pa.int32()),
+        "end": pa.array([segment.end for segment in segments], pa.int32()),
+        "vector": half_bytes(vectors) if dtype == FLOAT16 else float_lists(vectors),
+    }
+    if any(row.text is not None for row in rows):
+        texts = [row.cut(each.begin, each.end) for row, of_row in zip(rows, merged, strict=True) for each in of_row]
+        columns[TEXT] = pa.array(texts, pa.string())
+    return lists([len(of_row) for of_row in merged], struct(columns))

@@ -28,12 +28,13 @@ from sparkclin.text.pooling import PartOutput
 from sparkclin.text.vectors import FLOAT32
 from sparkclin.wire.annotations import DOCUMENT, code_words, document, no_document
 from sparkclin.wire.arrow import int_columns, lists, only_row, range_lists, struct, to_range_lists
-from sparkclin.wire.chunks import Chunk, ChunkOptions, Merger, TaggedWindow, chunks, with_vectors
+from sparkclin.wire.chunks import Chunk, ChunkOptions, Held, Merger, TaggedWindow, chunks, with_vectors
 from sparkclin.wire.outputs import Outputs
 from sparkclin.wire.packed import as_text, concatenated, plan_batches
 from sparkclin.wire.pieces_column import RANGES
 
-BATCH, PARTS, NOTES, SEGMENTS, N_PARTS, BEGINS = "batch", "parts", "notes", "segments", "n_parts", "begins"
+BATCH, PARTS, NOTES, BEGINS = "batch", "parts", "notes", "begins"
+SEGMENTS, FIRST, HELD_TEXT, N_PARTS = "segments", "first", "held_text", "n_parts"
 BATCH_FIELDS = ("partition", "chunk", "position", "count")
 PART_FIELDS = ("note", "segment", "size")
 
@@ -99,7 +100,7 @@ def _packed(
 ) -> Iterator[pa.RecordBatch]:
     windows = chunk.windows(options.notes.vocabulary)
     planned = list(plan_batches([len(window.ids) for window in windows])) or [[]]
-    notes = _notes_column(chunk, options.notes.carried)
+    notes = _notes_column(chunk, options.notes)
     for position, indices in enumerate(planned):
         held = [windows[index] for index in indices]
         batch_id = BatchId(partition, number, position, len(planned))
@@ -124,18 +125,22 @@ def _row(batch_id: BatchId, text: str | None, windows: Sequence[TaggedWindow], n
 
 def notes_type(carried: pa.Schema) -> pa.DataType:
     """Of the column `notes`."""
-    own = {N_PIECES: pa.int32(), N_WINDOWS: pa.int32(), STATUS: pa.string(), SEGMENTS: RANGES, N_PARTS: pa.int32()}
-    return pa.list_(pa.struct([*carried, *(pa.field(name, kind) for name, kind in own.items())]))
+    known = {N_PIECES: pa.int32(), N_WINDOWS: pa.int32(), STATUS: pa.string()}
+    to_merge = {SEGMENTS: RANGES, FIRST: pa.int32(), HELD_TEXT: pa.string(), N_PARTS: pa.int32()}
+    return pa.list_(pa.struct([*carried, *(pa.field(name, kind) for name, kind in (known | to_merge).items())]))
 
 
-def _notes_column(chunk: Chunk, carried: pa.Schema) -> pa.ListArray:
-    """One row: the chunk's notes."""
+def _notes_column(chunk: Chunk, options: ChunkOptions) -> pa.ListArray:
+    """Return one row: the chunk's notes."""
+    rows = chunk.held(with_text=options.with_text)
     columns = {
-        **chunk.columns(carried),
-        SEGMENTS: range_lists([plan.segments for plan in chunk.plans]),
+        **chunk.columns(options.carried),
+        SEGMENTS: range_lists([row.segments for row in rows]),
+        FIRST: pa.array([row.first for row in rows], pa.int32()),
+        HELD_TEXT: pa.array([row.text for row in rows], pa.string()),
         N_PARTS: pa.array([len(plan.parts) for plan in chunk.plans], pa.int32()),
     }
-    return lists([len(chunk.notes)], struct(columns)).cast(notes_type(carried))
+    return lists([len(chunk.notes)], struct(columns)).cast(notes_type(options.carried))
 
 
 def unpack_batches(
@@ -213,7 +218,8 @@ def _part_outputs(
 def _merged(
     notes: pa.StructArray, parts: dict[int, list[PartOutput]], batch_id: BatchId, options: UnpackingOptions
 ) -> pa.RecordBatch:
-    ranges = to_range_lists(notes.field(SEGMENTS))
+    fields = (notes.field(FIRST).to_pylist(), notes.field(HELD_TEXT).to_pylist())
+    rows = [Held(*held) for held in zip(to_range_lists(notes.field(SEGMENTS)), *fields, strict=True)]
     planned = notes.field(N_PARTS).to_pylist()
     arrived = [len(parts.get(index, ())) for index in range(len(notes))]
     if arrived != planned or sum(map(len, parts.values())) != sum(planned):
@@ -221,8 +227,9 @@ def _merged(
             f"chunk {batch_id.chunk} of partition {batch_id.partition} has {len(notes)} notes with {sum(planned)} "
             f"segment parts; {sum(map(len, parts.values()))} came back"
         )
-    columns = {kept.name: notes.field(kept.name) for kept in notes.type if kept.name not in (SEGMENTS, N_PARTS)}
-    return with_vectors(columns, ranges, parts, options.merge, dtype=options.dtype)
+    to_merge = (SEGMENTS, FIRST, HELD_TEXT, N_PARTS)
+    columns = {kept.name: notes.field(kept.name) for kept in notes.type if kept.name not in to_merge}
+    return with_vectors(columns, rows, parts, options.merge, dtype=options.dtype)
 
 
 def _incomplete(what: str) -> NoReturn:

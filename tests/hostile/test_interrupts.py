@@ -32,9 +32,9 @@ def notes(tmp_path: Path) -> Path:
     return file
 
 
-def started(notes: Path, errors: Path) -> subprocess.Popen[bytes]:
+def started(notes: Path, errors: Path, *options: str) -> subprocess.Popen[bytes]:
     """A run, when its work has begun."""
-    command = ["-m", "sparkclin", "embed", "--input", str(notes), "--output", str(notes.parent / "out")]
+    command = ["-m", "sparkclin", "embed", "--input", str(notes), "--output", str(notes.parent / "out"), *options]
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYSPARK", "SPARK"))}
     with errors.open("wb") as stream:
         run = subprocess.Popen(
@@ -66,6 +66,20 @@ def test_ctrl_c_ends_a_run_in_a_line(notes: Path, tmp_path: Path, *, whole_group
     (os.killpg if whole_group else os.kill)(run.pid, signal.SIGINT)
     assert what_is_said(run, tmp_path / "err") == "interrupted: no output is left"
     assert run.returncode == INTERRUPTED
+
+
+@pytest.mark.parametrize("level", ["document", "sentence", "token"])
+def test_ctrl_c_ends_a_very_long_note(tmp_path: Path, level: str) -> None:
+    """One of 2 million characters, which a single call of a worker reads. No worker is left."""
+    file, text = tmp_path / "notes.jsonl", f"{PLANTED}, fever and chills. " * 70_000
+    file.write_text(json.dumps({"note_id": "long", "text": text}) + "\n")
+    run = started(file, tmp_path / "err", "--level", level)
+    below = psutil.Process(run.pid).children(recursive=True)
+    assert any("python" in process.name() for process in below)
+    run.send_signal(signal.SIGINT)
+    assert what_is_said(run, tmp_path / "err") == "interrupted: no output is left"
+    assert run.returncode == INTERRUPTED
+    assert psutil.wait_procs(below, timeout=30)[1] == []
 
 
 def test_a_jvm_that_is_killed_is_said(notes: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_it_exports_verifies_and_scores_notes(spark: SparkSession, checkpoint: P
     assert (manifest.task, manifest.labels) == ("score", tuple(LABELS.values()))
     assert [(output.name, output.size) for output in manifest.outputs] == [(LOGITS, 3)]
     task = SegmentTask(
-        columns=NoteColumns(text="text", sentences=None),
+        columns=NoteColumns(text="text"),
         carried=("note_id",),
         windows=manifest.windows(),
         plan=partial(plan_segments, level="document", pooling="mean"),

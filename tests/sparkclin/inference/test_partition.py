@@ -6,7 +6,7 @@ number tells which pieces it is made of.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -60,7 +60,7 @@ class Model:
         raise NotImplementedError
 
 
-def options(*, level: str, pooling: str, limits: ChunkLimits) -> InferenceOptions:
+def options(*, level: str, pooling: str, limits: ChunkLimits, more: Mapping[str, Any]) -> InferenceOptions:
     return InferenceOptions(
         notes=ChunkOptions(
             carried=pa.schema({"note_id": pa.int64()}),
@@ -69,6 +69,7 @@ def options(*, level: str, pooling: str, limits: ChunkLimits) -> InferenceOption
             plan=partial(plan_segments, level=level, pooling=pooling),
             vocabulary=VOCABULARY,
             limits=limits,
+            **more,
         ),
         wanted=OUTPUTS_OF_POOLING[pooling],
         merge=partial(merge_note, pooling=pooling),
@@ -76,12 +77,19 @@ def options(*, level: str, pooling: str, limits: ChunkLimits) -> InferenceOption
     )
 
 
-def inferred(model: Model, *, level: str = "token", pooling: str = "mean", **limits: int) -> list[dict[str, Any]]:
+def inferred(
+    model: Model,
+    *,
+    level: str = "token",
+    pooling: str = "mean",
+    limits: ChunkLimits | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
     notes = pa.RecordBatch.from_pydict(
         {"note_id": pa.array(range(len(TEXTS)), pa.int64()), "text": pa.array(TEXTS, pa.string())}
     )
     batches = iter([notes[:5], notes[5:]])
-    chosen = options(level=level, pooling=pooling, limits=ChunkLimits(**limits))
+    chosen = options(level=level, pooling=pooling, limits=limits or ChunkLimits(), more=more or {})
     return [
         row for batch in infer_notes(batches, encoder=ENCODER, model=model, options=chosen) for row in batch.to_pylist()
     ]
@@ -92,7 +100,7 @@ def inferred(model: Model, *, level: str = "token", pooling: str = "mean", **lim
 def test_every_note_comes_back_once_in_order_with_its_own_vectors(
     level: str, pooling: str, limits: dict[str, int]
 ) -> None:
-    rows = inferred(Model(), level=level, pooling=pooling, **limits)
+    rows = inferred(Model(), level=level, pooling=pooling, limits=ChunkLimits(**limits))
     assert [row["note_id"] for row in rows] == list(range(len(TEXTS)))
     notes = tokenize(TEXTS, [()] * len(TEXTS), encoder=ENCODER, options=WINDOWS)
     for row, note in zip(rows, notes, strict=True):
@@ -110,6 +118,25 @@ def test_every_note_comes_back_once_in_order_with_its_own_vectors(
                 assert entry["vector"] is None
             else:
                 np.testing.assert_allclose(entry["vector"], segment.vector, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("level", "parts"), [("token", 3), ("token", 1), ("window", 1), ("document", 1)])
+def test_a_note_of_many_segments_comes_back_in_slices(level: str, parts: int) -> None:
+    """The slices together have the same vectors and texts as the whole note, and each note is counted once."""
+    whole = inferred(Model(), level=level, more={"with_text": True})
+    rows = inferred(Model(), level=level, more={"with_text": True, "divisible": True}, limits=ChunkLimits(parts=parts))
+    assert (len(rows) > len(whole)) == (level != "document")
+    assert [row for row in rows if row["status"] is not None and row["n_pieces"] != 0 and not row["vectors"]] == []
+    found: dict[int, list[dict[str, Any]]] = {row["note_id"]: [] for row in rows}
+    for row in rows:
+        found[row["note_id"]] += row["vectors"]
+    assert found == {row["note_id"]: row["vectors"] for row in whole}
+    counted = [row for row in rows if row["status"] is not None]
+    known = ("note_id", "n_pieces", "n_windows", "status")
+    assert [[row[name] for name in known] for row in counted] == [[row[name] for name in known] for row in whole]
+    for row in whole:
+        text = TEXTS[row["note_id"]] or ""
+        assert [entry["text"] for entry in row["vectors"]] == [text[e["begin"] : e["end"]] for e in row["vectors"]]
 
 
 def test_rows_of_two_graphs_are_never_in_one_batch() -> None:

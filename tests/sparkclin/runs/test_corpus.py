@@ -13,7 +13,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from sparkclin.errors import IncompleteError, InputError, OptionError
-from sparkclin.runs.corpus import Corpus, NoteSource, count_corpus, count_notes, default_partitions, read_notes
+from sparkclin.runs.corpus import (
+    LONG_NOTE,
+    Corpus,
+    NoteSource,
+    count_corpus,
+    count_notes,
+    default_partitions,
+    read_notes,
+)
 
 TEXTS = {"plain": "fever", "lines": 'first\r\nsecond, "quoted"\n\nlast \\" é 🩺', "empty": ""}
 
@@ -133,6 +141,21 @@ def test_notes_are_as_many_as_the_reader_has_counted(spark: SparkSession) -> Non
     assert count_corpus(Corpus(source=NoteSource(path="in"), notes=notes, records=2)) == 2
     with pytest.raises(IncompleteError, match=r"3 records are in in, and Spark read 2 notes from them. Run again"):
         count_corpus(Corpus(source=NoteSource(path="in"), notes=notes, records=3))
+
+
+def test_long_notes_are_named_before_the_work_begins(spark: SparkSession) -> None:
+    lengths = {"a": LONG_NOTE, "b": LONG_NOTE + 1, "d": LONG_NOTE + 3, "an id": LONG_NOTE + 2, "e": LONG_NOTE + 1}
+    notes = spark.createDataFrame(list(lengths.items()), "note_id string, n int").selectExpr(
+        "note_id", "repeat('é', n) AS text"
+    )
+    said: list[str] = []
+    assert count_notes(notes, say=said.append) == 5
+    assert said == [
+        "notes of more than 500,000 characters: 4, the longest with the id d (500,003), (id not shown) "
+        "(500,002), b (500,001). --max-note-pieces leaves long notes out"
+    ]
+    assert count_notes(notes.filter("note_id = 'a'"), say=said.append) == 1
+    assert len(said) == 1
 
 
 def test_no_notes_at_all_are_refused(spark: SparkSession) -> None:

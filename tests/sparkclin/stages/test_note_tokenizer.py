@@ -18,6 +18,7 @@ from sparkclin.models.pretrained import load, use_models
 from sparkclin.models.repository import ModelRepository
 from sparkclin.stages.note_tokenizer import NoteTokenizer
 from sparkclin.text.pieces import PieceEncoder
+from sparkclin.text.sentences import split_sentences
 from testkit.echo import build_echo_bundle
 from testkit.material import mtsamples, roberta_tokenizer_json
 
@@ -151,6 +152,13 @@ def test_sentences_of_spark_nlp_are_handed_on_in_code_points(spark: SparkSession
     assert out.where("size(pieces.windows) > 1").count() == 0
 
 
+def test_sentences_are_found_in_python_without_a_sentence_column(spark: SparkSession, echo: Bundle) -> None:
+    out = tokenizer_of(echo).setContext("sentence").transform(frame_of(spark, [*HARD, None, ""]))
+    for row in rows_of(out):
+        found = [(sentence.begin, sentence.end) for sentence in row.pieces.sentences]
+        assert found == (list(split_sentences(row.text)) if row.n_pieces else [])
+
+
 def test_context_sentence_tokenizes_each_alone(spark: SparkSession, echo: Bundle) -> None:
     tokenizer = tokenizer_of(echo).setSentenceCol("sentence").setContext("sentence").setMaxPieces(9).setStride(2)
     annotator = annotator_of(echo)
@@ -214,7 +222,6 @@ def test_a_sentence_column_must_hold_annotations(spark: SparkSession, echo: Bund
         (NoteTokenizer(), "pretrained"),
         (NoteTokenizer(tokenizer="{}", maxPieces=5, stride=5), "max_pieces is 5 and stride 5"),
         (NoteTokenizer(tokenizer="{}", maxPieces=5, stride=4, cls=True), "max_pieces is 4 and stride 4"),
-        (NoteTokenizer(tokenizer="{}", context="sentence"), "together with a sentenceCol"),
         (NoteTokenizer(tokenizer="{}", context="word"), "there is no context 'word'"),
     ],
 )

@@ -276,7 +276,7 @@ def test_batches_keep_their_notes_apart() -> None:
     batch = pa.RecordBatch.from_pylist(rows, schema=ARROW_ROWS)
     options = PoolerOptions(level="token", pooling="mean", brings_cls=False)
     found = pa.Table.from_batches(
-        list(pool_batches(iter([batch.slice(1), batch]), options=options, pieces_column="pieces"))
+        list(pool_batches(iter([batch.slice(1), batch]), options=options, pieces_column="pieces", text_column=None))
     )
     entries = dict(zip(found["note_id"].to_pylist(), found["vectors"].to_pylist(), strict=True))
     assert entries[1] == []

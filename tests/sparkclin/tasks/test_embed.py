@@ -27,6 +27,7 @@ from sparkclin.stages.note_tokenizer import NoteTokenizer
 from sparkclin.stages.vector_pooler import VectorPooler
 from sparkclin.tasks.embed import EmbedOptions, embed, output_schema
 from sparkclin.text.pieces import NO_WORD, Floats, PieceEncoder, Pieces
+from sparkclin.text.sentences import NUPUNKT, SPARK_NLP, split_sentences
 from sparkclin.text.windows import Window, cut, own
 from testkit.echo import SAMPLE_TEXTS, build_echo_bundle
 from testkit.tokenizers import train_tokenizer
@@ -149,8 +150,9 @@ def test_tokens(notes: DataFrame, echo: Bundle, pooling: str) -> None:
     assert_no_vector(rows, ["vector", "token_index", "token", "begin", "end"])
 
 
-def test_sentences_know_their_note(notes: DataFrame, echo: Bundle) -> None:
-    rows = collected(embed(notes, bundle=echo, options=options("sentence")))
+@pytest.mark.parametrize(("splitter", "n_sentences"), [(NUPUNKT, 16), (SPARK_NLP, 24)])
+def test_sentences_know_their_note(notes: DataFrame, echo: Bundle, splitter: str, n_sentences: int) -> None:
+    rows = collected(embed(notes, bundle=echo, options=replace(options("sentence"), splitter=splitter)))
     for name in ("long", "emoji", "short"):
         text = NOTES[name] or ""
         pieces = pieces_of(echo, text)
@@ -159,7 +161,7 @@ def test_sentences_know_their_note(notes: DataFrame, echo: Bundle) -> None:
             assert row.vector == mean_of(vectors[(pieces.begins >= row.begin) & (pieces.begins < row.end)])
         assert [row.sentence for row in rows[name]] == list(range(len(rows[name])))
         assert "".join("".join(text[row.begin : row.end] for row in rows[name]).split()) == "".join(text.split())
-    assert len(rows["long"]) == 24  # Spark NLP's detector cuts at the semicolon too
+    assert len(rows["long"]) == n_sentences  # Spark NLP's detector cuts at the semicolon too
     assert_no_vector(rows, ["vector", "sentence", "begin", "end"])
 
 
@@ -172,7 +174,7 @@ def test_sentences_alone(notes: DataFrame, echo: Bundle, pooling: str) -> None:
             first = float(echo.manifest.vocab_size + echo.manifest.cls_id)
             expected = mean_of(piece_vectors(echo, pieces)) if pooling == "mean" else [first, len(pieces) + 2]
             assert row.vector == expected
-    assert len(rows["long"]) == 24
+    assert len(rows["long"]) == 16
 
 
 def test_cls_is_the_first_special_piece_of_each_window(notes: DataFrame, echo: Bundle) -> None:
@@ -186,9 +188,10 @@ def test_cls_is_the_first_special_piece_of_each_window(notes: DataFrame, echo: B
 
 def test_a_sentence_that_no_piece_begins_in_says_so(spark: SparkSession, tmp_path: Path) -> None:
     """Spark NLP's detector cuts at each of the dots, which are one piece."""
+    asked = replace(options("sentence"), splitter=SPARK_NLP)
     dots = build_echo_bundle(spark, tmp_path, tokenizer_json=train_tokenizer(["..."] * 9), name="dots")
     notes = spark.createDataFrame([("dots", "...")], "note_id string, text string")
-    rows = embed(notes, bundle=dots, options=options("sentence")).orderBy("sentence").collect()
+    rows = embed(notes, bundle=dots, options=asked).orderBy("sentence").collect()
     assert [(row.begin, row.status, row.vector is None) for row in rows] == [
         (0, "ok", False),
         (1, "no_pieces", True),
@@ -196,11 +199,12 @@ def test_a_sentence_that_no_piece_begins_in_says_so(spark: SparkSession, tmp_pat
     ]
 
 
-def rows_of_stages(notes: DataFrame, echo: Bundle, level: str, pooling: str) -> DataFrame:
+def rows_of_stages(notes: DataFrame, echo: Bundle, level: str, pooling: str, splitter: str) -> DataFrame:
     """What embed() gives, by stages."""
     from sparknlp.annotator import SentenceDetector
     from sparknlp.base import DocumentAssembler
 
+    detected = splitter == SPARK_NLP
     by_cls = pooling == "cls"
     tokenizer = NoteTokenizer(
         tokenizer=echo.tokenizer_json(),
@@ -208,12 +212,15 @@ def rows_of_stages(notes: DataFrame, echo: Bundle, level: str, pooling: str) -> 
         stride=STRIDE,
         cls=by_cls,
         clsId=echo.manifest.cls_id,
-        sentenceCol="found",
+        sentenceCol="found" if detected else "",
     )
     annotator = load(echo).setInputCols(["document", "token"]).setOutputCol("embeddings")
-    stages = [
+    detector = [
         DocumentAssembler().setInputCol("text").setOutputCol("assembled"),
         SentenceDetector().setInputCols(["assembled"]).setOutputCol("found"),
+    ]
+    stages = [
+        *(detector if detected else []),
         tokenizer,
         annotator,
         VectorPooler.of(annotator, level=level, pooling=pooling).setCls(by_cls),
@@ -222,15 +229,23 @@ def rows_of_stages(notes: DataFrame, echo: Bundle, level: str, pooling: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("level", "pooling"),
-    [("document", "mean_max"), ("document", "cls"), ("window", "max"), ("sentence", "mean"), ("token", "first")],
+    ("level", "pooling", "splitter"),
+    [
+        ("document", "mean_max", NUPUNKT),
+        ("document", "cls", NUPUNKT),
+        ("window", "max", NUPUNKT),
+        ("sentence", "mean", NUPUNKT),
+        ("sentence", "max", SPARK_NLP),
+        ("token", "first", NUPUNKT),
+    ],
 )
 def test_stages_give_the_same_columns_and_rows(
-    spark: SparkSession, notes: DataFrame, echo: Bundle, level: str, pooling: str
+    spark: SparkSession, notes: DataFrame, echo: Bundle, level: str, pooling: str, splitter: str
 ) -> None:
     use_models(spark, echo.path.parent)
-    ours = rows_of_stages(notes, echo, level, pooling)
-    theirs = embed(notes, bundle=echo, options=options(level, pooling=pooling))
+    ours = rows_of_stages(notes, echo, level, pooling, splitter)
+    asked = options(level, pooling=pooling)
+    theirs = embed(notes, bundle=echo, options=replace(asked, splitter=splitter) if level == "sentence" else asked)
     assert ours.schema == theirs.schema
     assert ours.schema["vector"].metadata == theirs.schema["vector"].metadata
     found, expected = collected(ours), collected(theirs)
@@ -354,6 +369,29 @@ def test_observation_counts_all_notes_in_the_same_pass(notes: DataFrame, echo: B
     assert (counts.notes, counts.pieces) == (len(NOTES), sum(sizes))
     assert counts.windows == sum(len(windows_of(size)) for size in sizes)
     assert {"ok": 3, "empty": 2, "null": 1}.items() <= counts.statuses.items()
+
+
+def test_sentences_are_found_in_python_by_default(notes: DataFrame, echo: Bundle) -> None:
+    rows = collected(embed(notes, bundle=echo, options=options("sentence")))
+    for name, text in NOTES.items():
+        expected = split_sentences(text) if text and text.strip() else ((None, None),)
+        assert [(row.begin, row.end) for row in rows[name]] == list(expected)
+
+
+def test_words_are_cut_where_the_text_is(notes: DataFrame, echo: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    """Spark counts all characters of the note before each word that it cuts out, which is quadratic."""
+    rows = embed(notes, bundle=echo, options=options("token"))
+    rows.explain(extended=True)
+    assert "substring" not in capsys.readouterr().out
+    for name, text in NOTES.items():
+        assert all(row.token == (text or "")[row.begin : row.end] for row in collected(rows)[name] if row.vector)
+
+
+def test_a_splitter_is_for_sentences_only() -> None:
+    assert not EmbedOptions(level="sentence").needs_spark_nlp
+    assert EmbedOptions(level="sentence", splitter=SPARK_NLP).needs_spark_nlp
+    with pytest.raises(OptionError, match="sentence splitter was chosen for level 'document'"):
+        EmbedOptions(splitter=NUPUNKT)
 
 
 def test_notes_must_have_an_id_and_a_text(spark: SparkSession, echo: Bundle) -> None:

@@ -89,6 +89,18 @@ def test_a_note_of_any_length_has_the_entities_of_its_logits(
     assert len(by_note["long"]) > 10 or aggregation != "simple"
 
 
+def test_entities_are_cut_where_the_text_is(
+    spark: SparkSession, bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Spark counts all characters of the note before each text that it cuts out, and it copies the whole note into the
+    row of each entity, which are both quadratic."""
+    notes = spark.createDataFrame(list(NOTES.items()), "note_id string, text string")
+    find_entities(notes, bundle=bundle, options=NerOptions()).explain(extended=True)
+    plan = capsys.readouterr().out
+    assert "explode" in plan
+    assert "substring" not in plan
+
+
 def entities_by_reference(
     trained: TrainedModel, bundle: Bundle, text: str, aggregation: str
 ) -> list[tuple[str, int, int, float]]:

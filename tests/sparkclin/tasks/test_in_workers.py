@@ -176,19 +176,22 @@ from py4j.java_gateway import JavaClass
 spark = sparkclin.spark_session(master="local[1]", spark_nlp=False, settings={"spark.ui.enabled": "false"})
 assert not isinstance(spark._jvm.com.johnsnowlabs.nlp.DocumentAssembler, JavaClass)
 bundle = ModelRepository(sys.argv[1]).find("a_model", engine="openvino", precision="fp32")
-notes = spark.createDataFrame([("a", "no chest pain"), ("b", "")], "note_id string, text string")
+notes = spark.createDataFrame([("a", "No chest pain. Fever."), ("b", "")], "note_id string, text string")
 rows = sparkclin.embed(notes, model=bundle).orderBy("note_id").collect()
 print([(row.note_id, row.status, len(row.vector or [])) for row in rows])
+rows = sparkclin.embed(notes, model=bundle, level="sentence").collect()
+print(sorted((row.note_id, row.begin, row.end) for row in rows if row.vector))
 try:
-    sparkclin.embed(notes, model=bundle, level="sentence")
+    sparkclin.embed(notes, model=bundle, level="sentence", splitter="spark_nlp")
 except sparkclin.SetupError as error:
     print(error)
 """
 
 
 def test_no_jar_of_spark_nlp_is_needed(models: Path, tmp_path: Path) -> None:
-    """But for sentences, which are its own. Spark does not read this environment's settings, which name the jars."""
+    """But for its own sentence detector. Spark does not read this environment's settings, which name the jars."""
     done = run_python(WITHOUT_SPARK_NLP, str(models), env={"SPARK_CONF_DIR": str(tmp_path)})
     assert done.returncode == 0, done.stderr
     assert "[('a', 'ok', 32), ('b', 'empty', 0)]" in done.stdout
+    assert "[('a', 0, 14), ('a', 15, 21)]" in done.stdout
     assert "the session has no Spark NLP jar" in done.stdout

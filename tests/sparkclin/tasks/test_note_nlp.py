@@ -111,6 +111,16 @@ def test_a_snippet_is_the_250_characters_around_the_entity(
     assert row.lexical_variant in row.snippet
 
 
+def test_a_note_meets_all_its_entities_at_once(
+    spark: SparkSession, notes: DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Spark counts all characters of the note before each text that it cuts out, which is quadratic."""
+    made(entities_of(spark, PLACES), notes).explain(extended=True)
+    plan = capsys.readouterr().out
+    assert "Generate inline" in plan
+    assert "substring" not in plan
+
+
 def test_what_no_row_can_hold_is_left_out_and_counted(spark: SparkSession, notes: DataFrame) -> None:
     entities = entities_of(spark, [(2, 0, 250), (2, 300, 551), (3, 0, 4)])
     found = made(entities, notes)

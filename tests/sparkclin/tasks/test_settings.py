@@ -29,6 +29,8 @@ def manifest(tmp_path: Path) -> Manifest:
     ("options", "task", "more"),
     [
         (EmbedOptions(), EMBED, {}),
+        (EmbedOptions(level="sentence"), EMBED, {"splitter": "nupunkt"}),
+        (EmbedOptions(level="sentence", splitter="spark_nlp"), EMBED, {"splitter": "spark_nlp"}),
         (NerOptions(), ENTITIES, {}),
         (ClassifyOptions(), CLASSIFY, {}),
         (ClassifyOptions(pair="pair"), CLASSIFY, {"pair_first": False}),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sparkclin.errors import OptionError
 from sparkclin.text.pieces import NO_WORD, Ints, Pieces
-from sparkclin.text.segments import SegmentPart, plan_segments
+from sparkclin.text.segments import SegmentPart, plan_segments, sliced
 from sparkclin.text.tokenization import TokenizedNote
 from sparkclin.text.windows import cut, own
 
@@ -138,3 +138,17 @@ def test_cls_of_sentences_needs_windows_of_one_sentence_each() -> None:
 def test_no_pieces_no_segments() -> None:
     made = plan_segments(note_of(0, max_pieces=6, stride=2), level="document", pooling="mean")
     assert (made.segments, made.parts) == ((), ())
+
+
+@given(st.integers(0, 60), st.sampled_from([(6, 2), (9, 0), (12, 5)]), st.integers(1, 9))
+def test_slices_of_a_plan_have_all_its_segments_and_parts_once(n_pieces: int, size: tuple[int, int], most: int) -> None:
+    note = note_of(n_pieces, max_pieces=size[0], stride=size[1])
+    plan = plan_segments(note, level="token", pooling="mean")
+    slices = list(sliced(plan, most_parts=most))
+    assert [segment for each in slices for segment in each.segments] == list(plan.segments)
+    assert [replace(part, segment=part.segment + each.first) for each in slices for part in each.parts] == list(
+        plan.parts
+    )
+    assert [each.first for each in slices] == [sum(len(s.segments) for s in slices[:i]) for i in range(len(slices))]
+    assert all(most <= len(each.parts) for each in slices[:-1])
+    assert all(len(each.parts) <= 2 * most + 1 for each in slices)

@@ -1,14 +1,25 @@
-"""Sentence annotations become ranges of code points that read as the sentences do."""
+"""Sentences of both splitters are ranges of code points that cover every visible character once."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparkclin.errors import OptionError
+from sparkclin.text import sentences
 from sparkclin.text.pieces import WHITE_SPACE
-from sparkclin.text.sentences import Sentence, cover, locate
+from sparkclin.text.sentences import (
+    LONGEST_BLOCK,
+    Sentence,
+    check_splitter,
+    cover_annotations,
+    locate,
+    split_sentences,
+)
 
 sentences_of_a_note = st.lists(st.tuples(st.sampled_from(["", " ", "\n\n"]), st.text("aé😀.e\u0301 \n", min_size=1)))
 
@@ -60,17 +71,86 @@ def test_sentences_without_text_are_left_out() -> None:
 @given(sentences_of_a_note, st.lists(st.booleans()))
 def test_cover_leaves_out_white_space_only(parts: list[tuple[str, str]], kept: list[bool]) -> None:
     text, annotations, _ = annotated(parts)
-    ranges = cover(text, [sentence for sentence, keep in zip(annotations, kept, strict=False) if keep])
+    ranges = cover_annotations(text, [sentence for sentence, keep in zip(annotations, kept, strict=False) if keep])
     inside = {place for begin, end in ranges for place in range(begin, end)}
     assert all(text[place] in WHITE_SPACE for place in set(range(len(text))) - inside)
     assert all(first[1] <= second[0] for first, second in pairwise(ranges))
 
 
 def test_what_a_detector_left_out_is_a_sentence_of_its_own() -> None:
-    assert cover("Seen. \x00 Fever.\n", [Sentence(0, 4, "Seen."), Sentence(8, 13, "Fever.")]) == (
+    assert cover_annotations("Seen. \x00 Fever.\n", [Sentence(0, 4, "Seen."), Sentence(8, 13, "Fever.")]) == (
         (0, 5),
         (6, 7),
         (8, 14),
     )
-    assert cover(" Fever. ", []) == ((1, 7),)
-    assert cover(" \n", []) == ()
+    assert cover_annotations(" Fever. ", []) == ((1, 7),)
+    assert cover_annotations(" \n", []) == ()
+
+
+CLINICAL = [
+    ["Seen by Dr. Smith at 3 p.m. on the ward.", "He was comfortable."],
+    ["Temp was 98.6 and Cr 1.4.", "Aspirin 81 mg q.d. was continued, i.e. as before.", "No changes."],
+    ["MEDICATIONS:\n", "1. Aspirin 81 mg q.d.\n", "2. Metoprolol 12.5 mg p.o. b.i.d.\n\n", "PLAN: Home."],
+    ["HISTORY OF PRESENT ILLNESS\n", "A man of 57 😀 years,\nwho denies pain.", "Was there any fever?", "No."],
+]
+
+
+@pytest.mark.parametrize("expected", CLINICAL, ids=lambda expected: expected[0].strip())
+def test_clinical_text_is_split_into_sentences(expected: list[str]) -> None:
+    text = " ".join(expected).replace("\n ", "\n")
+    assert [text[begin:end] for begin, end in split_sentences(text)] == [sentence.strip() for sentence in expected]
+
+
+@given(st.text("aé😀.?!1) \n\t\r\x1c\u2028-", max_size=60))
+def test_every_visible_character_is_in_exactly_one_sentence(text: str) -> None:
+    ranges = split_sentences(text)
+    inside = [place for begin, end in ranges for place in range(begin, end)]
+    assert len(inside) == len(set(inside))
+    assert all(text[place] in WHITE_SPACE for place in set(range(len(text))) - set(inside))
+    assert list(ranges) == sorted(ranges)
+
+
+LONG = 8 * LONGEST_BLOCK
+HARD = {
+    "sentences": "He was seen. No fever was found.  ",
+    "no full stop": "the patient was seen ",
+    "one word": "x",
+    "line breaks": "\n",
+    "blank lines": " \n\t\n",
+    "lines": "BP 120/80\n",
+    "white space": "a" + " " * 3_000,
+    "marks": "?!",
+}
+
+
+@pytest.mark.parametrize("repeated", HARD.values(), ids=HARD.keys())
+def test_the_work_grows_with_the_length_of_a_note(monkeypatch: pytest.MonkeyPatch, repeated: str) -> None:
+    """The library reads blocks of a bounded length, without blank lines, and hardly any character twice."""
+    read: list[str] = []
+    library = sentences._nupunkt()
+
+    class Counting:
+        def iter_spans(self, text: str, *, line_breaks: bool) -> Iterator[tuple[int, int]]:
+            read.append(text)
+            yield from library.iter_spans(text, line_breaks=line_breaks)
+
+    monkeypatch.setattr(sentences, "_nupunkt", Counting)
+    text = repeated * (LONG // len(repeated))
+    split_sentences(text)
+    assert max(map(len, read), default=0) <= LONGEST_BLOCK
+    assert sum(map(len, read)) <= 1.5 * len(text)
+    assert not any("\n\n" in block for block in read)
+
+
+def test_a_sentence_goes_on_behind_a_block() -> None:
+    filler = "No fever was found. " * (LONGEST_BLOCK // 20 - 1)
+    text = f"{filler}He went home with the medicines that he had before. Well."
+    assert [text[begin:end] for begin, end in split_sentences(text)][-2:] == [
+        "He went home with the medicines that he had before.",
+        "Well.",
+    ]
+
+
+def test_another_splitter_is_refused() -> None:
+    with pytest.raises(OptionError, match="unknown sentence splitter 'pysbd': expected one of nupunkt, spark_nlp"):
+        check_splitter("pysbd")

@@ -56,15 +56,16 @@ def notes_batch(texts: Sequence[str | None]) -> pa.RecordBatch:
     )
 
 
-def packing(*, level: str = "token", pooling: str = "mean", limits: ChunkLimits = TINY) -> PackingOptions:
+def packing(*, level: str = "token", pooling: str = "mean", limits: ChunkLimits = TINY, **more: bool) -> PackingOptions:
     return PackingOptions(
         notes=ChunkOptions(
             carried=pa.schema({"note_id": pa.int64()}),
-            columns=NoteColumns(text="text", sentences=None),
+            columns=NoteColumns(text="text"),
             windows=WindowOptions(max_pieces=12, stride=4),
             plan=partial(plan_segments, level=level, pooling=pooling),
             vocabulary=VOCABULARY,
             limits=limits,
+            **more,
         ),
         request=None,
     )
@@ -140,6 +141,19 @@ def test_every_note_comes_back_once_in_order_with_its_own_vectors(limits: ChunkL
     for row, text in zip(rows, TEXTS, strict=True):
         assert [entry["vector"] for entry in row["vectors"]] == expected_vectors(text, pooling)
         assert row["status"] == ("null" if text is None else "ok" if text.strip() else "empty")
+
+
+def test_a_note_of_many_words_comes_back_in_slices() -> None:
+    """Its vectors and words are those of the note in one piece, and each note is counted once."""
+    limits = ChunkLimits(parts=2)
+    rows = unpacked(run_model(packed(TEXTS, packing(limits=limits, with_text=True, divisible=True))), unpacking())
+    assert len(rows) > len(TEXTS)
+    assert [row["note_id"] for row in rows if row["status"] is not None] == list(range(len(TEXTS)))
+    for note_id, text in enumerate(TEXTS):
+        entries = [entry for row in rows if row["note_id"] == note_id for entry in row["vectors"]]
+        assert [entry["index"] for entry in entries] == list(range(len(entries)))
+        assert [entry["vector"] for entry in entries] == expected_vectors(text, "mean")
+        assert [entry["text"] for entry in entries] == [(text or "")[e["begin"] : e["end"]] for e in entries]
 
 
 def test_a_chunk_ends_at_each_limit() -> None:
