@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from sparkclin.spark.jars import environment_jars, jar_paths, set_up_jars
 from testkit.cluster import StandaloneCluster, standalone_cluster
+
+FETCH_JARS = Path(__file__).parents[1] / "docker" / "fetch_jars.py"
+
+
+@pytest.fixture(scope="session")
+def jars(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return the jars of the image, with those for `s3a://`, fetched as its build fetches them."""
+    folder = tmp_path_factory.mktemp("jars")
+    subprocess.run([sys.executable, FETCH_JARS, folder], check=True, stdin=subprocess.DEVNULL)
+    return sorted(folder.glob("*.jar"))
 
 
 @pytest.fixture(scope="session")

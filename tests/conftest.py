@@ -91,6 +91,26 @@ def spark_of_large_batches(spark: SparkSession) -> Iterator[SparkSession]:
     spark.conf.set(BATCH_SETTING, before)
 
 
+@pytest.fixture
+def mounted(spark: SparkSession, tmp_path: Path) -> Iterator[str]:
+    """The URL by which Hadoop knows `tmp_path`."""
+    conf = spark.sparkContext._jsc.hadoopConfiguration()
+    key = "fs.viewfs.mounttable.storage.link./files"
+    conf.set(key, f"file://{tmp_path}")
+    conf.set("fs.viewfs.impl.disable.cache", "true")  # else the first test's folder stays mounted
+    yield "viewfs://storage/files"
+    conf.unset(key)
+    conf.unset("fs.viewfs.impl.disable.cache")
+
+
+@pytest.fixture(params=["path", "file URL", "URL"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """`tmp_path` as a location."""
+    if request.param == "URL":
+        return str(request.getfixturevalue("mounted"))
+    return f"file://{tmp_path}" if request.param == "file URL" else str(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def echo_models(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with the model `clinical_longformer`, an echo of 2 numbers a piece. Do not register in it."""

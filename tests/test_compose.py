@@ -102,14 +102,6 @@ def test_the_drivers_pipeline_understands_its_options() -> None:
     assert options.output == f"s3a://{BUCKET}/vectors"
 
 
-@pytest.fixture(scope="module")
-def jars(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The jars of the image, fetched as its build does."""
-    folder = tmp_path_factory.mktemp("jars")
-    subprocess.run([sys.executable, ROOT / "docker" / "fetch_jars.py", folder], check=True, stdin=subprocess.DEVNULL)
-    return sorted(folder.glob("*.jar"))
-
-
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
     """With the compose file's keys in the environment."""

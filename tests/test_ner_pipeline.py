@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -14,7 +15,9 @@ from pyspark.sql import SparkSession
 from sparkclin.commands.ner import main, options_of, page_of, parser
 from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
+from sparkclin.runs import run
 from sparkclin.runs.page import PageOptions
+from sparkclin.runs.sink import write_rows
 from sparkclin.tasks.entities import NerOptions
 from testkit.demo import MODEL, NER_MODEL
 
@@ -53,6 +56,27 @@ def test_the_page_and_the_most_frequent_are_of_the_rows_that_were_written(
     assert re.search(r"^hypertension +\d+ +\d+$", printed, flags=re.MULTILINE)
     assert printed.endswith(f"\n\n1 of 4 notes are in {file}, which contains their text.\n")
     assert "hypertension" not in (tmp_path / "entities" / "_report.md").read_text(encoding="utf-8").lower()
+
+
+@pytest.mark.usefixtures("spark")
+def test_a_note_that_was_added_during_the_run_is_not_on_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+
+    def add(note_id: str) -> None:
+        (folder / f"{note_id}.txt").write_text("Hypertension.")
+
+    def add_and_write(*given: Any) -> None:
+        add("added")
+        write_rows(*given)
+
+    monkeypatch.setattr(run, "write_rows", add_and_write)
+    add("old")
+    arguments = ["--input", str(folder), "--input-format", "text", "--output", str(tmp_path / "entities")]
+    assert main([*arguments, "--page", str(tmp_path / "page.html")]) == 0
+    assert "\n1 of 1 notes are in " in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("spark")

@@ -217,6 +217,7 @@ def test_delta_in_and_out(local: dict[str, pd.DataFrame], notes_file: Path, tmp_
     assert (first / "_delta_log").is_dir()
     assert_same(read_output(first).sort_values("note_id").reset_index(drop=True), local["document"])
     assert len(read_output(second)) == 6
+    assert json.loads((second / "_report.json").read_text())["settings"]["input_version"] == 0
     halves = read_output(half).sort_values("note_id").reset_index(drop=True)
     for value, vector in zip(halves["vector"], local["document"]["vector"], strict=True):
         assert (value is None) == (vector is None)

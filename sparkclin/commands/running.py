@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sparkclin.engines import ENGINES, PRECISIONS
@@ -43,8 +44,9 @@ def run_command(
     """Runs a task as the options say; returns the exit status: 0, or 1 for what went wrong, said in a line.
 
     `request` makes a RunRequest of the options where request_of() alone would not do. `afterwards` does what is left
-    when all is written; what it returns goes to stdout, where nothing else does. Wrong usage ends the program with
-    status 2, as with every parser. Ctrl-C ends it with INTERRUPTED.
+    when all is written; its request names the version of a Delta table that was read. What it returns goes to stdout,
+    where nothing else does. Wrong usage ends the program with status 2, as with every parser. Ctrl-C ends it with
+    INTERRUPTED.
     """
     asked = parser.parse_args(arguments)
     if asked.unsafe_debug:
@@ -57,7 +59,9 @@ def run_command(
             requested = (request or request_of)(asked)
             report = run(task(asked), requested)
             print(f"\n{printable(masked(asked.output))}\n{report.summary()}", file=sys.stderr)
-            if more := afterwards(asked, requested) if afterwards else "":
+            version = report.settings.get("input_version")
+            written = replace(requested, source=replace(requested.source, version=version))
+            if more := afterwards(asked, written) if afterwards else "":
                 print(f"\n{more}", flush=True)
     except SparkclinError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -17,7 +17,7 @@ from sparkclin.runs.sources.jsonl import read_jsonl
 from sparkclin.runs.sources.notes import SourceNotes
 from sparkclin.runs.sources.places import Place, locate, locate_on_disk
 from sparkclin.runs.sources.reading import reading
-from sparkclin.runs.sources.tables import DELTA, check_no_delta, is_delta, read_delta, read_parquet
+from sparkclin.runs.sources.tables import DELTA, check_no_delta, is_delta, later_versions, read_delta, read_parquet
 from sparkclin.runs.sources.text import UTF_8, read_text
 from sparkclin.schema import NOTE_ID, PAIR, PLAIN_ID, TEXT, named, shown_id
 from sparkclin.spark.storage import local_path
@@ -54,7 +54,7 @@ class NoteSource:
     in a text, as CSV has them, are one. Each note is read with another text where `pair_column` says which, or with the
     same one, `pair_text`, for all. `hidden_files` says what is done with files that Spark passes over, one of
     HIDDEN_FILES. `encoding` is that of CSV and of files of text, `delimiter` that of CSV (None: a tab in files named
-    .tsv, else a comma).
+    .tsv, else a comma). `version` is that of a Delta table (None: the latest).
 
     Raises OptionError for a format, an encoding or a delimiter that is not known, and for what does not go together.
     """
@@ -70,6 +70,7 @@ class NoteSource:
     hidden_files: str = "refuse"
     encoding: str = UTF_8
     delimiter: str | None = None
+    version: int | None = None
 
     def __post_init__(self) -> None:
         if not self.path.strip():
@@ -126,21 +127,26 @@ def _delimiter(given: str) -> str:
 class Corpus:
     """The notes of a source, as (note_id, text) and, where it has such, pair; nothing of them is computed yet.
 
-    `source` says the format that was found. `records` is how many lie in the input, as its reader counts them;
-    `not_read` names the files that are not read, or have nothing to read. `files` is None for Delta Lake, which keeps
-    the version that it has begun to read.
+    `source` has the format that was found, and the version of a Delta table. `records` is how many notes the reader
+    counts in the input. `not_read` names the files that are not read, or have nothing to read. `files` is None for
+    Delta Lake.
     """
 
     source: NoteSource
     notes: DataFrame
     records: int
+    location: str = ""
     not_read: tuple[str, ...] = ()
     files: InputFiles | None = None
 
-    def check_unchanged(self) -> None:
-        """Raises InputError where files have changed since they were found."""
+    def check_unchanged(self) -> tuple[str, ...]:
+        """Return the names of files, or of versions of a Delta table, that were added since the corpus was read: the
+        notes do not include them. Raises InputError if files that are read have changed."""
+        spark = self.notes.sparkSession
         if self.files is not None:
-            check_unchanged(self.files)
+            return check_unchanged(spark, self.files)
+        assert self.source.version is not None  # read_corpus() has pinned it
+        return later_versions(spark, self.location, self.source.version)
 
 
 def read_notes(spark: SparkSession, source: NoteSource) -> DataFrame:
@@ -161,6 +167,7 @@ def read_corpus(spark: SparkSession, source: NoteSource) -> Corpus:
     source, files = _files_of(spark, source, place := locate(spark, source.path))
     if files is None:
         found = read_delta(spark, source, place.found[0].path)
+        source = replace(source, version=found.version)
     else:
         found = _READERS[source.format or ""](spark, source, files)
     notes = found.notes
@@ -170,7 +177,14 @@ def read_corpus(spark: SparkSession, source: NoteSource) -> Corpus:
         with reading(source.path):
             notes = _with_integer_ids(notes)
     left = {*found.not_read, *(files.not_read if files else ())}
-    return Corpus(source=source, notes=notes, records=found.records, not_read=tuple(sorted(left)), files=files)
+    return Corpus(
+        source=source,
+        notes=notes,
+        records=found.records,
+        location=place.found[0].path,
+        not_read=tuple(sorted(left)),
+        files=files,
+    )
 
 
 def look_at_disk(source: NoteSource) -> NoteSource:

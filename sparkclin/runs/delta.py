@@ -1,4 +1,4 @@
-"""Whether a session can read and write Delta Lake, which is not a part of Spark."""
+"""Delta Lake, which is not a part of Spark: whether a session has it, and the version of a table."""
 
 from __future__ import annotations
 
@@ -14,6 +14,17 @@ REMEDY = (
     "--conf spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension "
     "--conf spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
 )
+
+
+def latest_version(spark: SparkSession, location: str) -> int:
+    """Return the number of the latest version of a Delta table."""
+    from pyspark.sql import DataFrame
+
+    jvm: Any = spark._jvm
+    history = DataFrame(jvm.io.delta.tables.DeltaTable.forPath(spark._jsparkSession, location).history(1), spark)
+    latest = history.first()
+    assert latest is not None  # a table has at least the version that created it
+    return int(latest.version)
 
 
 def check_delta(spark: SparkSession) -> None:

@@ -87,8 +87,9 @@ def read_findings(request: RunRequest, *, model: Bundle, most_notes: int) -> Fin
     """Of a finished run: `most_notes` of its notes, and the variants of all that it wrote."""
     spark = spark_session(spark_nlp=False)
     with step("while reading what was found"):
-        notes = read_notes(spark, request.source)
         rows = read_rows(spark, request.sink)
+        # Files may have been added to the input since.
+        notes = read_notes(spark, request.source).join(rows.select(NOTE_ID).distinct(), NOTE_ID, "left_semi")
         return Findings(
             model=model.manifest.name,
             description=model.manifest.description,

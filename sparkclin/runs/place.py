@@ -1,29 +1,27 @@
-"""The place of a run's output, which is whole or not there on every file system.
+"""The location of a run's output: a finished run publishes all of it, a failed run leaves none of it.
 
-Where a folder can be renamed in one step (the local disk, HDFS), rows are made in a hidden sibling of the output, and
-the folder takes the output's name when they have been checked. Object stores have no such step: there the rows lie in
-their place from the start, beside a file that no reader of Parquet gets past, which is removed last.
+On file systems that rename a folder in one step (the local disk, HDFS), a run writes into a hidden folder next to the
+output. Once the rows are verified, that folder takes the output's name. Object stores have no such step. There a run
+writes into the output from the start, together with a guard file that no reader of Parquet accepts. The run deletes
+that file last.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from sparkclin.errors import IncompleteError, InputError, masked
+from sparkclin.errors import IncompleteError, InputError
+from sparkclin.runs.claims import Claim, claimed, names_of_traces, remove_unlocked
 from sparkclin.runs.delta import check_delta
-from sparkclin.runs.report import JSON_FILE
+from sparkclin.runs.leftovers import clear, clear_folders, is_whole
 from sparkclin.runs.sink import Sink
-from sparkclin.runs.sources.places import HIDDEN, check_outside
-from sparkclin.schema import printable
+from sparkclin.runs.sources.places import HIDDEN, check_outside, folders_above
 from sparkclin.spark import storage
 from sparkclin.spark.interrupts import settled
 
@@ -33,11 +31,6 @@ if TYPE_CHECKING:
 RENAMING = frozenset({"file", "hdfs", "viewfs", "webhdfs", "swebhdfs"})
 """The schemes of file systems that rename a folder in one step."""
 
-ROWS, LOCK = "rows", "lock"
-
-UNIQUE_DIGITS = 12
-"""Of the folder where rows are made."""
-
 GUARD_FILE = "UNFINISHED.parquet"
 GUARD = "The run that writes this output has not finished. If none is running, remove the folder, or run it again.\n"
 
@@ -45,10 +38,10 @@ WILDCARDS = frozenset("[]{}*?")
 
 
 def check_place(spark: SparkSession, sink: Sink, *, source: str = "") -> None:
-    """Says before hours of work what would be said after them.
+    """Check the output before hours of work.
 
-    Raises InputError where something is at the sink's path already, where it is in the input, `source`, or cannot be
-    reached or read again; and SetupError where Delta Lake is missing.
+    Raises InputError if the sink's path exists, is in the input `source`, or cannot be reached or read again, and
+    SetupError if Delta Lake is missing.
     """
     if sink.format == "delta":
         check_delta(spark)
@@ -57,8 +50,7 @@ def check_place(spark: SparkSession, sink: Sink, *, source: str = "") -> None:
     if not storage.is_remote(location) and not storage.has_name(storage.encoding_of_names(spark), location):
         raise InputError(f"Java cannot write the name {sink.path}. Start with LC_ALL=C.UTF-8, or choose another.")
     if source:
-        parent, prefix = _beside_names(location)
-        check_outside(spark, source, location, f"{parent}/{prefix}0")
+        check_outside(spark, source, location, *names_of_traces(location))
 
 
 def check_location(sink: Sink, locate: Callable[[str], str], *, source: str = "") -> None:
@@ -82,24 +74,31 @@ def check_location(sink: Sink, locate: Callable[[str], str], *, source: str = ""
         taken = storage.is_taken(location)
         if not taken and not storage.is_remote(location):
             _check_parent(storage.local_path(location))
-    with suppress(OSError):  # what is wrong with the input is said when it is looked for
+    with suppress(OSError):  # read_corpus() reports problems of the input
         if source and storage.is_within(location, locate(source)):
             raise InputError(f"{sink.path} is in the input, where the next run would find it. Choose another --output.")
     if taken and not is_unfinished(location):
-        _remove_left(*_beside_names(location))
-        raise InputError(f"{sink.path} exists already; nothing is overwritten. Choose another --output.")
+        if not storage.is_remote(location):
+            with suppress(OSError):
+                remove_unlocked(location)
+                clear_folders(location)
+        raise _taken(sink.path)
+
+
+def _taken(path: str) -> InputError:
+    return InputError(f"{path} exists already; nothing is overwritten. Choose another --output.")
 
 
 def _check_parent(path: Path) -> None:
-    """Raises OSError where no folder can be made at `path`, or in what is there of the folders above it; and InputError
-    where there is no room for the longer name that it has at first."""
+    """Raise OSError if no folder can be made at `path`, and InputError if the longer name that a run uses before it
+    publishes is too long."""
     present = next(parent for parent in path.parents if parent.exists())
     if not present.is_dir():
-        raise NotADirectoryError(f"{present} is no folder")
+        raise NotADirectoryError(f"{present} is not a folder")
     if not os.access(present, os.W_OK | os.X_OK):
         raise PermissionError(f"{present} may not be written to")
     length = len(os.fsencode(path.name))
-    most = os.pathconf(present, "PC_NAME_MAX") - len(_beside_names("")[1]) - UNIQUE_DIGITS
+    most = os.pathconf(present, "PC_NAME_MAX") - max(len(name.rpartition("/")[2]) for name in names_of_traces("/"))
     if length > most:
         raise InputError(
             f"the name of the output has {length} bytes: at most {most} are possible in {present}, as the rows have a "
@@ -108,7 +107,7 @@ def _check_parent(path: Path) -> None:
 
 
 def check_space(spark: SparkSession, sink: Sink, *, least_bytes: int) -> None:
-    """Raises InputError where there is less space than the output takes at the least."""
+    """Raise InputError if there is less space than the output needs."""
     location = storage.as_spark_means(spark, sink.path).rstrip("/")
     parent = location.rpartition("/")[0] + "/"
     with _writing(location):
@@ -122,108 +121,109 @@ def check_space(spark: SparkSession, sink: Sink, *, least_bytes: int) -> None:
 
 @contextmanager
 def whole_or_nothing(spark: SparkSession, sink: Sink, *, tables: Sequence[str] = ()) -> Iterator[Sink]:
-    """Where to write what is to be at `sink`. It appears there when the block is left, and nothing does where the block
-    raises. What a killed run has left is removed first, or named where it may be another's work.
+    """Return where to write the output of `sink`. The output appears when the block ends, and never if it raises.
 
-    `tables` are the folders of the output that readers open by themselves. Raises InputError where the place cannot be
-    written, and IncompleteError where what is whole cannot take its name: it is kept then.
+    Leftovers of killed runs are named on stderr, and removed unless they are whole. `tables` are the folders of the
+    output that readers open on their own.
+
+    Raises InputError if the location cannot be written, holds an output or is being written by another run, and
+    IncompleteError if the finished output cannot take its name (its rows are kept) or another run has taken it over.
     """
     location = storage.as_spark_means(spark, sink.path).rstrip("/")
-    if location.partition(":")[0] in RENAMING:
-        with _beside(location) as folder, settled(spark.sparkContext):
-            yield replace(sink, path=folder)
-    else:
-        with _guarded(location, tables), settled(spark.sparkContext):
-            yield replace(sink, path=location)
+    write = _renamed if location.partition(":")[0] in RENAMING else _guarded
+    with _claimed(spark, location) as claim, write(claim, tables) as folder, settled(spark.sparkContext):
+        yield replace(sink, path=folder)
 
 
 def is_unfinished(location: str) -> bool:
-    """Whether what is there was left by a run that was killed, or is being written."""
+    """Return whether the output has a guard file: a run is writing it, or was killed."""
     return storage.exists(f"{location}/{GUARD_FILE}")
 
 
 @contextmanager
-def _beside(location: str) -> Iterator[str]:
-    parent, prefix = _beside_names(location)
-    with _writing(location):
-        _remove_left(parent, prefix)
-        folder = f"{parent}/{prefix}{uuid4().hex[:UNIQUE_DIGITS]}"
-        storage.make_folder(folder)
-    lock = nullcontext() if storage.is_remote(folder) else _locked(storage.local_path(folder) / LOCK)
-    with lock:
-        try:
-            yield f"{folder}/{ROWS}"
-        except BaseException:
-            _remove(folder)
-            raise
-        _publish(f"{folder}/{ROWS}", location)
-        _remove(folder)
+def _claimed(spark: SparkSession, location: str) -> Iterator[Claim]:
+    with ExitStack() as stack:
+        with _writing(location):
+            claim = stack.enter_context(claimed(location, on_loss=spark.sparkContext.cancelAllJobs))
+        yield claim
 
 
-def _beside_names(location: str) -> tuple[str, str]:
-    """The folder of an output, and how the names of those begin where its rows are made."""
-    parent, _, name = location.rstrip("/").rpartition("/")
-    return parent, f".{name}.unfinished-"
-
-
-def _publish(rows: str, location: str) -> None:
+@contextmanager
+def _renamed(claim: Claim, tables: Sequence[str]) -> Iterator[str]:  # noqa: ARG001
+    with _writing(claim.location):
+        clear_folders(claim.location)
+        if storage.is_taken(claim.location):
+            raise _taken(claim.location)
+        storage.make_folder(claim.folder)
     try:
-        storage.rename(rows, location)
+        yield claim.rows
+    except BaseException:
+        _remove(claim.folder)
+        raise
+    try:
+        claim.beat()
+        storage.rename(claim.rows, claim.location)
     except OSError as error:
         raise IncompleteError(
-            f"the rows are whole, but could not be renamed to {location} ({error}). They are in {rows}: move them."
+            f"the rows are whole, but could not be renamed to {claim.location} ({error}). They are in {claim.rows}: "
+            "move them."
         ) from None
-
-
-def _remove_left(parent: str, prefix: str) -> None:
-    """What killed runs have left of the same output; rows that are whole are named instead. A run on this disk is known
-    by its lock, which ended with it."""
-    if not storage.exists(f"{parent}/"):
-        return
-    for name in filter(lambda name: name.startswith(prefix), storage.list_names(f"{parent}/")):
-        folder = f"{parent}/{name}"
-        if _is_whole(folder):
-            _say(f"{folder}/{ROWS} are the whole rows of a run that was ended before they had their name")
-        elif storage.is_remote(folder):
-            _say(f"{folder} was left by a run that was ended, or belongs to one that runs now")
-        else:
-            with suppress(BlockingIOError), _locked(storage.local_path(folder) / LOCK):
-                _remove(folder)
-
-
-def _say(left: str) -> None:
-    print(f"{printable(masked(left))}: move or remove it", file=sys.stderr)
-
-
-def _is_whole(folder: str) -> bool:
-    """The report is written when all else has been checked."""
-    return storage.exists(f"{folder}/{ROWS}/{JSON_FILE}")
+    _remove(claim.folder)
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Raises BlockingIOError where another process has the lock; the kernel frees that of a process that ends."""
-    with file.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-
-
-@contextmanager
-def _guarded(location: str, tables: Sequence[str]) -> Iterator[None]:
+def _guarded(claim: Claim, tables: Sequence[str]) -> Iterator[str]:
+    location = claim.location
     folders = [location, *(f"{location}/{table}" for table in tables)]
     with _writing(location):
-        if is_unfinished(location):
-            storage.delete(location)
+        _clear_unfinished(location)
         for folder in folders:
             storage.make_folder(folder)
             storage.write_text(f"{folder}/{GUARD_FILE}", GUARD)
     try:
-        yield
+        yield location
     except BaseException:
-        _remove(location)
+        if _is_held(claim):
+            _remove(location)
         raise
-    for folder in reversed(folders):
-        storage.delete(f"{folder}/{GUARD_FILE}")
+    try:
+        claim.beat()
+        for folder in reversed(folders):
+            storage.delete(f"{folder}/{GUARD_FILE}")
+    except OSError as error:
+        raise IncompleteError(
+            f"the rows in {location} are whole, but {GUARD_FILE} could not be removed there ({error}). Remove it in "
+            "each folder."
+        ) from None
+
+
+def _clear_unfinished(location: str) -> None:
+    """Remove what a killed run left at the output's location.
+
+    Raises InputError if the output is finished but perhaps for its guard file, or is inside an unfinished one.
+    """
+    for folder in folders_above(location):
+        with suppress(OSError):  # a user may see only a part of a store
+            if is_unfinished(folder):
+                raise InputError(f"{location} is inside {folder}, an unfinished output. Choose another --output.")
+    if not storage.is_taken(location):
+        return
+    if not is_unfinished(location):
+        raise _taken(location)
+    if is_whole(location):
+        raise InputError(
+            f"{location} holds the whole rows of a run that was killed just before it removed {GUARD_FILE}. Remove "
+            "that file in each folder to keep them, or the output to run again."
+        )
+    clear(location, rows=location)
+
+
+def _is_held(claim: Claim) -> bool:
+    """Return whether the output is certainly still this run's own; False if the file system or Java does not answer."""
+    with suppress(Exception):
+        claim.beat()
+        return True
+    return False
 
 
 @contextmanager
@@ -235,6 +235,6 @@ def _writing(location: str) -> Iterator[None]:
 
 
 def _remove(folder: str) -> None:
-    """What cannot be removed now is removed by the next run."""
+    """Remove a folder of this run; the next run removes what cannot be removed now."""
     with suppress(Exception):
         storage.delete(folder)

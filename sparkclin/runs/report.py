@@ -181,8 +181,9 @@ class RunReport:
     output, which have `rows` rows. `not_read` are files of the input. `derived` has the counts of a table that was made
     of the rows, by its name. `ran` is of a model that runs in Python workers: how many tasks it ran in, by the
     precision that the machine computed in, and the machine's processor. `advice` says what another engine would give,
-    if anything. `parity` has the figures of the model's manifest, the worst of each path. `pace` says how many notes
-    were done when."""
+    if anything. `added` are files, or versions of a Delta table, that were added to the input during the run, and that
+    the output does not contain. `parity` has the figures of the model's manifest, the worst of each path. `pace` says
+    how many notes were done when."""
 
     task: str
     started: str
@@ -198,6 +199,7 @@ class RunReport:
     model: dict[str, Any]
     versions: dict[str, str]
     not_read: NotRead = field(default_factory=NotRead)
+    added: NotRead = field(default_factory=NotRead)
     derived: dict[str, dict[str, int]] = field(default_factory=dict)
     ran: dict[str, int] = field(default_factory=dict)
     advice: str = ""
@@ -211,6 +213,11 @@ class RunReport:
     @property
     def pieces_per_s(self) -> float:
         return self.counts.pieces / self.elapsed_s
+
+    @property
+    def added_since(self) -> str:
+        """What was added to the input during the run, for people."""
+        return f"added to the input during the run, not in the output: {self.added.files:,} ({self.added})"
 
     def to_json(self) -> str:
         rates = {"notes_per_s": round(self.notes_per_s, 3), "pieces_per_s": round(self.pieces_per_s, 1)}
@@ -240,6 +247,7 @@ class RunReport:
                 f"- notes: {self.in_input:,} in the input, {counts.notes:,} read, {self.written:,} written "
                 f"(without results: {missing})",
                 *([f"- files not read: {self.not_read.files:,} ({self.not_read})"] if self.not_read.files else []),
+                *([f"- {self.added_since}"] if self.added.files else []),
                 f"- pieces: {counts.pieces:,} in {counts.windows:,} windows, none cut",
                 f"- rows written: {self.rows:,}",
                 *(f"- {name}: {_listed(numbers)}" for name, numbers in self.derived.items()),

@@ -99,6 +99,7 @@ def _of_the_input(report: RunReport) -> str:
         f"{report.in_input:,} notes in the input, {counts.notes:,} read, {report.written:,} written.",
         f"No note is {' or '.join(none)}." if none else "",
         f"Files not read: {report.not_read.files:,} ({report.not_read})." if report.not_read.files else "",
+        f"{report.added_since[0].upper()}{report.added_since[1:]}." if report.added.files else "",
     ]
     return "".join(map(_p, filter(None, said)))
 

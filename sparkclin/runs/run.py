@@ -195,7 +195,6 @@ def carry_out(
         elapsed_s = watch.lap("work")
         console.say("what was written is counted")
         written = check_written(spark, sink, n_notes=n_notes, index=task.index)
-        corpus.check_unchanged()
         read = NoteCounts.from_metrics(counts.get)
         check_read(read, n_notes=n_notes)
         watch.lap("check")
@@ -204,6 +203,7 @@ def carry_out(
             console.say(f"{table.name} is made")
             derived[table.name] = write_derived(spark, table, place, notes=notes, started=started)
             watch.lap(table.name)
+        added = corpus.check_unchanged()  # last: the second table reads the notes again
 
         report = RunReport(
             task=task.name,
@@ -215,6 +215,7 @@ def carry_out(
             in_input=corpus.records,
             counts=read,
             not_read=NotRead.of(corpus.not_read),
+            added=NotRead.of(added),
             written=written.notes,
             rows=written.rows,
             ran=dict(tally(spark).value - tasks_before),
@@ -337,6 +338,7 @@ def _settings(request: RunRequest, source: NoteSource, bundle: Bundle) -> dict[s
     return {
         "input": masked(source.path),
         "input_format": source.format,
+        **({} if source.version is None else {"input_version": source.version}),
         "id_column": source.id_column,
         "text_column": source.text_column,
         **_reading(source),

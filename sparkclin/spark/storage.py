@@ -163,7 +163,7 @@ def entry_at(location: str) -> Entry:
     """What is there; raises OSError where that cannot be told, and where it is neither a file nor a folder."""
     if is_remote(location):
         with _hadoop_file(location) as file:
-            return _entry(str(file.system.getFileStatus(file.path).toString()))
+            return _entry_of(file.system.getFileStatus(file.path))
     path = local_path(location)
     return _local_entry(as_url(location), path.stat())
 
@@ -189,7 +189,7 @@ def matching(spark: SparkSession, pattern: str) -> list[Entry]:
     with _as_os_errors(pattern):
         path = _hadoop_path(spark, pattern)
         found: Any = path.getFileSystem(_configuration(spark)).globStatus(path)
-        return sorted((_entry(str(status.toString())) for status in found or ()), key=lambda entry: entry.path)
+        return sorted(map(_entry_of, found or ()), key=lambda entry: entry.path)
 
 
 def would_match(spark: SparkSession, pattern: str, location: str) -> bool:
@@ -238,8 +238,17 @@ def _local_entry(url: str, found: os.stat_result) -> Entry:
     return Entry(path=url, size=found.st_size, changed=found.st_mtime_ns // 1_000_000)
 
 
+def _entry_of(status: Any) -> Entry:
+    """Return the entry of a FileStatus."""
+    path = str(status.getPath().toString())
+    if status.isDirectory():
+        return Entry(path=path, is_folder=True)
+    return Entry(path=path, size=int(status.getLen()), changed=int(status.getModificationTime()))
+
+
 def _entry(status: str) -> Entry:
-    """Of a FileStatus as Hadoop shows it."""
+    """Return the entry of a file's status as Hadoop prints it. Not every class prints all of it: viewfs prints length
+    and time only in recursive listings."""
     found = _STATUS.match(status)
     if found is None:
         raise OSError("the file system shows its files in a way that is not known")
@@ -372,6 +381,30 @@ def write_text(location: str | Path, text: str, *, mode: int = EVERYBODY_READS) 
         _write_local(local_path(str(location)), text, mode=mode)
 
 
+def create_text(location: str, text: str) -> None:
+    """Create a file with the content `text` (UTF-8); raises OSError if it exists. A reader may find a part of it."""
+    if not is_remote(location):
+        with local_path(location).open("x", encoding="utf-8") as stream:
+            stream.write(text)
+        return
+    with _hadoop_file(location) as file:
+        file.write(text.encode("utf-8"), overwrite=False)
+
+
+def refresh(location: str) -> None:
+    """Set the time of a file's last change to the present, by the file system's clock; raises FileNotFoundError if the
+    file does not exist.
+
+    Object stores cannot set that time, so a remote file is written again, in one request.
+    """
+    if not is_remote(location):
+        os.utime(local_path(location))
+        return
+    content = read_text(location).encode("utf-8")
+    with _hadoop_file(location) as file:
+        file.write(content, overwrite=True)
+
+
 def _write_local(path: Path, text: str, *, mode: int) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # the owner's only, until chmod
     try:
@@ -397,6 +430,13 @@ class _HadoopFile:
 
     def permission(self, mode: int) -> Any:
         return self.jvm.org.apache.hadoop.fs.permission.FsPermission(f"{mode:o}")
+
+    def write(self, content: bytes, *, overwrite: bool) -> None:
+        stream = self.system.create(self.path, overwrite)
+        try:
+            stream.write(bytearray(content))
+        finally:
+            stream.close()
 
     def write_whole(self, content: bytes, *, mode: int) -> None:
         sibling = self.jvm.org.apache.hadoop.fs.Path(self.path.getParent(), f".{self.path.getName()}.{uuid4().hex}")

@@ -125,26 +125,30 @@ def test_what_tasks_write_after_a_failure_is_removed_too(spark: SparkSession, si
 
 
 def killed_while_writing(folder: Path) -> Path:
-    """What a run leaves of the output `out` whose process is killed; returns that."""
+    """Return what a run leaves of the output `out` if its process is killed."""
     script = f"""
-import fcntl, os, signal
+import os, signal
 from pathlib import Path
-left = Path({str(folder)!r}) / ".out.unfinished-0123456789ab"
-(left / "rows").mkdir(parents=True)
-lock = (left / "lock").open("w")
-fcntl.flock(lock, fcntl.LOCK_EX)
-(left / "rows" / "part-0.parquet").write_bytes(b"half")
-os.kill(os.getpid(), signal.SIGKILL)
+from sparkclin.runs.claims import claimed
+with claimed({str(folder / "out")!r}, on_loss=print) as claim:
+    rows = Path(claim.rows)
+    rows.mkdir(parents=True)
+    (rows / "part-0.parquet").write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
-    return folder / ".out.unfinished-0123456789ab"
+    [claim, left] = sorted(folder.glob(".out.*"))
+    assert claim.name.removeprefix(".out.run-") == left.name.removeprefix(".out.unfinished-")
+    return left
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next(spark: SparkSession, sink: Sink, tmp_path: Path) -> None:
+def test_the_next_run_names_and_removes_what_a_killed_one_left(
+    spark: SparkSession, sink: Sink, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     left = killed_while_writing(tmp_path)
-    assert left.exists()
     test_nothing_is_there_before_all_is(spark, sink)
     assert not left.exists()
+    assert f"{left} holds 1 files (0.0 MB, the last written 20" in capsys.readouterr().err
 
 
 def test_what_was_killed_after_its_rename_is_removed_by_the_next(
@@ -165,18 +169,30 @@ def test_whole_rows_of_a_killed_run_are_named(
     (left / "rows" / "_report.json").write_text("{}")
     with whole_or_nothing(spark, sink) as made:
         folder_of(made).mkdir()
-    assert f"{left}/rows are the whole rows of a run that was ended" in capsys.readouterr().err
+    assert f"{left}/rows holds the whole rows of a run that was ended" in capsys.readouterr().err
     assert (left / "rows" / "part-0.parquet").exists()
 
 
-def test_what_a_running_run_writes_is_left_alone(spark: SparkSession, sink: Sink, tmp_path: Path) -> None:
+def test_a_second_run_is_refused_at_its_start_and_leaves_the_first_alone(
+    spark: SparkSession, sink: Sink, notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with whole_or_nothing(spark, sink) as first:
         folder_of(first).mkdir()
-        with whole_or_nothing(spark, sink) as second:
-            assert len(names(tmp_path)) == 2
-            folder_of(second).mkdir()
-        shutil.rmtree(sink.path)
-    assert names(tmp_path) == ["out"]
+        assert main(command(notes, sink.path)) == 1
+        said = capsys.readouterr().err
+        assert f"error: another run is writing {storage.as_url(sink.path)}: process {os.getpid()} on " in said
+        assert "notes with" not in said
+        assert len(names(tmp_path)) == 3
+    assert names(tmp_path) == ["notes.jsonl", "out"]
+
+
+def test_a_run_that_starts_after_another_has_published_is_refused(spark: SparkSession, sink: Sink) -> None:
+    check_place(spark, sink)  # the second run looks before the first has begun
+    with whole_or_nothing(spark, sink) as made:
+        write_rows(spark.range(10), made)
+    with pytest.raises(InputError, match="exists already"):
+        write_half(spark, sink)
+    assert pq.read_table(sink.path).num_rows == 10
 
 
 def test_whole_rows_are_kept_where_their_name_was_taken_meanwhile(spark: SparkSession, sink: Sink) -> None:
@@ -238,6 +254,50 @@ def test_where_nothing_can_be_renamed_a_failed_run_leaves_nothing(spark: SparkSe
     with pytest.raises(ValueError, match="half"):
         write_half(spark, sink)
     assert not Path(sink.path).exists()
+
+
+@pytest.mark.usefixtures("guarded")
+def test_where_nothing_can_be_renamed_whole_rows_of_a_killed_run_are_kept(spark: SparkSession, sink: Sink) -> None:
+    Path(sink.path).mkdir()
+    for name in (GUARD_FILE, "_report.json", "part-0.parquet"):
+        Path(sink.path, name).write_bytes(b"")
+    with pytest.raises(InputError, match="holds the whole rows of a run that was killed just before"):
+        write_half(spark, sink)
+    assert names(Path(sink.path)) == [GUARD_FILE, "_report.json", "part-0.parquet"]
+
+
+@pytest.mark.usefixtures("guarded")
+def test_where_nothing_can_be_renamed_an_output_within_an_unfinished_one_is_refused(
+    spark: SparkSession, sink: Sink
+) -> None:
+    with whole_or_nothing(spark, sink, tables=("spans",)):
+        for inner in ("spans", "spans/part", "other"):
+            with pytest.raises(InputError, match=r"is inside .*/out.*, an unfinished output"):
+                write_half(spark, sink.within(inner))
+        assert names(Path(sink.path)) == [GUARD_FILE, "spans"]
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_run_that_was_taken_over_removes_nothing_of_the_other(spark: SparkSession, sink: Sink) -> None:
+    """Such as a suspended one, which comes back."""
+    output = Path(sink.path)
+
+    def take_over() -> None:
+        [claim] = output.parent.glob(".out.run-*")
+        claim.unlink()
+        (output / "part-of-the-other.parquet").write_bytes(b"half")
+
+    def work(*, fails: bool) -> None:
+        with whole_or_nothing(spark, sink):
+            take_over()
+            if fails:
+                raise ValueError("half-way")
+
+    for fails in (False, True):
+        with pytest.raises(IncompleteError, match="another run has taken over"):
+            work(fails=fails)
+        assert names(output) == [GUARD_FILE, "part-of-the-other.parquet"]
+        shutil.rmtree(output)
 
 
 def test_an_output_in_the_input_is_refused_at_once(notes: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -153,11 +153,14 @@ def check_listing(files: InputFiles, frame: DataFrame) -> None:
         )
 
 
-def check_unchanged(files: InputFiles) -> None:
-    """Raises InputError where a file that was to be read is no longer as it was found: what is written may be of both
-    versions. Files that have come since were never to be read."""
+def check_unchanged(spark: SparkSession, files: InputFiles) -> tuple[str, ...]:
+    """Return the names of files that were added to the input since it was listed; they are not read.
+
+    Raises InputError if a file that is read has changed: the output may contain both of its versions.
+    """
     try:
-        now = {without_scheme(e.path): e for root in files.roots for e in _files(storage.entry_at(root))}
+        roots = storage.matching(spark, files.path)
+        now = {without_scheme(e.path): _input_file(e, files.base, root) for root in roots for e in _files(root)}
     except OSError:
         raise InputError(
             f"{files.shown} cannot be looked into any more. Run again when nothing changes there."
@@ -169,6 +172,14 @@ def check_unchanged(files: InputFiles) -> None:
             f"{len(changed)} of {len(files.read)} files of {files.shown} have changed since the run began "
             f"({named(changed)}): rows may be of both versions. Run again when nothing changes there."
         )
+    return _added(files, now)
+
+
+def _added(files: InputFiles, now: Mapping[str, InputFile]) -> tuple[str, ...]:
+    """Return the names of files that were not listed, except those that other programs keep next to data."""
+    known, present = {*(file.name for file in files.read), *files.not_read}, {file.path for file in now.values()}
+    added = [file for file in now.values() if file.name not in known]
+    return tuple(sorted(f.name for f in added if not (is_hidden(f.below) and _is_bookkeeping(f, present))))
 
 
 def first_failing(files: Sequence[InputFile], fails: Callable[[Sequence[InputFile]], bool]) -> InputFile | None:

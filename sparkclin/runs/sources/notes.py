@@ -21,11 +21,12 @@ NOTES_AT_ONCE = 64
 @dataclass(frozen=True, kw_only=True)
 class SourceNotes:
     """`notes` has note_id, text and, where the source has such, pair; `records` is how many the reader has counted, in
-    a way of its own. `not_read` names files of the input that have no record."""
+    a way of its own. `not_read` names files of the input that have no record. `version` is that of a Delta table."""
 
     notes: DataFrame
     records: int
     not_read: tuple[str, ...] = ()
+    version: int | None = None
 
 
 def check_columns(path: str, wanted: Sequence[str], present: Sequence[str], *, header: bool = False) -> None:

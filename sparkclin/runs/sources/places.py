@@ -165,6 +165,14 @@ def without_scheme(path: str) -> str:
     return re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?", "", path).rstrip("/")
 
 
+def folders_above(location: str) -> Iterator[str]:
+    """Return the folders that a location is in, the nearest first, without the file system's root."""
+    folder, _, name = location.rstrip("/").rpartition("/")
+    while name and without_scheme(folder):
+        yield folder
+        folder, _, name = folder.rpartition("/")
+
+
 def _remedy(message: str) -> str:
     if "ClassNotFoundException" in message and "S3AFileSystem" in message:
         return "For s3a:// add the jars of org.apache.hadoop:hadoop-aws in the version of Spark's Hadoop (--packages)."

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkclin.errors import InputError
-from sparkclin.runs.delta import check_delta
+from sparkclin.runs.delta import check_delta, latest_version
 from sparkclin.runs.sources.files import (
     InputFile,
     InputFiles,
@@ -19,7 +19,7 @@ from sparkclin.runs.sources.files import (
 )
 from sparkclin.runs.sources.formats import advice_on_format
 from sparkclin.runs.sources.notes import SourceNotes, check_columns
-from sparkclin.runs.sources.places import Place, plain, without_scheme
+from sparkclin.runs.sources.places import Place, folders_above, plain
 from sparkclin.runs.sources.reading import reading
 from sparkclin.schema import NOTE_ID, PAIR, TEXT, named, printable
 from sparkclin.spark import storage
@@ -53,7 +53,7 @@ def check_no_delta(files: InputFiles) -> None:
     """Raises InputError where Parquet files are those of a Delta table, in the input or around it: it may have files
     that are no longer part of it."""
     inside = [name for name in files.not_read if _LOG in name.split("/")]
-    around = [folder for root in files.roots for folder in _folders_above(root)]
+    around = [folder for root in files.roots for folder in folders_above(root)]
     tables = [name.partition(_LOG)[0] or "." for name in inside] or [
         plain(folder) for folder in dict.fromkeys(around) if _has_log(folder)
     ]
@@ -62,14 +62,6 @@ def check_no_delta(files: InputFiles) -> None:
             f"{files.shown} has files of a Delta table (of {printable(tables[0])}), which may hold files that are no "
             f"longer part of it. Give the table's own path, and --input-format {DELTA}."
         )
-
-
-def _folders_above(location: str) -> Iterator[str]:
-    """The nearest first, without the file system's root."""
-    folder, _, name = location.rstrip("/").rpartition("/")
-    while name and without_scheme(folder):
-        yield folder
-        folder, _, name = folder.rpartition("/")
 
 
 def _has_log(folder: str) -> bool:
@@ -150,11 +142,19 @@ def _keys(file: InputFile) -> tuple[str, ...]:
 
 
 def read_delta(spark: SparkSession, source: NoteSource, location: str) -> SourceNotes:
-    """Delta Lake's log says which files there are. Raises SetupError where Delta Lake is missing."""
+    """Read one version of a Delta table: the source's, or else the latest. Without a version, every action on the notes
+    would read the latest one again. Raises SetupError if Delta Lake is missing."""
     check_delta(spark)
     with reading(source.path):
-        frame = spark.read.format("delta").load(location)
-        return SourceNotes(notes=table_notes(frame, source), records=frame.count())
+        version = latest_version(spark, location) if source.version is None else source.version
+        frame = spark.read.format("delta").option("versionAsOf", version).load(location)
+        return SourceNotes(notes=table_notes(frame, source), records=frame.count(), version=version)
+
+
+def later_versions(spark: SparkSession, location: str, version: int) -> tuple[str, ...]:
+    """Return the names of a Delta table's versions after `version`, as in `version 8`."""
+    with reading(location):
+        return tuple(f"version {later}" for later in range(version + 1, latest_version(spark, location) + 1))
 
 
 def table_notes(frame: DataFrame, source: NoteSource) -> DataFrame:

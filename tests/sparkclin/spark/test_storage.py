@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,26 +12,6 @@ from pyspark.sql import SparkSession
 
 from sparkclin.errors import OptionError, SetupError
 from sparkclin.spark import storage
-
-
-@pytest.fixture
-def mounted(spark: SparkSession, tmp_path: Path) -> Iterator[str]:
-    """The URL by which Hadoop knows `tmp_path`."""
-    conf = spark.sparkContext._jsc.hadoopConfiguration()
-    key = "fs.viewfs.mounttable.storage.link./files"
-    conf.set(key, f"file://{tmp_path}")
-    conf.set("fs.viewfs.impl.disable.cache", "true")  # else the first test's folder stays mounted
-    yield "viewfs://storage/files"
-    conf.unset(key)
-    conf.unset("fs.viewfs.impl.disable.cache")
-
-
-@pytest.fixture(params=["path", "file URL", "URL"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """`tmp_path` as a location."""
-    if request.param == "URL":
-        return str(request.getfixturevalue("mounted"))
-    return f"file://{tmp_path}" if request.param == "file URL" else str(tmp_path)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -73,6 +53,14 @@ def test_files_below_a_folder_are_listed_with_their_state_and_hashed(folder: str
     assert hashed == hashlib.sha256(b"content").hexdigest()
     with pytest.raises(FileNotFoundError):
         storage.sha256_of(f"{folder}/a folder/none")
+
+
+def test_a_file_has_its_size_and_time_however_it_is_found(spark: SparkSession, folder: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("notes")
+    os.utime(tmp_path / "file", (1_000_000_000, 1_000_000_000))
+    [below], [matched] = storage.files_below(folder), storage.matching(spark, f"{folder}/f*")
+    for entry in (storage.entry_at(f"{folder}/file"), below, matched):
+        assert (entry.is_folder, entry.size, entry.changed) == (False, 5, 1_000_000_000_000)
 
 
 def test_a_file_is_replaced(folder: str, tmp_path: Path) -> None:
