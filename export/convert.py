@@ -294,8 +294,11 @@ def is_taken(options: ExportOptions) -> bool:
 
 
 def notes_to_compare(precision: str, file: Path | None) -> list[Note]:
-    """The notes of `file`, or the packaged ones; none for fp32, which is compared on any input."""
+    """Return the notes in `file`, or the packaged ones; an empty list for fp32, which is compared on any input. Raises
+    OptionError for a file with fp32."""
     if precision == EXACT_PRECISION:
+        if file:
+            raise OptionError("--notes has no effect on a model in fp32, which is compared on any input. Leave it out.")
         return []
     return read_notes(file) if file else packaged_notes()
 

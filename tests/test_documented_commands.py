@@ -115,6 +115,7 @@ OF_CLUSTERS = {
 }
 """Those of docs/how-to/clusters.md that need a cluster of a kind."""
 
+IN_PARTS = RunBy("tests/docs/test_restart.py::test_the_partitions_change_vectors_by_rounding_only")
 STORES = RunBy("tests/docs/test_vector_stores.py::test_a_store_finds_the_same_ten")
 AIR_GAPPED = RunBy("tests/test_wheel.py::test_a_machine_without_a_registry_is_set_up")
 
@@ -307,6 +308,8 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "python -m sparkclin.evaluation.qa score answers.parquet test.json": ANSWERING,
     "spark-submit --properties-file": RunBy("tests/test_compose.py::test_the_same_topology_embeds_the_sample_notes"),
     SINGLE: Smoke(),
+    f"{OF_THE_DEMO} in_1 --partitions 1": IN_PARTS,
+    f"{OF_THE_DEMO} in_20 --partitions 20": IN_PARTS,
     HALF: Smoke(),
     "python -m sparkclin.evaluation.compare f32 f16": Smoke(after=(SINGLE, HALF)),
     "python -m docsite.sizes": RunBy("tests/docsite/test_sizes.py::test_every_level_is_measured"),

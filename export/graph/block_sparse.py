@@ -37,8 +37,8 @@ class BlockSparse:
     ln(1 + random_blocks).
 
     Blocks begin at a row's first piece, and its last block is the one that holds its last piece, whatever padding
-    stands behind it. A row of up to `dense_limit` pieces has full attention. Both are as for the row alone, so that a
-    vector does not depend on the other rows of a batch.
+    follows it. A row of up to `dense_limit` pieces has full attention. A row alone has the same blocks and the same
+    attention, so the other rows of a batch change a vector by rounding only.
     """
 
     block_size: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sparkclin.schema import CLASSIFY, ENTITIES
+from sparkclin.schema import CLASSIFY, ENTITIES, named
 from sparkclin.text.entities import OUTSIDE_LABEL
 from sparkclin.text.labels import MULTI_LABEL, REGRESSION
 
@@ -24,7 +24,10 @@ def label_warnings(*, task: str, labels: Sequence[str], problem_type: str | None
     if problem_type is None:
         found.append(_ASSUMED_ONE if len(labels) == 1 else _ASSUMED_SINGLE)
     if problem_type != REGRESSION and are_unnamed(labels):
-        found.append(f"config.json does not name the labels: they are {labels[0]} … {_HOW_TO_NAME}")
+        found.append(
+            f"config.json does not name the labels, so they are {named(labels)}. To name them, export with --labels "
+            "FILE."
+        )
     return found
 
 
@@ -33,7 +36,6 @@ def are_unnamed(labels: Sequence[str]) -> bool:
     return all(map(DEFAULT_LABEL.fullmatch, labels))
 
 
-_HOW_TO_NAME = "To name them, export with --labels FILE."
 _NO_OUTSIDE_LABEL = (
     f"no label is {OUTSIDE_LABEL}: every word of a note becomes part of an entity. If one of the labels means 'outside "
     f"of entities', export with --labels FILE and name it {OUTSIDE_LABEL}."

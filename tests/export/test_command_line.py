@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sparkclin.errors import OptionError
 from sparkclin.export.__main__ import main, summary
+from sparkclin.export.convert import notes_to_compare
 
 EXACT = {
     "id_rows": 18,
@@ -67,6 +69,11 @@ def test_all_leaves_no_choice(option: tuple[str, str], tmp_path: Path, capsys: p
         main(["a_checkpoint", "--name", "a_model", "--models", str(tmp_path), "--all", *option])
     assert raised.value.code == 2
     assert "leave out --engine and --precision" in capsys.readouterr().err
+
+
+def test_notes_have_no_effect_on_fp32(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--notes has no effect on a model in fp32"):
+        notes_to_compare("fp32", tmp_path / "notes.jsonl")
 
 
 def test_the_figures_in_a_line() -> None:
