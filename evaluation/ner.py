@@ -4,9 +4,9 @@
     python -m sparkclin.evaluation.ner score CORPUS ENTITIES
 
 CORPUS is a CoNLL file: a word and its IOB2 label per line, with a tab between them, and an empty line behind each
-sentence. Every sentence becomes a note, whose id is its number from 0. `--spelling` decides where notes have spaces,
-and has to be the same for both commands. ENTITIES is the parquet that `pipelines/ner_notes.py` wrote for these notes.
-An entity counts as found if its words and its kind are right (strict F1, by nervaluate); a span that covers a part of a
+sentence. Every sentence becomes a note, whose id is its number from 0. `--spelling` decides where notes have spaces; it
+must be the same for both commands. ENTITIES is the parquet that `pipelines/ner_notes.py` wrote for these notes. An
+entity counts as found if its words and its kind are right (strict F1, by nervaluate); a span that covers a part of a
 word counts as the whole word.
 """
 

@@ -2,9 +2,9 @@
 
     python -m sparkclin.evaluation.sentences NOTES
 
-NOTES is .jsonl, .parquet or .txt, as evaluation/notes.py reads it. MTSamples lost its line breaks: a comma without a
-space behind it stands for each. So every splitter reads the notes twice, as they are and with these breaks restored.
-The libraries are those that are installed; the others are named. Times are CPU time of one thread.
+NOTES is .jsonl, .parquet or .txt, as evaluation/notes.py reads it. MTSamples lost its line breaks and has a comma
+without a space behind it instead of each. So every splitter reads the notes twice, as they are and with these breaks
+restored. The libraries are those that are installed; the others are named. Times are CPU time of one thread.
 """
 
 from __future__ import annotations
@@ -183,14 +183,14 @@ def with_line_breaks(text: str) -> str:
 
 
 def starts(text: str, ranges: Iterable[Range]) -> set[int]:
-    """Where each sentence but a note's first begins, white space left out."""
+    """Return where each sentence but a note's first begins, white space left out."""
     stripped = ((begin + len(text[begin:end]) - len(text[begin:end].lstrip()), end) for begin, end in ranges)
     return set(sorted(begin for begin, end in stripped if begin < end)[1:])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How many sentence starts are in both, how many were `found` and how many `expected`."""
+    """The numbers of sentence starts that were `found`, that were `expected`, and that are in `both`."""
 
     both: int
     found: int
@@ -220,7 +220,7 @@ def agreement(found: Sequence[set[int]], expected: Sequence[set[int]]) -> Agreem
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """Of a text's visible characters: how many are in no sentence, and how many in several."""
+    """The numbers of visible characters that are in no sentence, and in several."""
 
     missed: int
     doubled: int
@@ -236,7 +236,7 @@ def coverage(text: str, ranges: Iterable[Range]) -> Coverage:
 
 
 def gold_agreement(split: Splitter) -> Agreement:
-    """With GOLD."""
+    """Return the agreement with GOLD."""
     texts = [marked.replace("|", "") for marked in GOLD]
     expected = [{mark.start() - index for index, mark in enumerate(re.finditer(r"\|", marked))} for marked in GOLD]
     return agreement([starts(text, split(text)) for text in texts], expected)
@@ -273,8 +273,8 @@ def growth(split: Splitter, notes: Sequence[str], name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """What a splitter does: agreement with Spark NLP's on notes as they are and with line breaks, and with GOLD; the
-    visible characters that it leaves out or has twice; characters per second of CPU time."""
+    """The figures of a splitter: agreement with Spark NLP's on notes as they are and with line breaks, and with GOLD;
+    the visible characters that it leaves out or has twice; characters per second of CPU time."""
 
     as_they_are: Agreement
     in_lines: Agreement

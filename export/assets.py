@@ -91,10 +91,10 @@ def check_rows(tokenizer_json: str, ends: RowEnds, *, rows: int, source: str) ->
     beyond |= PieceEncoder(tokenizer_json).beyond(rows)
     if beyond:
         raise CheckpointError(
-            f"{source} has a tokenizer with more ids than its embedding matrix has rows: the matrix has {rows} rows, "
-            f"and {len(beyond)} of the tokenizer's tokens need others: {named_ids(beyond)}. Call "
-            f"model.resize_token_embeddings({max(beyond) + 1}), train the new rows and save the model, or "
-            "remove these tokens from the tokenizer."
+            f"{source} has a tokenizer with more ids than its embedding matrix has rows. The matrix has {rows} rows; "
+            f"tokens without a row ({len(beyond)}): {named_ids(beyond)}. Call "
+            f"model.resize_token_embeddings({max(beyond) + 1}), train the new rows and save the model, or remove these "
+            "tokens from the tokenizer."
         )
 
 

@@ -311,6 +311,9 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     f"{OF_THE_DEMO} in_1 --partitions 1": IN_PARTS,
     f"{OF_THE_DEMO} in_20 --partitions 20": IN_PARTS,
     HALF: Smoke(),
+    "python -m sparkclin.evaluation.sentences notes.jsonl": RunBy(
+        "tests/evaluation/test_sentences.py::test_splitters_are_compared_with_spark_nlp"
+    ),
     "python -m sparkclin.evaluation.compare f32 f16": Smoke(after=(SINGLE, HALF)),
     "python -m docsite.sizes": RunBy("tests/docsite/test_sizes.py::test_every_level_is_measured"),
     "sparkclin map vectors --notes notes.jsonl --color specialties --hover title --output map.html": Smoke(

@@ -345,10 +345,10 @@ class Bundle:
             raise self._altered([f"{TOKENIZER_FILE}: changed"])
         if beyond := ids_beyond(text, self.manifest.vocab_size):
             raise ModelError(
-                f"{self.manifest.name} has a tokenizer with more ids than the model: the model has "
-                f"{self.manifest.vocab_size} ids, and {len(beyond)} of the tokenizer's tokens need others: "
-                f"{named_ids(beyond)}. A note with such a token would get a wrong vector or none. Resize the "
-                "checkpoint's embedding matrix or remove these tokens, and export it again."
+                f"{self.manifest.name} has a tokenizer with more ids than the model. The model has "
+                f"{self.manifest.vocab_size} ids; tokens without one ({len(beyond)}): {named_ids(beyond)}. A note with "
+                "such a token would get a wrong vector or none. Resize the checkpoint's embedding matrix, or remove "
+                "these tokens from its tokenizer, and export it again."
             )
         return text
 

@@ -167,7 +167,13 @@ class ModelRepository:
     """
 
     def __init__(self, root: str | Path) -> None:
+        """Raise ModelError for a URL that neither Spark NLP nor SparkContext.addFile() can read."""
         location = str(root) if storage.is_remote(str(root)) else str(storage.local_path(str(root)))
+        if storage.is_remote(location) and (odd := sorted(set(location) & UNREADABLE)):
+            raise ModelError(
+                f"Spark cannot copy models from {location!r} to its workers: move them to a URL without "
+                f"{' '.join(map(repr, odd))}."
+            )
         self.root = location.rstrip("/") if storage.is_remote(location) else str(Path(location).absolute())
 
     def __repr__(self) -> str:

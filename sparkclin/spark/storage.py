@@ -180,8 +180,12 @@ def files_below(folder: str) -> Iterator[Entry]:
         statuses = file.jvm.org.apache.hadoop.util.functional.RemoteIterators.toList(
             file.system.listFiles(file.path, True)
         )
-        shown = str(file.jvm.org.apache.commons.lang3.StringUtils.join(statuses, "\0"))
-    yield from sorted(map(_entry, filter(None, shown.split("\0"))), key=lambda entry: entry.path)
+        if file.system.getScheme() == "viewfs":
+            entries = list(map(_entry_of, statuses))
+        else:
+            shown = str(file.jvm.org.apache.commons.lang3.StringUtils.join(statuses, "\0"))
+            entries = list(map(_entry, filter(None, shown.split("\0"))))
+    yield from sorted(entries, key=lambda entry: entry.path)
 
 
 def matching(spark: SparkSession, pattern: str) -> list[Entry]:
@@ -247,8 +251,7 @@ def _entry_of(status: Any) -> Entry:
 
 
 def _entry(status: str) -> Entry:
-    """Return the entry of a file's status as Hadoop prints it. Not every class prints all of it: viewfs prints length
-    and time only in recursive listings."""
+    """Return the entry of a file's status as Hadoop prints it; viewfs prints neither length nor time."""
     found = _STATUS.match(status)
     if found is None:
         raise OSError("the file system shows its files in a way that is not known")

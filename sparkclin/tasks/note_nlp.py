@@ -113,7 +113,7 @@ def note_nlp(entities: DataFrame, notes: DataFrame, *, system: str, at: datetime
         "term_temporal": F.lit(None),
         "term_modifiers": F.format_string("label=%s;end=%d;score=%.4f", "label", "end", "score"),
     }
-    rows = _numbered(_with_snippets(_fitting(entities), notes), first_id=first_id)
+    rows = _with_snippets(_numbered(_fitting(entities), first_id=first_id), notes)
     return in_schema(rows, NOTE_NLP, made)
 
 
@@ -126,7 +126,7 @@ def _with_snippets(entities: DataFrame, notes: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
     snippets = F.udf(in_udf(_snippets), T.ArrayType(T.StructType([NOTE_NLP["snippet"], NOTE_NLP["lexical_variant"]])))
-    kept = F.struct(INDEX, "begin", "end", "label", "score")
+    kept = F.struct("note_nlp_id", "begin", "end", "label", "score")
     found = entities.groupBy(NOTE_ID).agg(F.collect_list(kept).alias("kept"))
     of_note = found.join(notes.select(NOTE_ID, TEXT), NOTE_ID)
     said = of_note.select(NOTE_ID, "kept", snippets(TEXT, "kept.begin", "kept.end").alias("said"))

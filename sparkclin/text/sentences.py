@@ -1,7 +1,7 @@
 """Text -> sentences, as ranges of code points.
 
 A splitter is a function from a text to ranges. NUPUNKT, the default, runs in Python, whatever the model's engine, so
-that a sentence's vector does not depend on the engine. SPARK_NLP stands for Spark NLP's SentenceDetector, whose
+that a sentence's vector does not depend on the engine. SPARK_NLP means Spark NLP's SentenceDetector, whose
 annotations `cover_annotations()` turns into ranges. Either way every visible character is in exactly one sentence.
 """
 
@@ -30,7 +30,7 @@ the square of their length; with blocks the time grows in proportion to the leng
 
 
 def check_splitter(splitter: str) -> None:
-    """Raise OptionError if there is no such splitter."""
+    """Raise OptionError unless the splitter is one of SPLITTERS."""
     if splitter not in SPLITTERS:
         raise OptionError(f"unknown sentence splitter {splitter!r}: expected one of {', '.join(SPLITTERS)}.")
 
@@ -95,7 +95,7 @@ def cover_annotations(text: str, sentences: Iterable[Sentence]) -> tuple[Range, 
 def cover(text: str, ranges: Iterable[Range]) -> tuple[Range, ...]:
     """Return `ranges`, and a range for each stretch between them that has visible characters.
 
-    The given ranges are in order and do not overlap; the same holds for what is returned.
+    The ranges are in order and do not overlap, before and after.
     """
     found = list(ranges)
     edges = [0, *(edge for sentence in found for edge in sentence), len(text)]

@@ -38,7 +38,7 @@ class ChunkLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkOptions:
-    """How notes become chunks.
+    """The options by which notes become chunks.
 
     `carried` are the columns that notes keep on the way, by name and type. With `with_text` each entry of `vectors` has
     the text of its range. With `divisible` each segment is merged alone, so that a note of very many segments may go on
@@ -66,8 +66,8 @@ class TaggedWindow:
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """What merging the outputs of a row needs to know of it: the ranges of its segments, the index of the first of them
-    in the note, and the text from the begin of the first to the end of the last, if entries are to have their text."""
+    """A row that waits for its outputs: the ranges of its segments, the index of the first of them in the note, and the
+    text from the begin of the first to the end of the last, if entries are to have their text."""
 
     segments: Sequence[Range]
     first: int
@@ -115,8 +115,8 @@ class Chunk:
         ]
 
     def columns(self, carried: pa.Schema) -> dict[str, pa.Array]:
-        """Return a row per note: what it keeps, and what is known of it. The rows that go on with a note repeat what
-        it keeps; what is known of it is null there, so that counts are those of notes."""
+        """Return a row per note: the columns that it keeps, and its counts and status. A row that goes on with a note
+        repeats the former; the latter are null there, so that every note is counted once."""
         begins = [None if plan.first else note for note, plan in zip(self.notes, self.plans, strict=True)]
         return {
             **{name: pa.concat_arrays([batch.column(name) for batch in self.kept]) for name in carried.names},

@@ -44,11 +44,13 @@ def texts(corpus: Corpus) -> dict[str, str]:
 def test_an_update_after_the_notes_were_counted_is_not_read(spark: SparkSession, table: str) -> None:
     corpus = read_corpus(spark, NoteSource(path=table))
     assert count_corpus(corpus) == 2
-    assert (corpus.source.version, corpus.check_unchanged()) == (0, ())
     spark.sql(f"UPDATE delta.`{table}` SET text = 'Chills.'")
     rows_of(spark, "c").write.format("delta").mode("append").save(table)
     assert texts(corpus) == {"a": "Fever.", "b": "Fever."}
+    assert corpus.source.version == 0
     assert corpus.check_unchanged() == ("version 1", "version 2")
+    assert read_corpus(spark, corpus.source).check_unchanged() == ("version 1", "version 2")
+    assert read_corpus(spark, NoteSource(path=table)).check_unchanged() == ()
 
 
 def test_a_source_may_name_a_version(spark: SparkSession, table: str) -> None:

@@ -157,7 +157,7 @@ def test_texts_and_a_column_of_texts_exclude_each_other(
     frame: DataFrame, classifier: Bundle, reader: Bundle, kind: str, text: Any
 ) -> None:
     table = pd.DataFrame({"text": NOTES, "asked": QUESTIONS})
-    notes = {"pandas": table, "spark": frame, "list": NOTES}[kind]
+    notes: Any = {"pandas": table, "spark": frame, "list": NOTES}[kind]
     with pytest.raises(OptionError, match="pair and pair_column were both given"):
         sparkclin.classify(notes, pair=text, pair_column="asked", model=classifier)
     with pytest.raises(OptionError, match="question and question_column were both given"):

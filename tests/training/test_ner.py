@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,7 +73,7 @@ def test_the_label_of_a_word_stands_once_at_its_first_piece(checkpoint: Path) ->
     for max_pieces in (4, 6, 50):
         notes = labelled_notes(SENTENCES, encoder=encoder, options=entities, max_pieces=max_pieces)
         for sentence, note in zip(SENTENCES, notes, strict=True):
-            rows = list(note.rows(ends=ends, numbers=NUMBERS))
+            rows: list[Any] = list(note.rows(ends=ends, numbers=NUMBERS))
             for row in rows:
                 assert len(row["input_ids"]) == len(row["labels"]) <= max_pieces + 2
                 assert (row["input_ids"][0], row["input_ids"][-1]) == (ends.cls_id, ends.sep_id)

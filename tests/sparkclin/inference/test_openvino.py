@@ -38,7 +38,7 @@ SETTLED, MORE = 1000, 700
 """Shapes after which the caches are full, and how many follow: without a bound these take 0.6 MB each."""
 
 MOST_GROWTH = 30 * 2**20
-"""Of resident bytes. Some 5 MB were seen."""
+"""Of resident bytes. At most 2 MB were seen, in fp32 and bf16."""
 
 
 @pytest.fixture(scope="module")

@@ -142,7 +142,7 @@ def test_a_tokenizer_with_more_ids_than_the_model_is_refused(tmp_path: Path) -> 
     tokenizer = Tokenizer.from_str(TOKENIZER)
     tokenizer.add_tokens([f"dose_{index}" for index in range(7)])
     bundle, n_ids = with_tokenizer(tokenizer.to_str(), tmp_path), PieceEncoder(TOKENIZER).n_ids
-    said = rf"the model has {n_ids} ids, and 7 of the tokenizer's tokens need others: 'dose_0' \(id {n_ids}\), .*, …\."
+    said = rf"The model has {n_ids} ids; tokens without one \(7\): 'dose_0' \(id {n_ids}\), .*, …\."
     with pytest.raises(ModelError, match=said):
         bundle.tokenizer_json()
 

@@ -245,6 +245,13 @@ def test_a_model_of_the_workers_may_be_anywhere(tmp_path: Path, name: str) -> No
     bundle.check()
 
 
+@pytest.mark.parametrize("name", ODD_FOLDERS)
+def test_on_another_file_system_no_model_may_be_there(name: str) -> None:
+    """Spark's addFile(), by which workers get a model, escapes a URL that Hadoop does not decode."""
+    with pytest.raises(ModelError, match="Spark cannot copy models from 's3a://bucket/"):
+        ModelRepository(f"s3a://bucket/{name}")
+
+
 @pytest.mark.parametrize("how", ["a link", "the working directory"])
 def test_the_path_is_the_one_that_spark_nlp_is_given(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "my disk" / "models"

@@ -130,7 +130,7 @@ def test_every_piece_is_asked_for_once_from_the_window_that_owns_it(aggregation:
 
 
 PROSE = "Hernia, heart-failure (IL-2/G6PD) with 5'-AMP: Parkinson's 6.5% \"sepsis\".\nNSTEMI; naïve 🩺... \nDIAGNOSIS:,"
-TOKENIZERS = {
+TOKENIZERS: dict[str, Callable[[], str]] = {
     "byte-level BPE": lambda: train_tokenizer([PROSE]),
     "SentencePiece": lambda: train_unigram([PROSE], vocab_size=90),
     "WordPiece": lambda: train_wordpiece([PROSE]),
