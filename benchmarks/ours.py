@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A version of the model as `python -m export --engine … --precision …` makes it."""
+    """A version of the model as `sparkclin export --engine … --precision …` makes it."""
 
     engine: str
     precision: str

@@ -6,12 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparkclin.errors import OptionError
 from sparkclin.export.errors import CheckpointError
 from sparkclin.export.graph.ops import Array
 from sparkclin.spark.storage import sha256_of
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 TensorShape = tuple[int, ...]
 
@@ -79,7 +82,12 @@ class Checkpoint(Found):
     sha256: dict[str, str]
 
     def tokenizer_json(self) -> str:
-        """Return the fast tokenizer, as the `tokenizers` library writes it.
+        """Return the fast tokenizer, as the `tokenizers` library writes it. Raise what fast_tokenizer() raises."""
+        text: str = self.fast_tokenizer().to_str()
+        return text
+
+    def fast_tokenizer(self) -> Tokenizer:
+        """Return the fast tokenizer that transformers loads from the tokenizer's files.
 
         Raise CheckpointError if transformers finds no fast tokenizer, or one without its vocabulary.
         """
@@ -101,15 +109,14 @@ class Checkpoint(Found):
             raise CheckpointError(
                 f"{source} has no tokenizer that transformers reads ({type(error).__name__}). {remedy}"
             ) from error
-        backend = getattr(tokenizer, "backend_tokenizer", None)
+        backend: Tokenizer | None = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
             raise CheckpointError(f"{source} has no fast tokenizer. {remedy}")
         special = {str(piece) for piece in backend.get_added_tokens_decoder().values()}
         # Without a vocabulary's file transformers makes a tokenizer of special pieces, and says nothing.
         if backend.get_vocab().keys() <= special:
             raise CheckpointError(f"{source} has a tokenizer of nothing but special pieces. {remedy}")
-        text: str = backend.to_str()
-        return text
+        return backend
 
 
 def read(source: str, *, revision: str | None = None, tokenizer: str | None = None) -> Checkpoint:

@@ -269,10 +269,18 @@ def session(*, steps: Steps) -> SparkSession:
 
 
 def original_of(options: VerifyOptions, manifest: Manifest) -> Checkpoint:
-    """Return the checkpoint to compare with: the one that was asked for, or the one that the manifest names."""
+    """Return the checkpoint to compare with: the one that was asked for, or the one that the manifest names.
+
+    Raises OptionError if the manifest names a tokenizer's folder, whose path it does not know.
+    """
     source, tokenizer = options.checkpoint or manifest.source, options.tokenizer or manifest.tokenizer_source or None
     if options.revision is not None and not options.checkpoint:
         source = HubName.parse(source).hub_id
+    if tokenizer and not options.tokenizer and HubName.parse(tokenizer).revision is None:
+        raise OptionError(
+            f"the tokenizer of {manifest.name} was read from a local folder {tokenizer!r}. Give its path with "
+            "--tokenizer."
+        )
     return checkpoint.read(source, revision=options.revision, tokenizer=tokenizer)
 
 

@@ -25,6 +25,7 @@ from sparkclin.runs.sources.tables import table_notes
 from sparkclin.schema import NOTE_ID, PAIR, STATUS, STATUSES, TEXT, VECTOR
 from sparkclin.spark import storage
 from sparkclin.spark.failures import step
+from sparkclin.spark.interrupts import settled
 from sparkclin.spark.logs import silence, stay_silent
 from sparkclin.spark.session import running_session, spark_session
 from sparkclin.text.vectors import HALF
@@ -192,7 +193,7 @@ def _computed(texts: list[Any], pairs: list[Any] | None, job: Job) -> pd.DataFra
     spark, bundle = _opened(job)
     _ = job.task.settings(bundle.manifest)  # what the model does not allow is said before anything is computed
     n_tasks = default_partitions(len(texts), parallelism=spark.sparkContext.defaultParallelism)
-    with silence(spark), step(f"in {job.task.name}"):
+    with silence(spark), settled(spark.sparkContext), step(f"in {job.task.name}"):
         schema = schema_of(id_type="bigint", pair=pairs is not None)
         notes = spark.createDataFrame(table if texts else [], schema)
         rows = job.task.rows(with_texts(notes).repartition(n_tasks), bundle, _as_it_is)

@@ -19,8 +19,9 @@ import pandas as pd
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from sparkclin.export.heads.labels import problem_type_of
 from sparkclin.schema import NOTE_ID, PAIR, STATUS_OK, TEXT
-from sparkclin.text.labels import LABEL_AGGREGATIONS, SINGLE_LABEL, THRESHOLD, LabelOptions
+from sparkclin.text.labels import LABEL_AGGREGATIONS, MULTI_LABEL, REGRESSION, SINGLE_LABEL, THRESHOLD, LabelOptions
 from training.predictions import Predictor, parser_of, unread_status, write_predictions
 from training.windowed import forward, rows_of_transformers
 
@@ -43,7 +44,9 @@ def predicted(notes: Sequence[Mapping[str, Any]], checkpoint: str, options: Pred
     by = Predictor.of(checkpoint, AutoModelForSequenceClassification, max_pieces=options.max_pieces)
     config = by.model.config
     labels = LabelOptions(
-        problem_type=config.problem_type or SINGLE_LABEL, aggregation=options.aggregation, threshold=options.threshold
+        problem_type=problem_type_of(config.to_dict(), n_labels=config.num_labels),
+        aggregation=options.aggregation,
+        threshold=options.threshold,
     )
     rows: list[tuple[Any, ...]] = []
     for note in notes:
@@ -55,13 +58,23 @@ def predicted(notes: Sequence[Mapping[str, Any]], checkpoint: str, options: Pred
             by.tokenizer, text, note.get(PAIR), other_first=options.pair_first, max_pieces=by.max_pieces
         )
         logits = torch.stack([forward(by.model, by.tokenizer, window).logits[0] for window in windows])
-        of_windows = logits.sigmoid() if labels.threshold is not None else logits.softmax(dim=1)
+        of_windows = _scores(logits, labels.problem_type)
         scores = of_windows.amax(dim=0) if options.aggregation == "max" else of_windows.mean(dim=0)
         for index, value in enumerate(scores.tolist()):
-            is_best = index == int(scores.argmax())
-            is_predicted = is_best if labels.threshold is None else value >= labels.threshold
+            is_predicted = {
+                SINGLE_LABEL: index == int(scores.argmax()),
+                MULTI_LABEL: labels.threshold is not None and value >= labels.threshold,
+                REGRESSION: None,
+            }[labels.problem_type]
             rows.append((note_id, index, config.id2label[index], value, is_predicted, STATUS_OK, by.name))
     return pd.DataFrame(rows, columns=COLUMNS).astype({"label_index": "Int32", "predicted": "boolean"})
+
+
+def _scores(logits: torch.Tensor, problem_type: str) -> torch.Tensor:
+    """Return the scores of logits, (windows, labels), as transformers' pipeline computes them."""
+    if problem_type == REGRESSION:
+        return logits
+    return logits.softmax(dim=1) if problem_type == SINGLE_LABEL else logits.sigmoid()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,7 +30,10 @@ def reference_logits(trained: TrainedModel, row: Ids) -> Logits:
 
     assert trained.spec.auto_class is not None
     config = transformers.AutoConfig.for_model(**trained.source.config)  # with the labels that the user states
-    model: Any = getattr(transformers, trained.spec.auto_class).from_pretrained(trained.source.folder, config=config)
+    # From the tensors as they were read: transformers does not know the prefixes of wrapped models.
+    state = {name: torch.from_numpy(array) for name, array in trained.source.tensors.items()}
+    model_class: Any = type(getattr(transformers, trained.spec.auto_class).from_config(config))
+    model = model_class.from_pretrained(None, config=config, state_dict=state)
     model.train(False)
     behind = (0, -len(row) % trained.family.row_multiple(trained.source.config))
     ids, mask = np.pad(row, behind, constant_values=trained.config.pad_id), np.pad(np.ones_like(row), behind)

@@ -1,4 +1,4 @@
-"""Ids to compare with: the checkpoint's own Hugging Face tokenizer. Vectors to compare with are the family's part."""
+"""Reference ids from the checkpoint's own Hugging Face tokenizer; the family computes the reference vectors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from sparkclin.export.checkpoint import Checkpoint
 
 
 def reference_ids(checkpoint: Checkpoint, texts: Sequence[str]) -> list[list[int]]:
-    """The Hugging Face tokenizer's ids, special pieces included; special pieces typed in a text count as text."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, use_fast=True, trust_remote_code=False)
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.encode_special_tokens = True
-    return [encoding.ids for encoding in tokenizer.backend_tokenizer.encode_batch(list(texts))]
+    """Return the Hugging Face tokenizer's ids with special pieces. Special pieces typed in a text count as text."""
+    tokenizer = checkpoint.fast_tokenizer()
+    tokenizer.no_truncation()
+    tokenizer.encode_special_tokens = True
+    return [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]

@@ -217,6 +217,11 @@ def _files_of(spark: SparkSession | None, source: NoteSource, place: Place) -> t
             )
         source = replace(source, format=DELTA)
     if source.format == DELTA:
+        if len(place.found) > 1:
+            raise InputError(
+                f"{source.path} matches {len(place.found)} paths, and a run reads one Delta table. Give the path of "
+                "one."
+            )
         return source, None
     files = find_files(spark, place, recursive=source.recursive, hidden_files=source.hidden_files)
     source = replace(source, format=source.format or format_of(files))

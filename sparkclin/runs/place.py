@@ -176,7 +176,8 @@ def _guarded(claim: Claim, tables: Sequence[str]) -> Iterator[str]:
     location = claim.location
     folders = [location, *(f"{location}/{table}" for table in tables)]
     with _writing(location):
-        _clear_unfinished(location)
+        _clear_unfinished(claim)
+        claim.beat()  # a run that was suspended until here may have lost the output
         for folder in folders:
             storage.make_folder(folder)
             storage.write_text(f"{folder}/{GUARD_FILE}", GUARD)
@@ -197,11 +198,13 @@ def _guarded(claim: Claim, tables: Sequence[str]) -> Iterator[str]:
         ) from None
 
 
-def _clear_unfinished(location: str) -> None:
+def _clear_unfinished(claim: Claim) -> None:
     """Remove what a killed run left at the output's location.
 
-    Raises InputError if the output is finished but perhaps for its guard file, or is inside an unfinished one.
+    Raises InputError if the output is finished but perhaps for its guard file, or is inside an unfinished one, and
+    IncompleteError if another run has taken the output over.
     """
+    location = claim.location
     for folder in folders_above(location):
         with suppress(OSError):  # a user may see only a part of a store
             if is_unfinished(folder):
@@ -215,6 +218,7 @@ def _clear_unfinished(location: str) -> None:
             f"{location} holds the whole rows of a run that was killed just before it removed {GUARD_FILE}. Remove "
             "that file in each folder to keep them, or the output to run again."
         )
+    claim.beat()
     clear(location, rows=location)
 
 

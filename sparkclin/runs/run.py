@@ -114,9 +114,10 @@ def _only_name(repository: ModelRepository, *, task: str | None, language: str |
     fitting = sorted({record.name for record in records if language in (None, record.language)})
     whose = "" if language is None else f" in the language {language!r}"
     if task is not None and len(fitting) > 1:
-        tasks = {bundle.manifest.name: bundle.manifest.task for bundle in repository.newest()}
-        fitting, whose = [name for name in fitting if tasks[name] == task], f"{whose} for the task {task!r}"
-        names = [f"{name} ({tasks[name]})" for name in names]
+        manifests = [bundle.manifest for bundle in repository.newest()]
+        fitting = sorted({of.name for of in manifests if of.task == task and language in (None, of.language)})
+        whose = f"{whose} for the task {task!r}"
+        names = sorted({f"{of.name} ({of.task})" for of in manifests})
     if len(fitting) != 1:
         there = ", ".join(names) or "none"
         raise ModelError(

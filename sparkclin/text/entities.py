@@ -9,6 +9,7 @@ which a word ends at a space: `hernia.` is one.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -121,11 +122,12 @@ def _goes_on(text: str, begin: int) -> bool:
 def begins_word(note: TokenizedNote) -> list[bool]:
     """Return whether each piece begins a word, for the aggregation WORD.
 
-    A word is a pre-token of the tokenizer, cut further at white space and where letters or digits meet another
-    character; of other characters, every piece is a word. Most tokenizers already cut there. SentencePiece only cuts at
-    spaces, so its pre-token `failure.` becomes the words `failure` and `.`. A piece that holds both is not cut, but its
-    word does not begin or end with its punctuation (`without_punctuation()`). Pieces of white space begin no word, nor
-    does a piece that shares a character with the one before, as the bytes of an emoji do.
+    A word is a pre-token of the tokenizer, with the combining marks next to it, cut further at white space and where
+    letters or digits meet another character; of other characters, every piece is a word. Most tokenizers already cut
+    there. SentencePiece only cuts at spaces, so its pre-token `failure.` becomes the words `failure` and `.`. A piece
+    that holds both is not cut, but its word does not begin or end with its punctuation (`without_punctuation()`).
+    Pieces of white space begin no word, nor does a piece that shares a character with the one before, as the bytes of
+    an emoji do.
     """
     pieces = note.pieces
     found = [False] * len(pieces)
@@ -135,8 +137,9 @@ def begins_word(note: TokenizedNote) -> list[bool]:
         begin, after = trimmed(note.text, piece_begin, piece_end)
         if begin == after:
             continue
-        is_within_word = begin == end and word == piece_word
-        continues = is_within_word and note.text[begin - 1 : begin + 1].isalnum()
+        neighbours = note.text[begin - 1 : begin + 1]
+        is_one_word = word == piece_word or any(map(_is_mark, neighbours))
+        continues = begin == end and is_one_word and all(map(_is_of_word, neighbours))
         found[index] = begin >= end and not continues
         word, end = piece_word, after
     return found
@@ -145,8 +148,17 @@ def begins_word(note: TokenizedNote) -> list[bool]:
 def without_punctuation(text: str, begin: int, end: int) -> Range:
     """Return the range from the first letter or digit to the last one. A range without any only loses the white space
     at its ends."""
-    letters = [index for index in range(begin, end) if text[index].isalnum()]
+    letters = [index for index in range(begin, end) if _is_of_word(text[index])]
     return (letters[0], letters[-1] + 1) if letters else trimmed(text, begin, end)
+
+
+def _is_of_word(character: str) -> bool:
+    """Return whether a character is a letter, a digit or a mark that combines with one, such as a separate accent."""
+    return character.isalnum() or _is_mark(character)
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character).startswith("M")
 
 
 def merge_entities(

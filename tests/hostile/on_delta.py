@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 import sparkclin
+from sparkclin.errors import InputError
 from sparkclin.runs.corpus import Corpus, NoteSource, count_corpus, read_corpus
 
 
@@ -51,6 +52,12 @@ def test_an_update_after_the_notes_were_counted_is_not_read(spark: SparkSession,
     assert corpus.check_unchanged() == ("version 1", "version 2")
     assert read_corpus(spark, corpus.source).check_unchanged() == ("version 1", "version 2")
     assert read_corpus(spark, NoteSource(path=table)).check_unchanged() == ()
+
+
+def test_several_tables_are_refused(spark: SparkSession, table: str, tmp_path: Path) -> None:
+    rows_of(spark, "c").write.format("delta").save(f"{table}_of_2026")
+    with pytest.raises(InputError, match="matches 2 paths, and a run reads one Delta table"):
+        read_corpus(spark, NoteSource(path=str(tmp_path / "notes*"), format="delta"))
 
 
 def test_a_source_may_name_a_version(spark: SparkSession, table: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from pyarrow.fs import FileSelector, S3FileSystem
@@ -11,7 +12,7 @@ from pyspark.sql import SparkSession
 
 import sparkclin
 from sparkclin.errors import IncompleteError, InputError
-from sparkclin.runs import claims
+from sparkclin.runs import claims, place
 from sparkclin.runs.place import check_place, whole_or_nothing
 from sparkclin.runs.sink import Sink, read_rows, write_rows
 from testkit.s3 import s3_server
@@ -56,14 +57,14 @@ def names(files: S3FileSystem, sink: Sink, *, above: bool = False) -> list[str]:
 
 
 def fail(spark: SparkSession, sink: Sink) -> None:
-    with whole_or_nothing(spark, sink) as place:
-        write_rows(spark.range(3), place)
+    with whole_or_nothing(spark, sink) as output:
+        write_rows(spark.range(3), output)
         raise ValueError("half-way")
 
 
 def test_a_second_run_is_refused_and_leaves_the_first_alone(spark: SparkSession, sink: Sink) -> None:
-    with whole_or_nothing(spark, sink, tables=("spans",)) as place:
-        write_rows(spark.range(10), place.within("spans"))
+    with whole_or_nothing(spark, sink, tables=("spans",)) as output:
+        write_rows(spark.range(10), output.within("spans"))
         with pytest.raises(InputError, match=r"another run is writing s3a://.*/out: process \d+ on "):
             fail(spark, sink)
         assert read_rows(spark, place.within("spans")).count() == 10
@@ -72,16 +73,16 @@ def test_a_second_run_is_refused_and_leaves_the_first_alone(spark: SparkSession,
 
 def test_a_run_that_starts_after_another_has_published_leaves_it_alone(spark: SparkSession, sink: Sink) -> None:
     check_place(spark, sink)  # the second run looks before the first has begun
-    with whole_or_nothing(spark, sink) as place:
-        write_rows(spark.range(10), place)
+    with whole_or_nothing(spark, sink) as output:
+        write_rows(spark.range(10), output)
     with pytest.raises(InputError, match="exists already"):
         fail(spark, sink)
     assert spark.read.parquet(sink.path).count() == 10
 
 
 def test_a_finished_run_leaves_its_rows_alone(spark: SparkSession, sink: Sink, files: S3FileSystem) -> None:
-    with whole_or_nothing(spark, sink) as place:
-        write_rows(spark.range(1), place)
+    with whole_or_nothing(spark, sink) as output:
+        write_rows(spark.range(1), output)
         assert [name for name in names(files, sink, above=True) if name.startswith(".out.run-")]
     assert all(name == "_SUCCESS" or name.startswith("part-") for name in names(files, sink, above=True))
 
@@ -92,6 +93,26 @@ def test_a_failed_run_leaves_nothing(spark: SparkSession, sink: Sink, files: S3F
     assert names(files, sink, above=True) == []
 
 
+def test_a_run_that_was_taken_over_before_it_writes_leaves_the_other_alone(
+    spark: SparkSession, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one that is suspended right after it has claimed the output."""
+    original = place.folders_above
+    with ExitStack() as other:
+
+        def take_over(location: str) -> Iterator[str]:
+            monkeypatch.setattr(place, "folders_above", original)
+            with monkeypatch.context() as late:
+                late.setattr(claims, "STALE_AFTER_S", -1.0)
+                write_rows(spark.range(5), other.enter_context(whole_or_nothing(spark, sink)))
+            return original(location)
+
+        monkeypatch.setattr(place, "folders_above", take_over)
+        with pytest.raises(IncompleteError, match="another run has taken over"), whole_or_nothing(spark, sink):
+            pass
+    assert spark.read.parquet(sink.path).count() == 5
+
+
 def test_a_run_that_was_taken_over_removes_nothing_of_the_other(
     spark: SparkSession, sink: Sink, files: S3FileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,12 +121,12 @@ def test_a_run_that_was_taken_over_removes_nothing_of_the_other(
     def take_over() -> None:
         with monkeypatch.context() as late:
             late.setattr(claims, "STALE_AFTER_S", -1.0)
-            with whole_or_nothing(spark, sink) as place:
-                write_rows(spark.range(5), place)
+            with whole_or_nothing(spark, sink) as output:
+                write_rows(spark.range(5), output)
 
     def work() -> None:
-        with whole_or_nothing(spark, sink) as place:
-            write_rows(spark.range(10), place)
+        with whole_or_nothing(spark, sink) as output:
+            write_rows(spark.range(10), output)
             take_over()
 
     with pytest.raises(IncompleteError, match="another run has taken over"):

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("sklearn", reason="the train extra is not installed")
 
 from safetensors.numpy import load_file
-from transformers import AutoTokenizer, pipeline
+from transformers import AutoTokenizer, LongformerForSequenceClassification, pipeline
 
 import sparkclin.evaluation.classify
 from sparkclin.errors import InputError, OptionError
@@ -136,6 +136,21 @@ def test_a_model_learns_several_labels_and_transformers_predictions_are_scored(
     capsys.readouterr()
     assert sparkclin.evaluation.classify.main(["score", str(found), str(corpus), "--multi-label"]) == 0
     assert json.loads(capsys.readouterr().out) == record_score(record.dev_score)
+
+
+def test_a_regression_has_numbers_and_no_predicted_label(tmp_path: Path) -> None:
+    checkpoint = random_checkpoint(
+        tmp_path / "checkpoint",
+        model_class=LongformerForSequenceClassification,
+        id2label={0: "risk"},
+        attention_window=8,
+        problem_type="regression",
+    )
+    notes = [{"note_id": "a", "text": "blood pressure 120/80"}]
+    found = predict_classify.predicted(notes, str(checkpoint), predict_classify.PredictOptions())
+    [[theirs]] = pipeline("text-classification", model=str(checkpoint), top_k=None)([notes[0]["text"]])
+    assert found["score"].tolist() == [pytest.approx(theirs["score"], abs=1e-6)]
+    assert found["predicted"].isna().all()
 
 
 def record_score(score: sparkclin.evaluation.classify.ClassScore) -> dict[str, Any]:

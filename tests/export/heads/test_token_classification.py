@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -20,6 +22,7 @@ from transformers import (
 from sparkclin.export.errors import CheckpointError
 from sparkclin.export.heads.labels import labels_of
 from sparkclin.export.trained import TrainedModel
+from sparkclin.export.verify.heads import reference_logits
 from sparkclin.text.entities import AGGREGATIONS, EntityOptions, kinds_of, merge_entities, plan_entities
 from sparkclin.text.labels import LOGITS
 from sparkclin.text.pieces import PieceEncoder
@@ -45,6 +48,15 @@ def model_of(checkpoint: Path) -> Any:
     model = AutoModelForTokenClassification.from_pretrained(checkpoint)
     model.train(False)
     return model
+
+
+def test_a_wrapped_model_is_compared_with_its_own_weights(checkpoint: Path, tmp_path: Path) -> None:
+    wrapped = Path(copytree(checkpoint, tmp_path / "wrapped"))
+    state = load_file(checkpoint / "model.safetensors")
+    save_file({f"module.{name}": tensor for name, tensor in state.items()}, wrapped / "model.safetensors")
+    row = np.array([0, 5, 6, 2], np.int32)
+    ours, theirs = (reference_logits(TrainedModel.read(str(folder)), row) for folder in (wrapped, checkpoint))
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_logits_are_those_of_transformers(checkpoint: Path) -> None:

@@ -259,6 +259,16 @@ def test_the_only_model_in_a_language_needs_no_name(models: Path) -> None:
         ModelChoice(repository=str(models), language="fr").find()
 
 
+def test_a_name_has_the_task_of_the_model_in_the_language(models: Path) -> None:
+    for name, task in (("tiny", ENTITIES), ("klein", EMBED)):
+        staged = stage(models, name=name)
+        labels = ("O", "B-SIGN") if task == ENTITIES else ()
+        manifest = manifest_of(staged, name=name, language="de", task=task, labels=labels)
+        ModelRepository(models).register(staged, manifest)
+    german = ModelChoice(repository=str(models), language="de")
+    assert [german.find(task=task).manifest.name for task in (ENTITIES, EMBED)] == ["tiny", "klein"]
+
+
 @pytest.fixture
 def models_of_two_tasks(models: Path) -> Path:
     """`tiny` is for vectors, `marker` for entities."""

@@ -176,6 +176,10 @@ def test_letters_and_punctuation_never_share_a_word(encoder: PieceEncoder) -> No
     assert {"Hernia", "heart", "failure", "Parkinson", "sepsis", "NSTEMI", "naïve", "DIAGNOSIS"} <= set(words)
 
 
+def test_a_combining_mark_is_part_of_its_word(encoder: PieceEncoder) -> None:
+    assert words_of("heart cafe\u0301s.", encoder)[:-1] == ["heart", "cafe\u0301s"]
+
+
 def is_mixed(word: str) -> bool:
     return 0 < len(letters(word)) < len(word)
 
