@@ -19,11 +19,13 @@ from sparkclin.text.labels import PROBLEM_TYPES
 if TYPE_CHECKING:
     from sparkclin.export.convert import ExportOptions
 
+PROG = f"python -m {__package__}"
+
 # Whatever the engine is; what only one engine needs is in sparkclin.export.engines.
 NEEDED = {name: name for name in ("torch", "transformers", "safetensors")}
 
 
-def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m export") -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
     """Return the exit status: 0, 1 for an error that the user can fix, 2 for wrong usage."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     verifying = given[:1] == ["verify"]
@@ -127,7 +129,7 @@ def run_verify(given: argparse.Namespace) -> None:
     print(report.to_text())
 
 
-def parse_convert(arguments: Sequence[str], *, prog: str = "python -m export") -> argparse.Namespace:
+def parse_convert(arguments: Sequence[str], *, prog: str = PROG) -> argparse.Namespace:
     """Return the options, with the default engine and precision filled in."""
     parser = convert_parser(prog)
     given = parser.parse_args(arguments)
@@ -137,7 +139,7 @@ def parse_convert(arguments: Sequence[str], *, prog: str = "python -m export") -
     return given
 
 
-def convert_parser(prog: str = "python -m export") -> argparse.ArgumentParser:
+def convert_parser(prog: str = PROG) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Export a checkpoint into a Spark NLP model, verify it, and register it.",
@@ -195,7 +197,7 @@ def convert_parser(prog: str = "python -m export") -> argparse.ArgumentParser:
     return parser
 
 
-def verify_parser(prog: str = "python -m export") -> argparse.ArgumentParser:
+def verify_parser(prog: str = PROG) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{prog} verify", description="Compare a registered model with the checkpoint it was made from."
     )

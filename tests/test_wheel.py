@@ -135,7 +135,7 @@ def test_the_wheels_exporter_exports(installed: Installed, tmp_path: Path) -> No
     # At the end of the path, so that the environment's own packages, the wheel's among them, come first.
     (borrowed / "sitecustomize.py").write_text(f"import sys; sys.path.append({sysconfig.get_path('purelib')!r})")
 
-    export = ["python", "-m", "export", str(checkpoint), "--name", "a_model", "--models", str(tmp_path / "models")]
+    export = ["sparkclin", "export", str(checkpoint), "--name", "a_model", "--models", str(tmp_path / "models")]
     export += ["--engine", "onnx"]
     done = installed.run(*export, python_path=borrowed)
 
