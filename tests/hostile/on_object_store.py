@@ -12,9 +12,10 @@ from pyspark.sql import SparkSession
 
 import sparkclin
 from sparkclin.errors import IncompleteError, InputError
-from sparkclin.runs import claims, place
+from sparkclin.runs import claims
 from sparkclin.runs.place import check_place, whole_or_nothing
 from sparkclin.runs.sink import Sink, read_rows, write_rows
+from sparkclin.runs.sources import places
 from testkit.s3 import s3_server
 
 BUCKET = "notes"
@@ -67,7 +68,7 @@ def test_a_second_run_is_refused_and_leaves_the_first_alone(spark: SparkSession,
         write_rows(spark.range(10), output.within("spans"))
         with pytest.raises(InputError, match=r"another run is writing s3a://.*/out: process \d+ on "):
             fail(spark, sink)
-        assert read_rows(spark, place.within("spans")).count() == 10
+        assert read_rows(spark, output.within("spans")).count() == 10
     assert spark.read.parquet(f"{sink.path}/spans").count() == 10
 
 
@@ -97,17 +98,17 @@ def test_a_run_that_was_taken_over_before_it_writes_leaves_the_other_alone(
     spark: SparkSession, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as one that is suspended right after it has claimed the output."""
-    original = place.folders_above
+    original = places.folders_above
     with ExitStack() as other:
 
         def take_over(location: str) -> Iterator[str]:
-            monkeypatch.setattr(place, "folders_above", original)
+            monkeypatch.setattr("sparkclin.runs.place.folders_above", original)
             with monkeypatch.context() as late:
                 late.setattr(claims, "STALE_AFTER_S", -1.0)
                 write_rows(spark.range(5), other.enter_context(whole_or_nothing(spark, sink)))
             return original(location)
 
-        monkeypatch.setattr(place, "folders_above", take_over)
+        monkeypatch.setattr("sparkclin.runs.place.folders_above", take_over)
         with pytest.raises(IncompleteError, match="another run has taken over"), whole_or_nothing(spark, sink):
             pass
     assert spark.read.parquet(sink.path).count() == 5

@@ -23,7 +23,7 @@ from sparkclin.export.errors import CheckpointError
 from sparkclin.export.heads.labels import labels_of
 from sparkclin.export.trained import TrainedModel
 from sparkclin.export.verify.heads import reference_logits
-from sparkclin.text.entities import AGGREGATIONS, EntityOptions, kinds_of, merge_entities, plan_entities
+from sparkclin.text.entities import OF_TRANSFORMERS, EntityOptions, kinds_of, merge_entities, plan_entities
 from sparkclin.text.labels import LOGITS
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.text.pooling import PartOutput
@@ -71,7 +71,7 @@ def test_logits_are_those_of_transformers(checkpoint: Path) -> None:
     np.testing.assert_allclose(found, logits, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+@pytest.mark.parametrize("aggregation", OF_TRANSFORMERS)
 def test_entities_are_those_of_transformers_pipeline(checkpoint: Path, aggregation: str) -> None:
     trained, model = TrainedModel.read(str(checkpoint)), model_of(checkpoint)
     theirs = TokenClassificationPipeline(
