@@ -20,6 +20,7 @@ COMMANDS = {
     "python -m sparkclin.evaluation.ner": ("sparkclin.evaluation.ner",),
     "python -m sparkclin.evaluation.classify": ("sparkclin.evaluation.classify",),
     "python -m sparkclin.evaluation.qa": ("sparkclin.evaluation.qa",),
+    "python -m sparkclin.evaluation.sentences": ("sparkclin.evaluation.sentences",),
     "python -m sparkclin.evaluation.pooling": ("sparkclin.evaluation.pooling",),
     "python -m sparkclin.evaluation.medconceptsqa": ("sparkclin.evaluation.medconceptsqa",),
     # Of a checkout: what is below is in no wheel.
@@ -39,6 +40,7 @@ COMMANDS = {
     "python -m examples.ner_dl": ("examples.ner_dl",),
     "spark-submit examples/stock_pretrained.py": ("examples.stock_pretrained",),
     "python -m benchmarks": ("benchmarks.__main__",),
+    "python -m benchmarks.long_note": ("benchmarks.long_note",),
     "python -m benchmarks.memory": ("benchmarks.memory",),
     "python -m benchmarks.shapes": ("benchmarks.shapes",),
     "python -m benchmarks.profile": ("benchmarks.profile",),

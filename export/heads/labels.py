@@ -43,7 +43,9 @@ def read_labels(file: Path) -> tuple[str, ...]:
     try:
         names = tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--labels {file} cannot be read as UTF-8 text ({type(error).__name__}).") from None
+        raise InputError(
+            f"--labels {file} cannot be read as UTF-8 text ({type(error).__name__}). Save it as UTF-8."
+        ) from None
     if not names:
         raise InputError(f"--labels {file} is empty: expected one label per line, in the order of the ids.")
     return names

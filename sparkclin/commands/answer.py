@@ -39,7 +39,7 @@ def task_of(asked: argparse.Namespace) -> Task:
 def notes_of(asked: argparse.Namespace) -> RunRequest:
     """Raises OptionError if both a question for all notes and a column of questions are given."""
     if asked.question is not None and asked.question_column is not None:
-        raise OptionError("--question and --question-column were both given: ask one question or name the column.")
+        raise OptionError("--question and --question-column were both given. Give only one of the two.")
     column = asked.question_column or (QUESTION if asked.question is None else None)
     return request_of(asked, pair_column=column, pair_text=asked.question)
 

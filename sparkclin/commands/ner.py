@@ -50,7 +50,7 @@ def task_of(asked: argparse.Namespace) -> Task:
     if page := page_of(asked):
         check_page(page, output=asked.output)
     elif asked.page_notes is not None:
-        raise OptionError("--page-notes has no effect without --page.")
+        raise OptionError("--page-notes has no effect without --page. Add --page, or leave it out.")
     if asked.output_schema == OMOP:
         first_id = 1 if asked.first_note_nlp_id is None else asked.first_note_nlp_id
         return for_omop(finding(options_of(asked)), first_id=first_id)
