@@ -130,8 +130,12 @@ def whole_or_nothing(spark: SparkSession, sink: Sink, *, tables: Sequence[str] =
     IncompleteError if the finished output cannot take its name (its rows are kept) or another run has taken it over.
     """
     location = storage.as_spark_means(spark, sink.path).rstrip("/")
-    write = _renamed if location.partition(":")[0] in RENAMING else _guarded
-    with _claimed(spark, location) as claim, write(claim, tables) as folder, settled(spark.sparkContext):
+    renames = location.partition(":")[0] in RENAMING
+    with (
+        _claimed(spark, location) as claim,
+        _renamed(claim) if renames else _guarded(claim, tables) as folder,
+        settled(spark.sparkContext),
+    ):
         yield replace(sink, path=folder)
 
 
@@ -149,7 +153,7 @@ def _claimed(spark: SparkSession, location: str) -> Iterator[Claim]:
 
 
 @contextmanager
-def _renamed(claim: Claim, tables: Sequence[str]) -> Iterator[str]:  # noqa: ARG001
+def _renamed(claim: Claim) -> Iterator[str]:
     with _writing(claim.location):
         clear_folders(claim.location)
         if storage.is_taken(claim.location):
