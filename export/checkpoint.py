@@ -98,10 +98,12 @@ class Checkpoint(Found):
             f"Add its tokenizer.json or vocabulary files ({VOCABULARIES}), or name the tokenizer that the model was "
             "trained with by --tokenizer NAME_OR_FOLDER."
         )
+        is_own = self.tokenizer.folder == self.folder
         try:
             tokenizer = AutoTokenizer.from_pretrained(
                 self.tokenizer.folder,
-                config=AutoConfig.from_pretrained(self.folder),  # a folder of vocabulary files names no model type
+                # A folder of vocabulary files alone does not name the model type by which a class is chosen.
+                config=None if is_own else AutoConfig.from_pretrained(self.folder),
                 use_fast=True,
                 trust_remote_code=False,
             )

@@ -301,7 +301,7 @@ def test_what_does_not_go_together_is_said_in_a_line(
         (
             answer_notes.main,
             [*models[ANSWER], "--question", "why?", "--question-column", "question"],
-            "neither with one text for all",
+            "--question and --question-column were both given",
         ),
     ):
         assert main([*given, *options]) == 1
