@@ -2,8 +2,8 @@
 
 A process per model and capacity of OpenVINO's cache reads a batch of each shape, and then all of them again. Its
 resident memory is taken after every 100 shapes, its CPU time for each pass: that does not depend on other work on the
-machine. The second pass shows what a cache too small for the shapes costs. ONNX Runtime reads the same rows as packed
-batches, as Spark NLP sends them.
+machine. The second pass shows what a cache too small for the shapes costs. ONNX Runtime and TensorFlow read the same
+rows as packed batches, as Spark NLP sends them.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from benchmarks import ours
 from benchmarks.contenders import ONNX_FP32, ONNX_INT8, OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8
 from benchmarks.machine import describe_machine
 from benchmarks.memory import gigabytes
-from benchmarks.raw_onnx import model_file, raw_onnx
+from benchmarks.ours import TENSORFLOW_FP32
+from benchmarks.raw_onnx import inputs_of, model_file, raw_onnx
 from benchmarks.report import ABSENT, table
 from benchmarks.run import material_of, open_store, options_beside, parser_beside
 from sparkclin.errors import SparkclinError
 from sparkclin.inference.openvino import CACHE_CAPACITY, OpenVinoModel
 from sparkclin.models.bundle import Bundle
-from sparkclin.models.pretrained import engine_of
+from sparkclin.models.pretrained import annotator_of, engine_of
 from sparkclin.text.pieces import Ints
 from sparkclin.text.pooling import MEAN
 from sparkclin.wire.packed import concatenated
@@ -45,7 +46,7 @@ OPENVINO_DEFAULT = 5000
 
 CAPACITIES = (OPENVINO_DEFAULT, CACHE_CAPACITY, 8, 0)
 
-VARIANTS = (OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8, ONNX_FP32, ONNX_INT8)
+VARIANTS = (OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8, ONNX_FP32, ONNX_INT8, TENSORFLOW_FP32)
 
 EVERY = 100
 """Shapes between two readings of the memory."""
@@ -64,7 +65,7 @@ class Pass:
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """A process that read all shapes twice. `capacity` is None for ONNX Runtime."""
+    """A process that read all shapes twice. `capacity` is None for engines other than OpenVINO."""
 
     engine: str
     precision: str
@@ -83,10 +84,28 @@ def reader(bundle: Bundle, *, capacity: int | None, scratch: Path) -> Callable[[
     if capacity is not None:
         model = OpenVinoModel(bundle.model_files(threads=1), cache_capacity=capacity)
         return lambda rows: model.run(rows, [MEAN])
-    run = raw_onnx(model_file(bundle, scratch))
+    is_tensorflow = bundle.manifest.engine == TENSORFLOW_FP32.engine
+    run = raw_tensorflow(bundle) if is_tensorflow else raw_onnx(model_file(bundle, scratch))
     request = bundle.manifest.segment_outputs.request([MEAN])
     first, last = vocabulary.n_tagged, vocabulary.n_tagged + 1
     return lambda rows: run([[first, *concatenated(list(rows), vocabulary, request=request), last]])
+
+
+def raw_tensorflow(bundle: Bundle) -> Callable[[Sequence[Sequence[int]]], object]:
+    """Return a function like that of raw_onnx(), with the bundle's own graph in TensorFlow."""
+    import tensorflow as tf
+
+    from sparkclin.export.graph.tensorflow import read_saved
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    graph = read_saved(bundle.path / annotator_of(bundle).graph_file)
+
+    def run(batch: Sequence[Sequence[int]]) -> object:
+        inputs = inputs_of(batch)
+        return graph.run(inputs["input_ids"].astype(np.int32), inputs["attention_mask"].astype(np.int32))
+
+    return run
 
 
 def measure(bundle: Bundle, *, capacity: int | None, count: int, scratch: Path) -> Growth:
@@ -166,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(asdict(found)))
         return 0
     options = options_beside(given)
-    variants = (OPENVINO_FP32, ONNX_FP32) if given.smoke else VARIANTS
+    variants = (OPENVINO_FP32, ONNX_FP32, TENSORFLOW_FP32) if given.smoke else VARIANTS
     try:
         store = open_store(options, material_of(options))
         ours.prepare_together(store, variants)

@@ -354,10 +354,15 @@ def test_the_document_on_clusters_names_the_jars_of_a_session() -> None:
     assert fetched["AWS_BUNDLE"] in text
 
 
-def test_the_document_on_clusters_asks_for_the_versions_of_the_wheel() -> None:
+CLUSTERS_HAVE = {"pyspark", "pandas", "numpy", "pyarrow"}
+"""What the document leaves to the cluster."""
+
+
+def test_the_document_on_clusters_installs_all_that_a_cluster_lacks_in_the_versions_of_the_wheel() -> None:
     text = (ROOT / "docs" / "how-to" / "clusters.md").read_text(encoding="utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pinned = set(re.findall(r"[\w-]+==[\w.]+", text))
-    assert "tokenizers" in {requirement.split("==")[0] for requirement in pinned}
-    assert pinned <= set(project["dependencies"])
+    needed = {line for line in project["dependencies"] if line.split("==")[0] not in CLUSTERS_HAVE}
+    (command,) = re.findall(r"^pip install (.*==.*)$", text, re.MULTILINE)
+    assert set(command.split()) == needed
+    assert set(re.findall(r"[\w-]+==[\w.]+", text)) <= set(project["dependencies"])
     assert f"sparkclin-{project['version']}-py3" in text

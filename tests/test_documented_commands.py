@@ -343,8 +343,9 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     ),
     'pip install -e ".[train]"': RunBy("tests/test_documented_commands.py::test_an_extra_can_be_installed"),
     "pip install --no-deps sparkclin-0.1.0-py3-none-any.whl": WHEEL,
-    "pip install spark-nlp==5.5.3 tokenizers==0.23.3 tqdm==4.70.1": RunBy(
-        "tests/test_architecture.py::test_the_document_on_clusters_asks_for_the_versions_of_the_wheel"
+    "pip install spark-nlp==5.5.3 nupunkt==0.8.0 tokenizers==0.23.3 tqdm==4.70.1": RunBy(
+        "tests/test_architecture.py::"
+        "test_the_document_on_clusters_installs_all_that_a_cluster_lacks_in_the_versions_of_the_wheel"
     ),
     "python -m training.compare_feeds notes.jsonl --models sparkclin/demo/models "
     "--model clinical_longformer_demo": Smoke(),
