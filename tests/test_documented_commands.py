@@ -228,6 +228,8 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     'make bench ARGS="--smoke"': BENCHMARK,
     "python -m benchmarks.memory": RunBy("tests/benchmarks/test_smoke.py::test_the_memory_of_workers"),
     "python -m benchmarks.shapes": RunBy("tests/benchmarks/test_smoke.py::test_the_memory_by_shapes"),
+    "python -m testkit.mutation --work DIR": RunBy("tests/test_mutation.py::test_a_bug_is_caught_or_survives"),
+    "python -m testkit.mirror MODULE…": RunBy("tests/test_mirror.py::test_the_command_prints_files_for_pytest"),
     "python -m benchmarks.long_note": RunBy("tests/benchmarks/test_long_note.py::test_every_level_is_measured"),
     "python -m benchmarks.profile": RunBy("tests/benchmarks/test_smoke.py::test_the_profile_of_the_same_models"),
     EXPORT: Smoke(more="--notes notes.jsonl"),
