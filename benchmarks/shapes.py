@@ -186,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     options = options_beside(given)
     variants = (OPENVINO_FP32, ONNX_FP32, TENSORFLOW_FP32) if given.smoke else VARIANTS
+    capacities = CAPACITIES[:2] if given.smoke else CAPACITIES
     try:
         store = open_store(options, material_of(options))
         ours.prepare_together(store, variants)
@@ -198,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             in_new_process(bundle, capacity=capacity, count=given.shapes, scratch=Path(scratch) / bundle.digest)
             for _ in range(given.rounds)
             for bundle in bundles
-            for capacity in (CAPACITIES if engine_of(bundle).in_workers else (None,))
+            for capacity in (capacities if engine_of(bundle).in_workers else (None,))
         ]
     print(f"{describe_machine().cpu}, {store.shape.layers} × {store.shape.width}; GB of resident memory after shapes")
     print(to_text(growths))

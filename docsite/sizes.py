@@ -49,21 +49,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def sizes_table(folder: Path) -> str:
-    """Markdown: a row per level. What a row has beside its vector does not depend on the model's width."""
+def sizes_table(folder: Path, *, notes: Path = NOTES) -> str:
+    """Return Markdown with a row per level. A row's other columns do not depend on the model's width."""
     width = ModelRepository(DEMO_MODELS).find(MODEL).manifest.width
     rows = []
     for level in LEVELS:
-        sizes = {dtype: measured(folder / f"{level}_{dtype}", level=level, dtype=dtype) for dtype in BYTES}
+        sizes = {dtype: measured(folder / f"{level}_{dtype}", notes=notes, level=level, dtype=dtype) for dtype in BYTES}
         real = [sizes[dtype].per_row + (REAL_WIDTH - width) * BYTES[dtype] for dtype in BYTES]
         found = [*(sizes[dtype].per_row for dtype in BYTES), *real]
         rows.append((level, f"{sizes[VECTOR_DTYPES[0]].rows:,}", *(f"{size:,.0f}" for size in found)))
+    count = f"{rows[0][1]} notes"
     head = [f"{dtype}, {numbers:,} numbers" for numbers in (width, REAL_WIDTH) for dtype in BYTES]
-    return table(("level", "rows of 60 notes", *head), rows)
+    return table(("level", f"rows of {count}", *head), rows)
 
 
-def measured(output: Path, *, level: str, dtype: str) -> Size:
-    options = ["--input", NOTES, "--output", output, "--level", level, "--vector-dtype", dtype, "--partitions", 1]
+def measured(output: Path, *, notes: Path, level: str, dtype: str) -> Size:
+    options = ["--input", notes, "--output", output, "--level", level, "--vector-dtype", dtype, "--partitions", 1]
     if embed.main([str(option) for option in options]):
         raise SystemExit(1)
     files = list(output.glob("*.parquet"))

@@ -56,7 +56,7 @@ def test_the_memory_by_shapes(work: Path, capsys: pytest.CaptureFixture[str]) ->
     assert shapes.main(["--smoke", "--work", str(work), "--shapes", "100", "--rounds", "1"]) == 0
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in capsys.readouterr().out.splitlines()]
     named = [(cells[0], cells[1]) for cells in table if cells[0].endswith("fp32")]
-    bounded = [("openvino fp32", f"{capacity:,}") for capacity in shapes.CAPACITIES]
+    bounded = [("openvino fp32", f"{capacity:,}") for capacity in shapes.CAPACITIES[:2]]
     assert named == [*bounded, ("onnx fp32", "–"), ("tensorflow fp32", "–")]
 
 
