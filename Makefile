@@ -7,7 +7,7 @@ PYTHON ?= python3.11
 
 BIN := .venv/bin
 STAMPS := .venv/stamps
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 DEV_EXTRAS := export,train,openvino,map,delta,bench,test,stores,lint,docs
 
 DEMO_NOTES := sparkclin/demo/notes.jsonl
@@ -20,7 +20,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --g
   --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
   --annotation-style line --constraint constraints.txt
 
-.PHONY: demo test lint docs bench notebooks wheel sbom audit constraints lock pins clean
+.PHONY: demo test release-test lint docs bench notebooks wheel sbom audit constraints lock pins clean
 
 # Installs the runtime only: no torch, no TensorFlow for Python. The page shows the text of the sample notes.
 demo: $(STAMPS)/setup
@@ -40,7 +40,11 @@ demo: $(STAMPS)/setup
 # of another one; each holds a Spark session of up to 6 GB. ARGS="-n 0" is for a debugger. A process that crashes ends
 # the run: pytest-xdist 3.8 would start another one, and then wait for ever for modules that the first had finished.
 test: $(STAMPS)/dev $(STAMPS)/setup
-	$(BIN)/python -m pytest -m "" -n 2 --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
+	$(BIN)/python -m pytest -m "not release" -n 2 --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
+
+# The tests of what measures or demonstrates: benchmarks and notebooks. Run them after a change there.
+release-test: $(STAMPS)/dev $(STAMPS)/setup
+	$(BIN)/python -m pytest -m release $(ARGS)
 
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .

@@ -211,6 +211,7 @@ COMMANDS: dict[str, Smoke | DryRun | RunBy] = {
     "make docs": RunBy("tests/docsite/test_site.py::test_every_document_is_a_page"),
     "make notebooks": RunBy("tests/docs/test_notebooks.py::test_it_runs_and_shows_what_the_file_shows"),
     "make lint": DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
+    "make release-test": DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
     "make test": DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
     'make test ARGS="-k windows"': DryRun("tests/test_documented_commands.py::test_what_make_would_run_is_right"),
     "make bench": BENCHMARK,
@@ -441,7 +442,10 @@ def test_what_make_would_run_is_right(command: str) -> None:
         assert words == [".venv/bin/mypy"]
         return
     if target == "test":
-        assert words[:5] == [".venv/bin/python", "-m", "pytest", "-m", ""]
+        assert words[:5] == [".venv/bin/python", "-m", "pytest", "-m", "not release"]
+        return
+    if target == "release-test":
+        assert words == [".venv/bin/python", "-m", "pytest", "-m", "release"]
         return
     assert words[:3] == [".venv/bin/python", "-m", "benchmarks"]
     benchmarks = import_module("benchmarks.__main__")

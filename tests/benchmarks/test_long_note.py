@@ -26,7 +26,7 @@ def test_a_level_that_failed_is_shown_as_such() -> None:
     assert lines == [["token", "failed", "2.00", "failed", "2.00"], ["document", "3.00", "2.00", "1.50", "2.00"]]
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.export
 def test_every_level_is_measured(capfd: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     """The exit status is not looked at: it tells a time."""

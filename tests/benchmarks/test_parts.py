@@ -19,7 +19,7 @@ from benchmarks.run import RunOptions
 from benchmarks.shape import TINY
 from benchmarks.tasks import EMBED, TASKS
 
-pytestmark = [pytest.mark.slow, pytest.mark.export, pytest.mark.usefixtures("spark", "_here")]
+pytestmark = [pytest.mark.release, pytest.mark.export, pytest.mark.usefixtures("spark", "_here")]
 
 WITH_A_HEAD = [task for task in TASKS if task != EMBED]
 ENVIRONMENT = RunOptions.work / "stock-environment"

@@ -14,7 +14,7 @@ from benchmarks.profile import LINEAR
 from benchmarks.workloads import WORKLOADS
 from testkit.material import CHECKOUT
 
-pytestmark = [pytest.mark.slow, pytest.mark.export]
+pytestmark = [pytest.mark.release, pytest.mark.export]
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def test_a_sentence_stands_before_each_code_cell(path: Path) -> None:
     assert all(before.cell_type == "markdown" for before, cell in pairwise(cells) if cell.cell_type == "code")
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_and_shows_what_the_file_shows(path: Path, tmp_path: Path) -> None:
     """Not to the number: the last digits of a score depend on the processor."""

@@ -12,7 +12,7 @@ from sparkclin.evaluation.notes import packaged_notes, write_jsonl
 from sparkclin.schema import LEVELS
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.usefixtures("spark")
 def test_every_level_is_measured(tmp_path: Path) -> None:
     notes = tmp_path / "notes.jsonl"

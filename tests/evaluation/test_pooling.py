@@ -139,6 +139,7 @@ def test_too_few_notes_and_notes_without_specialties_are_told() -> None:
         judge([*notes_of(11), Note(note_id="a", text="x")])
 
 
+@pytest.mark.release
 @pytest.mark.usefixtures("spark")
 def test_the_command_fills_a_table_per_measure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     notes = [replace(note, text=note.text[:300]) for note in packaged_notes()[:14]]
