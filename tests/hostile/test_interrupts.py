@@ -41,7 +41,8 @@ def started(notes: Path, errors: Path, *options: str) -> subprocess.Popen[bytes]
             [sys.executable, *command], stdout=stream, stderr=stream, env=clean, start_new_session=True
         )
     deadline = time.monotonic() + 240
-    while " tasks" not in errors.read_text() and run.poll() is None and time.monotonic() < deadline:
+    writing = ".out.unfinished-*/rows/_temporary"
+    while not any(notes.parent.glob(writing)) and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.2)
     time.sleep(3)  # in the midst of it
     assert run.poll() is None, errors.read_text()

@@ -136,7 +136,7 @@ def test_records_are_counted_by_the_footers(
     monkeypatch.setattr(tables, "_check_partitions", lambda *_: None)
     corpus = read_corpus(spark, NoteSource(path=str(tmp_path)))
     assert (corpus.records, corpus.not_read) == (8, ("c.parquet",))
-    with pytest.raises(IncompleteError, match=r"8 records lie in .*, and 3 notes are read"):
+    with pytest.raises(IncompleteError, match=r"8 records are in .*, and Spark read 3 notes from them"):
         count_corpus(corpus)
 
 
