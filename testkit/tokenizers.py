@@ -9,7 +9,7 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,15 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 400) -> str:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    return str(tokenizer.to_str())
+
+
+def word_tokenizer(words: Sequence[str]) -> str:
+    """The tokenizer.json of a tokenizer with a piece per word, at spaces and line breaks: `words` have the ids from 1
+    on, and all others are `<unk>`, 0."""
+    ids = {"<unk>": 0} | {word: index for index, word in enumerate(words, start=1)}
+    tokenizer = Tokenizer(models.WordLevel(ids, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return str(tokenizer.to_str())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,6 +130,94 @@ def test_every_piece_is_asked_for_once_from_the_window_that_owns_it(aggregation:
     assert [part.segment for part in plan.parts] == expected
 
 
+def test_a_piece_has_the_label_that_the_window_which_owns_it_gives() -> None:
+    """Of the windows 0…4 and 2…6; `known` is of both. The other window always says SIGN, and is surer."""
+    options = EntityOptions(labels=LABELS, aggregation="simple")
+    plan = plan_entities(note((0, 4), (2, 6)), options=options)
+    outside, begin, inside, other = [4, 0, 0, 0, 0], [0, 4, 0, 0, 0], [0, 0, 4, 0, 0], [0, 0, 0, 9, 0]
+    logits = [[other, outside, begin, inside, other, other], [other, other, outside, outside, begin, other]]
+    parts = [PartOutput(part.segment, 1, np.array(logits[part.window][part.begin], float)) for part in plan.parts]
+    entities = merge_entities(plan.segments, parts, options=options)
+    assert [TEXT[entity.begin : entity.end] for entity in entities] == ["un kn", "rin"]
+
+
+def segments_of(text: str, pieces: Sequence[Range], ids: Sequence[int] = (), **options: Any) -> list[str]:
+    """The words of a text that is one pre-token, in these pieces."""
+    begins, ends = np.array(pieces, np.int32).T
+    columns = Pieces(np.array(ids or range(len(pieces)), np.int32), begins, ends, np.zeros(len(pieces), np.int32))
+    note = TokenizedNote(columns, ((0, len(pieces)),), (), text=text)
+    plan = plan_entities(note, options=EntityOptions(labels=LABELS, **options))
+    assert [part.begin for part in plan.parts] == list(range(1, 1 + len(pieces)))
+    return [text[begin:end] for begin, end in plan.segments]
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces", "words"),
+    [
+        pytest.param("heart  failure", [(0, 5), (5, 6), (7, 14)], ["heart", "", "failure"], id="a piece of white space"),
+        pytest.param("heart failure", [(0, 5), (5, 13)], ["heart", "failure"], id="a space in front"),
+        pytest.param("heart failure", [(0, 5), (6, 10), (10, 13)], ["heart", "failure"], id="two pieces"),
+        pytest.param("hernia.\nNo", [(0, 6), (6, 7), (8, 10)], ["hernia.\nNo"], id="a line break"),
+        pytest.param("🩺x", [(0, 1), (0, 1), (1, 2)], ["🩺", "🩺x"], id="bytes of the first character"),
+    ],
+)
+def test_a_word_of_transformers_ends_at_a_space(text: str, pieces: list[Range], words: list[str]) -> None:
+    assert segments_of(text, pieces, aggregation="first") == words
+
+
+@pytest.mark.parametrize(("unknown_id", "words"), [(8, ["he", "rnia"]), (None, ["hernia"]), (5, ["hernia"])])
+def test_an_unknown_piece_begins_a_word_of_transformers(unknown_id: int | None, words: list[str]) -> None:
+    pieces = [(0, 2), (2, 6)]
+    assert segments_of("hernia", pieces, [7, 8], aggregation="first", unknown_id=unknown_id) == words
+    assert segments_of("hernia", pieces, [7, 8], unknown_id=unknown_id) == ["hernia"]
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces", "words"),
+    [
+        pytest.param("heartfailure", [(0, 5), (5, 12)], ["heartfailure"], id="letters"),
+        pytest.param("heart.", [(0, 5), (5, 6)], ["heart", "."], id="letters before punctuation"),
+        pytest.param("-old", [(0, 1), (1, 4)], ["-", "old"], id="letters behind punctuation"),
+        pytest.param("--", [(0, 1), (1, 2)], ["-", "-"], id="punctuation"),
+        pytest.param("a\u0301b", [(0, 1), (1, 2), (2, 3)], ["a\u0301b"], id="a mark that combines"),
+        pytest.param("🩺x", [(0, 1), (0, 1), (1, 2)], ["🩺", "x"], id="bytes of a character"),
+        pytest.param("é", [(0, 1), (0, 1)], ["é"], id="bytes of a letter"),
+        pytest.param("a b", [(0, 1), (2, 3)], ["a", "b"], id="a space"),
+        pytest.param("a b", [(0, 1), (1, 3)], ["a", "b"], id="a space in front"),
+        pytest.param("a  b", [(0, 1), (1, 2), (3, 4)], ["a", "b"], id="a piece of white space"),
+    ],
+)
+def test_a_pre_token_is_cut_at_white_space_and_punctuation(text: str, pieces: list[Range], words: list[str]) -> None:
+    assert segments_of(text, pieces) == words
+
+
+def test_a_mark_joins_two_pre_tokens() -> None:
+    """Some tokenizers cut before a separate accent."""
+    columns = ([0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 3, 4], [0, 1, 2, 3])
+    pieces = Pieces(*(np.array(column, np.int32) for column in columns))
+    note = TokenizedNote(pieces, ((0, 4),), (), text="e\u0301fg")
+    plan = plan_entities(note, options=EntityOptions(labels=LABELS))
+    assert plan.segments == [(0, 3), (3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "expected"), [(0, 7, (1, 5)), (1, 5, (1, 5)), (5, 7, (5, 6)), (0, 1, (0, 1)), (6, 7, (7, 7))]
+)
+def test_punctuation_and_white_space_are_taken_off(begin: int, end: int, expected: Range) -> None:
+    assert without_punctuation("(a-bc) ", begin, end) == expected
+
+
+def test_an_entity_of_white_space_only_is_left_out() -> None:
+    """Its score would be of nothing that can be seen."""
+    options = EntityOptions(labels=("O", "DRUG"), aggregation="simple")
+    drug = np.array([0.0, 9.0])
+    parts = [PartOutput(index, 1, drug if index != 1 else -drug) for index in range(3)]
+    [entity] = merge_entities([(2, 2), (3, 4), (5, 7)], parts, options=options)
+    assert (entity.begin, entity.end) == (5, 7)
+    assert entity.vector is not None
+    assert entity.vector.dtype == np.float32
+
+
 PROSE = "Hernia, heart-failure (IL-2/G6PD) with 5'-AMP: Parkinson's 6.5% \"sepsis\".\nNSTEMI; naïve 🩺... \nDIAGNOSIS:,"
 TOKENIZERS: dict[str, Callable[[], str]] = {
     "byte-level BPE": lambda: train_tokenizer([PROSE]),
@@ -243,7 +332,14 @@ def test_labels_are_taken_apart() -> None:
     assert Tag.of("B-DRUG") == Tag("DRUG", begins=True, ends=False)
     assert Tag.of("S-DRUG-X") == Tag("DRUG-X", begins=True, ends=True)
     assert Tag.of("HTTP-CODE") == Tag("HTTP-CODE", begins=False, ends=False)
+    assert Tag.of("E-DRUG") == Tag("DRUG", begins=False, ends=True)
+    assert Tag.of("I-DRUG") == Tag.of("DRUG") == Tag("DRUG", begins=False, ends=False)
+    assert Tag.of("B") == Tag("B", begins=False, ends=False)
     assert kinds_of(LABELS) == ("DRUG", "SIGN")
+
+
+def test_words_are_pre_tokens_if_nothing_is_said() -> None:
+    assert EntityOptions(labels=LABELS) == EntityOptions(labels=LABELS, aggregation="word", unknown_id=None)
 
 
 def test_an_unknown_aggregation_is_refused() -> None:

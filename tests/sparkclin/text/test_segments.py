@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sparkclin.errors import OptionError
 from sparkclin.text.pieces import NO_WORD, Ints, Pieces
-from sparkclin.text.segments import SegmentPart, plan_segments, sliced
+from sparkclin.text.segments import SegmentPart, SegmentPlan, check_pooling, plan_segments, sliced
 from sparkclin.text.tokenization import TokenizedNote
 from sparkclin.text.windows import cut, own
 
@@ -152,3 +152,82 @@ def test_slices_of_a_plan_have_all_its_segments_and_parts_once(n_pieces: int, si
     assert [each.first for each in slices] == [sum(len(s.segments) for s in slices[:i]) for i in range(len(slices))]
     assert all(most <= len(each.parts) for each in slices[:-1])
     assert all(len(each.parts) <= 2 * most + 1 for each in slices)
+
+
+def sizes_of_slices(segments: str, windows: str, *, most: int) -> list[int]:
+    """How many parts each slice has of a plan whose parts are of these segments and windows, a digit each."""
+    parts = [SegmentPart(int(w), 1, 2, int(s)) for s, w in zip(segments, windows, strict=True)]
+    plan = SegmentPlan([(0, 1)] * (1 + int(max(segments))), parts)
+    return [len(each.parts) for each in sliced(plan, most_parts=most)]
+
+
+@pytest.mark.parametrize(
+    ("segments", "windows", "most", "sizes"),
+    [
+        ("0123456789", "0000000000", 2, [4, 4, 2]),  # twice as many, where no window ends
+        ("0123456789", "0000011111", 3, [5, 5]),  # at the end of a window
+        ("0123456789", "0001111111", 3, [3, 6, 1]),
+        ("0123456789", "0011111111", 3, [6, 4]),  # too few for a slice there
+        ("0011223344", "0001111111", 3, [6, 4]),  # in the middle of a segment
+        ("0000011111", "0000000000", 1, [5, 5]),
+        ("0123", "0000", 2, [4]),
+        ("0", "0", 1, [1]),
+    ],
+)
+def test_a_slice_ends_with_a_window_or_when_it_is_twice_as_long(
+    segments: str, windows: str, most: int, sizes: list[int]
+) -> None:
+    assert sizes_of_slices(segments, windows, most=most) == sizes
+
+
+def test_a_plan_that_is_not_cut_is_itself() -> None:
+    plan = SegmentPlan([(0, 1), (2, 3)], [SegmentPart(0, 1, 2, 0)])
+    assert list(sliced(plan, most_parts=1)) == [plan]
+    assert plan.first == 0
+
+
+def test_segments_without_parts_stay_with_the_slice_before() -> None:
+    parts = [SegmentPart(0, 1, 2, 0), SegmentPart(1, 1, 2, 2)]
+    first, second = sliced(SegmentPlan([(0, 1), (2, 3), (4, 5), (6, 7)], parts), most_parts=1)
+    assert (first.segments, first.parts, first.first) == ([(0, 1), (2, 3)], parts[:1], 0)
+    assert (second.segments, second.parts, second.first) == ([(4, 5), (6, 7)], [SegmentPart(1, 1, 2, 0)], 2)
+
+
+def test_cls_of_sentences_is_that_of_their_own_windows() -> None:
+    """The second sentence has two windows, and the third no piece."""
+    note = note_of(7, max_pieces=9, stride=0, sentences=[(0, 5), (5, 11), (11, 12), (12, 14)])
+    note = replace(note, windows=((0, 3), (3, 5), (4, 6), (6, 7)))
+    made = plan_segments(note, level="sentence", pooling="cls")
+    assert made.segments == note.sentences
+    assert made.parts == [
+        SegmentPart(0, 0, 1, 0), SegmentPart(1, 0, 1, 1), SegmentPart(2, 0, 1, 1), SegmentPart(3, 0, 1, 3),
+    ]  # fmt: skip
+
+
+def test_cls_of_sentences_needs_a_sentence_for_every_window() -> None:
+    note = note_of(4, max_pieces=2, stride=0, sentences=[(4, 8)])
+    with pytest.raises(OptionError, match="not of one sentence each"):
+        plan_segments(note, level="sentence", pooling="cls")
+
+
+def test_a_part_is_as_long_as_its_positions() -> None:
+    assert len(SegmentPart(3, 2, 7, 1)) == 5
+
+
+@pytest.mark.parametrize(
+    ("level", "poolings"),
+    [(level, ["mean", "cls", "max", "mean_max"]) for level in ("document", "window", "sentence")]
+    + [("token", ["mean", "first"]), ("page", [])],
+)
+def test_each_level_has_its_poolings(level: str, poolings: list[str]) -> None:
+    for pooling in ("mean", "cls", "max", "mean_max", "first", "sum"):
+        if pooling in poolings:
+            check_pooling(level, pooling)
+        else:
+            with pytest.raises(OptionError, match=f"no vectors of level '{level}' with pooling '{pooling}'"):
+                check_pooling(level, pooling)
+
+
+def test_an_error_names_the_levels_and_poolings_that_there_are() -> None:
+    with pytest.raises(OptionError, match="document, window, sentence, token, and at level token .* poolings mean, fir"):
+        check_pooling("token", "max")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from sparkclin.errors import OptionError
 from sparkclin.text.pieces import Floats
 from sparkclin.text.pooling import PartOutput
-from sparkclin.text.vectors import VectorFormat, as_floats, merge_vectors, normalized, to_half
+from sparkclin.text.vectors import AS_MADE, VectorFormat, as_floats, merge_vectors, normalized, to_half
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -72,6 +74,31 @@ def test_vectors_of_both_dtypes_are_read() -> None:
     assert as_floats(np.array(numbers, "<f2").tobytes()).tolist() == numbers
     assert as_floats(bytearray(np.array(numbers, "<f2"))).tolist() == numbers
     assert as_floats(numbers).tolist() == numbers
+
+
+def test_what_is_read_is_in_single_precision() -> None:
+    for value in ([0.5], np.array([0.5]), np.array([0.5], "<f2").tobytes(), memoryview(np.array([0.5], "<f2").tobytes())):
+        found = as_floats(value)
+        assert (found.dtype, found.tolist()) == (np.float32, [0.5])
+
+
+def test_half_precision_is_little_endian_and_says_nothing_of_what_it_has_not() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert to_half(np.array([1e30], np.float32)).tobytes() == b"\x00\x7c"
+
+
+def test_vectors_are_as_the_model_makes_them_if_nothing_is_said() -> None:
+    assert VectorFormat() == AS_MADE == VectorFormat(normalize=False, dtype="float32")
+    assert VectorFormat(dtype="float16").dtype == "float16"
+
+
+def test_a_vector_with_a_norm_keeps_its_segment() -> None:
+    parts = [PartOutput(1, 1, np.array([0.0, 5]))]
+    none, unit = merge_vectors([(0, 2), (3, 9)], parts, pooling="mean", normalize=True)
+    assert (none.begin, none.end, none.vector) == (0, 2, None)
+    assert unit.vector is not None
+    assert (unit.begin, unit.end, unit.vector.tolist()) == (3, 9, [0, 1])
 
 
 def test_a_dtype_that_is_not_known() -> None:

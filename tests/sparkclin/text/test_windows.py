@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkclin.errors import OptionError
-from sparkclin.text.windows import Window, cut, default_stride, own
+from sparkclin.text.windows import MOST_SHARED, Window, WindowOptions, cut, default_stride, own
 
 
 @st.composite
@@ -73,3 +74,39 @@ def test_options_that_cannot_be(max_pieces: int, stride: int) -> None:
 def test_windows_share_an_eighth_where_nobody_says_how_much(max_pieces: int, stride: int) -> None:
     assert default_stride(max_pieces) == stride
     cut(10, max_pieces, stride)
+
+
+def test_no_windows_own_nothing() -> None:
+    assert own([]) == own(cut(0, 5, 2)) == ()
+
+
+@pytest.mark.parametrize("n_pieces", [1, 2, 3, 4])
+def test_a_note_of_up_to_a_window_is_one(n_pieces: int) -> None:
+    assert cut(n_pieces, 4, 3) == ((0, n_pieces),)
+    assert cut(5, 4, 3) == ((0, 4), (1, 5))
+
+
+def test_half_of_a_piece_is_rounded_to_the_even_number() -> None:
+    assert [default_stride(n) for n in (4, 12, 20)] == [0, 2, 2]
+    assert MOST_SHARED == default_stride(8 * 512) == 512
+
+
+def test_options_of_windows_have_defaults_and_smallest_values() -> None:
+    options = WindowOptions(max_pieces=1, stride=0, max_note_pieces=1)
+    assert options.context == "note"
+    assert WindowOptions(max_pieces=1, stride=0).max_note_pieces is None
+    assert WindowOptions(max_pieces=1, stride=0, context="sentence").context == "sentence"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"stride": 4}, "max_pieces is 4 and stride 4"),
+        ({"stride": -1}, "max_pieces is 4 and stride -1"),
+        ({"max_note_pieces": 0}, "max_note_pieces is 0: expected 1 or more"),
+        ({"context": "page"}, "there is no context 'page' of windows: expected one of note, sentence"),
+    ],
+)
+def test_options_of_windows_that_cannot_be(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        WindowOptions(**{"max_pieces": 4, "stride": 0, **given})
