@@ -78,8 +78,6 @@ def test_numbers_below_1_are_refused() -> None:
         AnswerOptions(answers=0, max_answer_pieces=-1)
 
 
-
-
 def logits_of(*windows: tuple[Sequence[float], Sequence[float]]) -> list[PartOutput]:
     """The outputs of windows in turn, each given as the probabilities of begins and of ends at its positions."""
     pairs = [pair for begins, ends in windows for pair in zip(np.log(begins), np.log(ends), strict=True)]

@@ -154,7 +154,9 @@ def segments_of(text: str, pieces: Sequence[Range], ids: Sequence[int] = (), **o
 @pytest.mark.parametrize(
     ("text", "pieces", "words"),
     [
-        pytest.param("heart  failure", [(0, 5), (5, 6), (7, 14)], ["heart", "", "failure"], id="a piece of white space"),
+        pytest.param(
+            "heart  failure", [(0, 5), (5, 6), (7, 14)], ["heart", "", "failure"], id="a piece of white space"
+        ),
         pytest.param("heart failure", [(0, 5), (5, 13)], ["heart", "failure"], id="a space in front"),
         pytest.param("heart failure", [(0, 5), (6, 10), (10, 13)], ["heart", "failure"], id="two pieces"),
         pytest.param("hernia.\nNo", [(0, 6), (6, 7), (8, 10)], ["hernia.\nNo"], id="a line break"),

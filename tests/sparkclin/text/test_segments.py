@@ -229,5 +229,7 @@ def test_each_level_has_its_poolings(level: str, poolings: list[str]) -> None:
 
 
 def test_an_error_names_the_levels_and_poolings_that_there_are() -> None:
-    with pytest.raises(OptionError, match="document, window, sentence, token, and at level token .* poolings mean, fir"):
+    with pytest.raises(
+        OptionError, match=r"document, window, sentence, token, and at level token .* poolings mean, fir"
+    ):
         check_pooling("token", "max")

@@ -77,7 +77,12 @@ def test_vectors_of_both_dtypes_are_read() -> None:
 
 
 def test_what_is_read_is_in_single_precision() -> None:
-    for value in ([0.5], np.array([0.5]), np.array([0.5], "<f2").tobytes(), memoryview(np.array([0.5], "<f2").tobytes())):
+    for value in (
+        [0.5],
+        np.array([0.5]),
+        np.array([0.5], "<f2").tobytes(),
+        memoryview(np.array([0.5], "<f2").tobytes()),
+    ):
         found = as_floats(value)
         assert (found.dtype, found.tolist()) == (np.float32, [0.5])
 
