@@ -7,6 +7,7 @@ number tells which pieces it is made of.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,7 @@ from sparkclin.text.windows import WindowOptions
 from sparkclin.wire.batches import NoteColumns
 from sparkclin.wire.chunks import ChunkLimits, ChunkOptions
 from sparkclin.wire.tags import BEGIN, OUTSIDE, Vocabulary
-from testkit.tokenizers import train_tokenizer
+from testkit.tokenizers import train_tokenizer, word_tokenizer
 
 TEXTS = ["fever and cough", "no chest pain", None, "", "BP 120/80, pulse 72, afebrile", "x", "well " * 9, " \n"] * 3
 ENCODER = PieceEncoder(train_tokenizer(["fever and cough", "no chest pain"]))
@@ -140,17 +141,25 @@ def test_a_note_of_many_segments_comes_back_in_slices(level: str, parts: int) ->
 
 
 def test_rows_of_two_graphs_are_never_in_one_batch() -> None:
-    model = Model()
-    inferred(model)
-    lengths = {shape[1] for shape in model.shapes}
-    assert min(lengths) <= ROW_LIMITS[0] < max(lengths) <= ROW_LIMITS[1]
-    short = [
-        end - begin + 2
-        for note in tokenize(TEXTS, [()] * len(TEXTS), encoder=ENCODER, options=WINDOWS)
-        for begin, end in note.windows
-        if end - begin + 2 <= ROW_LIMITS[0]
-    ]
-    assert sum(shape[0] for shape in model.shapes if shape[1] <= ROW_LIMITS[0]) == len(short)
+    """Rows of 20 and 19 ids are in one batch where no graph ends between them. Padded, none would be shorter."""
+    encoder = PieceEncoder(word_tokenizer(["well"]))
+    texts = [" ".join(["well"] * n) for n in (18, 17, 18, 17)]
+    notes = pa.RecordBatch.from_pydict({"note_id": pa.array(range(4), pa.int64()), "text": pa.array(texts)})
+    asked = options(level="document", pooling="mean", limits=ChunkLimits(), more={})
+    asked = replace(asked, notes=replace(asked.notes, windows=WindowOptions(max_pieces=30, stride=0)))
+    shapes = {}
+    for row_limits in ((30,), (19, 30), (20, 30), (18, 30)):
+        model = Model()
+        chosen = replace(asked, row_limits=row_limits)
+        [batch] = infer_notes(iter([notes]), encoder=encoder, model=model, options=chosen)
+        assert batch.column("note_id").to_pylist() == [0, 1, 2, 3]
+        shapes[row_limits] = model.shapes
+    assert shapes == {
+        (30,): [(4, 20)],
+        (19, 30): [(2, 20), (2, 19)],
+        (20, 30): [(4, 20)],
+        (18, 30): [(4, 20)],
+    }
 
 
 def test_outputs_that_do_not_come_back_are_an_error() -> None:

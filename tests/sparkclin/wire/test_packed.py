@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,6 +19,8 @@ from sparkclin.wire.packed import (
     PIECES_PER_BATCH,
     as_text,
     concatenated,
+    padded,
+    padded_rows,
     plan_batches,
     tagged,
 )
@@ -60,6 +64,67 @@ def test_a_batch_of_exactly_the_padding_is_one() -> None:
     """A tenth of two rows of 20 pieces is 4."""
     assert [len(batch) for batch in plan_batches([20, 16])] == [2]
     assert [len(batch) for batch in plan_batches([20, 15])] == [1, 1]
+
+
+def rows_in_batches(lengths: list[int], limits: Sequence[int] = ()) -> list[list[int]]:
+    """The lengths of the rows in each batch."""
+    return [[lengths[index] for index in batch] for batch in plan_batches(lengths, limits=limits)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "batches"),
+    [
+        ((), [[22, 21, 20, 20, 19]]),
+        ((19,), [[22, 21, 20, 20], [19]]),  # a row of the limit is on its lower side
+        ((20,), [[22, 21], [20, 20, 19]]),
+        ((21,), [[22], [21, 20, 20, 19]]),
+        ((22,), [[22, 21, 20, 20, 19]]),
+        ((18,), [[22, 21, 20, 20, 19]]),
+        ((19, 20), [[22, 21], [20, 20], [19]]),
+        ((8, 20, 64), [[22, 21], [20, 20, 19]]),
+    ],
+)
+def test_rows_on_both_sides_of_a_limit_are_never_together(limits: Sequence[int], batches: list[list[int]]) -> None:
+    """Without limits all of these are in one batch."""
+    assert rows_in_batches([20, 22, 19, 20, 21], limits) == batches
+
+
+@given(
+    st.lists(st.integers(3, 2 * PIECES_PER_BATCH), max_size=200),
+    st.sets(st.integers(3, 2 * PIECES_PER_BATCH), max_size=4).map(sorted),
+)
+def test_limits_cut_batches_and_lose_no_row(lengths: list[int], limits: list[int]) -> None:
+    batches = rows_in_batches(lengths, limits)
+    assert sorted(length for batch in batches for length in batch) == sorted(lengths)
+    assert all(len({sum(limit < length for limit in limits) for length in batch}) == 1 for batch in batches)
+
+
+def test_a_batch_is_closed_where_one_more_row_would_not_fit() -> None:
+    third = PIECES_PER_BATCH // 3
+    assert rows_in_batches([third] * 4) == [[third] * 3, [third]]
+    assert rows_in_batches([PIECES_PER_BATCH + 1] * 2) == [[PIECES_PER_BATCH + 1]] * 2
+    assert rows_in_batches([PIECES_PER_BATCH, 1]) == [[PIECES_PER_BATCH], [1]]
+    assert rows_in_batches([]) == []
+
+
+def test_padding_is_of_the_whole_batch() -> None:
+    """Of 20, 20 and 14 a tenth of 60 is lost at 14, and of 20, 20, 20 and 12 a tenth of 80 at 12."""
+    assert rows_in_batches([14, 20, 20]) == [[20, 20, 14]]
+    assert rows_in_batches([13, 20, 20]) == [[20, 20], [13]]
+    assert rows_in_batches([12, 20, 20, 20]) == [[20, 20, 20, 12]]
+    assert rows_in_batches([11, 20, 20, 20]) == [[20, 20, 20], [11]]
+    assert rows_in_batches([11, 20, 20, 11, 11, 20]) == [[20, 20, 20], [11, 11, 11]]
+
+
+def test_rows_are_padded_to_the_longest_with_ints() -> None:
+    found = padded([np.array([5]), np.array([6, 7, 8])], padding=9)
+    assert found.tolist() == [[5, 9, 9], [6, 7, 8]]
+    in_no_segment = OUTSIDE * VOCABULARY.size + VOCABULARY.pad_id
+    assert padded_rows([np.array([5]), np.array([6, 7])], VOCABULARY).tolist() == [[5, in_no_segment], [6, 7]]
+    row = tagged(np.array([5], np.int32), [], VOCABULARY)
+    told = concatenated([row], VOCABULARY, request=0)
+    assert {found.dtype, row.dtype, told.dtype} == {np.dtype(np.int32)}
+    assert told.tolist() == [308, 1, 200, 205, 202]
 
 
 def test_tags_say_where_segments_begin_and_what_is_in_none() -> None:
