@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from sparkclin.errors import ModelError
 from sparkclin.models.bundle import MANIFEST_FILE, TOKENIZER_FILE, Bundle, Manifest
+from sparkclin.models.trust import TRUST_VARIABLE
 from sparkclin.text.pieces import PieceEncoder
 from sparkclin.wire.outputs import Output, Outputs
 from testkit.bundles import CREATED_MS, manifest_of, stage
@@ -124,6 +125,26 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
 
 def test_a_bundle_as_exported_has_no_problems(bundle: Bundle) -> None:
     assert bundle.problems() == []
+
+
+def test_trust_is_asked_for_each_time_and_not_only_when_files_are_hashed(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle.check()
+    monkeypatch.setenv(TRUST_VARIABLE, "0" * 64)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="is not among the models that"):
+            bundle.check()
+    monkeypatch.setenv(TRUST_VARIABLE, bundle.manifest_sha256)
+    bundle.check()
+
+
+def test_files_that_have_changed_are_hashed_again(bundle: Bundle) -> None:
+    bundle.check()
+    (bundle.path / "metadata" / "part-00000").write_text("another", encoding="utf-8")
+    for _ in range(2):
+        with pytest.raises(ModelError, match="is not what was exported: metadata/part-00000: changed"):
+            bundle.check()
 
 
 def test_every_missing_added_and_changed_file_is_named(bundle: Bundle) -> None:

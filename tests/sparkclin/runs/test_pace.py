@@ -27,6 +27,18 @@ def test_a_long_run_has_few_samples_over_all_of_its_time() -> None:
     assert {round(part.notes_per_s, 6) for part in stretches(samples, least_s=0)} == {5.0}
 
 
+def test_once_samples_were_left_out_the_next_ones_keep_that_distance() -> None:
+    """After 121 samples every second one goes, and the next is more than a second after the last."""
+    pace = Pace()
+    for second in range(1, 121):
+        pace.add(float(second), second)
+    assert len(pace.finished(120.0, 120)) == 61
+    pace.add(121.0, 121)
+    assert pace.finished(121.5, 122)[-2:] == (Sample(120.0, 120), Sample(121.5, 122))
+    pace.add(121.25, 122)
+    assert pace.finished(122.0, 122)[-2:] == (Sample(120.0, 120), Sample(121.25, 122))
+
+
 def test_tasks_that_end_together_are_no_peak() -> None:
     samples = [Sample(0.0, 0), Sample(10.0, 50), Sample(11.0, 100), Sample(20.0, 150), Sample(21.0, 200)]
     assert stretches(samples, least_s=5) == [Stretch(0.0, 10.0, 5.0), Stretch(10.0, 21.0, 150 / 11)]

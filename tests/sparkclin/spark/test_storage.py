@@ -231,3 +231,13 @@ def test_a_local_url_is_where_this_machine_finds_it(tmp_path: Path, location: st
 )
 def test_what_a_glob_would_match(spark: SparkSession, pattern: str, location: str, *, matches: bool) -> None:
     assert storage.would_match(spark, pattern, location) is matches
+
+
+def test_a_name_is_taken_by_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    """Renaming would replace the link."""
+    storage.write_text(tmp_path / "file", "text")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError, match="link is there already"):
+        storage.rename(str(tmp_path / "file"), str(tmp_path / "link"))
+    assert names_in(tmp_path) == ["file", "link"]
+    assert (tmp_path / "link").is_symlink()
