@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ import pyarrow as pa
 from sparkclin.errors import InputError
 from sparkclin.runs.sources.files import InputFiles, check_folders
 from sparkclin.runs.sources.formats import advice_on_format, check_compression, ending_of
-from sparkclin.runs.sources.lines import Batches, FileLines, each_file, map_lines, survey
+from sparkclin.runs.sources.lines import RECORDS, Batches, FileLines, each_file, map_lines, survey
 from sparkclin.runs.sources.notes import SourceNotes, as_compared, batches_of, check_columns, schema_of, with_texts
 from sparkclin.runs.sources.places import plain
 
@@ -53,8 +54,8 @@ def read_csv(spark: SparkSession, source: NoteSource, files: InputFiles) -> Sour
     check_compression(files)
     form = CsvForm(encoding=source.encoding, delimiter=source.delimiter or _delimiter(files))
     columns = source.columns
-    found = survey(spark, files, lambda lines: surveyed(lines, form, columns), split=False)
-    found.sort(key=lambda file: str(file["path"]))
+    seen = survey(spark, files, lambda lines: surveyed(lines, form, columns), count=count_records, split=False)
+    found = sorted(seen.found, key=lambda file: str(file["path"]))
     _check_records(found, source, form, files)
     header = _only_header(found, files)
     check_columns(files.shown, columns, header, header=True)
@@ -67,7 +68,7 @@ def read_csv(spark: SparkSession, source: NoteSource, files: InputFiles) -> Sour
     notes = map_lines(spark, files, rows, schema_of(pair=len(wanted) > 2), split=False)
     return SourceNotes(
         notes=with_texts(notes),
-        records=sum(file["records"] for file in found),
+        records=seen.records,
         not_read=files.without_records({file["path"] for file in found if file["records"]}),
     )
 
@@ -175,6 +176,20 @@ def each_record(lines: FileLines) -> Iterator[tuple[str, int, bytes]]:
         for number, record in splitter.feed(some):
             yield path, number, record
     yield from ((path, *record) for record in splitter.end())
+
+
+def count_records(batches: Batches, counted: Counter[str]) -> Batches:
+    """A Count: of records behind the header of each file. A record ends with a line up to which quotes are paired."""
+    in_file, is_open = 0, False
+    for batch in batches:
+        for line, path in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+            if path is not None:
+                counted[RECORDS] += max(in_file + is_open - 1, 0)
+                in_file, is_open = 0, False
+            was_open, is_open = is_open, is_open ^ bool(line.count(_QUOTE) % 2)
+            in_file += not is_open and (was_open or line not in (b"", b"\r"))
+        yield batch
+    counted[RECORDS] += max(in_file + is_open - 1, 0)
 
 
 @dataclass(frozen=True, kw_only=True)

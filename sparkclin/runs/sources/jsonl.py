@@ -17,7 +17,7 @@ import pyarrow as pa
 from sparkclin.errors import InputError
 from sparkclin.runs.sources.files import InputFiles, check_folders
 from sparkclin.runs.sources.formats import advice_on_format, check_compression
-from sparkclin.runs.sources.lines import Batches, FileLines, each_file, map_lines, survey
+from sparkclin.runs.sources.lines import RECORDS, Batches, FileLines, each_file, map_lines, survey
 from sparkclin.runs.sources.notes import SourceNotes, as_compared, batches_of, check_columns, schema_of, with_texts
 from sparkclin.runs.sources.places import plain
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _BIGINT = 2**63
 _MOST_KEYS = 100
+_NOTHING = b" \t\r" + BOM_UTF8
 
 
 def read_jsonl(spark: SparkSession, source: NoteSource, files: InputFiles) -> SourceNotes:
@@ -39,8 +40,8 @@ def read_jsonl(spark: SparkSession, source: NoteSource, files: InputFiles) -> So
     check_folders(files)
     check_compression(files)
     columns = source.columns
-    found = survey(spark, files, lambda lines: surveyed(lines, columns), split=True)
-    counts = Counter[str]()
+    seen = survey(spark, files, lambda lines: surveyed(lines, columns), count=count_records, split=True)
+    found, counts = seen.found, Counter[str]()
     for part in found:
         counts.update(part["counts"])
     _check_lines(found, counts, files)
@@ -57,7 +58,7 @@ def read_jsonl(spark: SparkSession, source: NoteSource, files: InputFiles) -> So
     notes = map_lines(spark, files, rows, schema, split=True)
     return SourceNotes(
         notes=with_texts(notes),
-        records=counts["records"],
+        records=seen.records,
         not_read=files.without_records({path for part in found for path in part["files"]}),
     )
 
@@ -94,6 +95,13 @@ def each_line(lines: FileLines) -> Iterator[tuple[str, bytes]]:
         for line in some:
             if line.strip(b" \t\r"):
                 yield path, line
+
+
+def count_records(batches: Batches, counted: Counter[str]) -> Batches:
+    """A Count: of lines that have anything but white space and a byte order mark."""
+    for batch in batches:
+        counted[RECORDS] += sum(bool(line.strip(_NOTHING)) for line in batch.column(0).to_pylist())
+        yield batch
 
 
 def surveyed(lines: FileLines, columns: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,9 @@ together and a batch has many lines; the user's session is left as it is.
 from __future__ import annotations
 
 import json
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -41,9 +43,18 @@ _TASKS_PER_CORE = 16
 _PLACE_BITS = 33
 """monotonically_increasing_id() has a row's number in its partition in so many bits."""
 
+RECORDS = "records"
+
 Batches = Iterable[pa.RecordBatch]
 FileLines = Iterator[tuple[str | None, list[bytes]]]
 """Lines, without their ends, and the path where they begin a file, or a split of one."""
+
+
+Count = Callable[[Batches, Counter[str]], Batches]
+"""Passes batches of map_lines() on, and then says in `counted[RECORDS]` how many records they have.
+
+The count tells whether the notes that a run reads are all notes, so it must not use what the run reads by: each_file(),
+and the readers' own functions behind it."""
 
 
 def each_file(batches: Batches) -> FileLines:
@@ -54,6 +65,14 @@ def each_file(batches: Batches) -> FileLines:
         for start, end in zip([0, *starts], [*starts, len(lines)], strict=True):
             if start < end:
                 yield paths[start].as_py(), lines[start:end]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """The figures of all tasks, and how many records there are, which was counted without each_file()."""
+
+    found: list[dict[str, Any]]
+    records: int
 
 
 def map_lines(
@@ -74,16 +93,25 @@ def map_lines(
 
 
 def survey(
-    spark: SparkSession, files: InputFiles, function: Callable[[FileLines], Iterator[dict[str, Any]]], *, split: bool
-) -> list[dict[str, Any]]:
-    """What `function` says of the lines, in figures, of all tasks.
+    spark: SparkSession,
+    files: InputFiles,
+    function: Callable[[FileLines], Iterator[dict[str, Any]]],
+    *,
+    count: Count,
+    split: bool,
+) -> Survey:
+    """What `function` says of the lines, in figures, of all tasks; `count` counts the records.
 
     Raises InputError, with the file, where one cannot be read.
     """
 
     def told(batches: Batches) -> Iterator[pa.RecordBatch]:
-        for summary in function(each_file(batches)):
-            yield pa.RecordBatch.from_pydict({"summary": [json.dumps(summary)]})
+        counted = Counter[str]()
+        passing = iter(count(batches, counted))
+        for summary in function(each_file(passing)):
+            yield pa.RecordBatch.from_pydict({"summary": [json.dumps(summary)], "records": [0]})
+        deque(passing, maxlen=0)  # to the end, wherever each_file() stops
+        yield pa.RecordBatch.from_pydict({"summary": pa.nulls(1, pa.string()), "records": [counted[RECORDS]]})
 
     def fails(some: Sequence[InputFile]) -> bool:
         try:
@@ -97,11 +125,14 @@ def survey(
 
     try:
         with reading(files.shown):
-            rows = map_lines(spark, files, told, "summary string", split=split).collect()
+            rows = map_lines(spark, files, told, "summary string, records bigint", split=split).collect()
     except InputError as error:
         culprit = first_failing(files.with_bytes, fails)
         raise InputError(str(error).replace(files.shown, plain(culprit.path), 1) if culprit else str(error)) from None
-    return [json.loads(row.summary) for row in rows]
+    return Survey(
+        found=[json.loads(row.summary) for row in rows if row.summary is not None],
+        records=sum(row.records for row in rows),
+    )
 
 
 def _lines(spark: SparkSession, *paths: str, split: bool, recursive: bool = False) -> DataFrame:
