@@ -11,16 +11,19 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from sparkclin.stages.columns import ANNOTATION
-from sparkclin.wire import codes
-from sparkclin.wire.annotations import annotation_columns, code_words
+from sparkclin.wire import annotations, codes
+from sparkclin.wire.annotations import (
+    TEXT_STEP,
+    annotation_columns,
+    annotator_type,
+    code_words,
+    no_document,
+    running_text,
+    text_documents,
+)
 
 WORDS = code_words(50)
 notes_of_windows = st.lists(st.lists(st.lists(st.integers(0, 49), min_size=1, max_size=6), max_size=4), max_size=5)
-
-
-def test_the_struct_is_spark_nlps(spark: SparkSession) -> None:
-    assert spark._jvm is not None
-    assert ANNOTATION.jsonValue() == json.loads(spark._jvm.com.johnsnowlabs.nlp.Annotation.dataType().json())
 
 
 @given(notes_of_windows)
@@ -49,3 +52,44 @@ def test_no_notes_are_no_annotations() -> None:
 def test_an_id_without_a_code_is_refused() -> None:
     with pytest.raises(IndexError):
         annotation_columns([[np.array([50], np.int32)]], words=WORDS)
+
+
+def test_running_text_has_a_space_before_each_code() -> None:
+    text = running_text(np.array([1, 0, 49], np.int32), WORDS)
+    assert text == f" {codes.encode(1)} {codes.encode(0)} {codes.encode(49)}"
+    assert len(text) == 3 * TEXT_STEP == 15
+    assert running_text([], WORDS) == ""
+
+
+def test_windows_of_running_text_begin_at_0_each() -> None:
+    notes = [[[1, 2], [3]], [], [[4]]]
+    found = text_documents([[np.array(window, np.int32) for window in note] for note in notes], words=WORDS)
+    assert [[(each["begin"], each["end"]) for each in note] for note in found.to_pylist()] == [
+        [(0, 9), (0, 4)], [], [(0, 4)],
+    ]  # fmt: skip
+    assert [[each["result"] for each in note] for note in found.to_pylist()] == [
+        [f" {codes.encode(1)} {codes.encode(2)}", f" {codes.encode(3)}"], [], [f" {codes.encode(4)}"],
+    ]  # fmt: skip
+    numbers = [[each["metadata"] for each in note] for note in found.to_pylist()]
+    assert numbers == [[[("sentence", "0")], [("sentence", "1")]], [], [[("sentence", "0")]]]
+    assert {each["annotatorType"] for note in found.to_pylist() for each in note} == {"document"}
+
+
+def test_one_document_has_its_begin_and_none_has_nothing() -> None:
+    [[made]] = annotations.document("fever", begin=7).to_pylist()
+    assert made == {
+        "annotatorType": "document", "begin": 7, "end": 11, "result": "fever", "metadata": [("sentence", "0")],
+        "embeddings": [],
+    }  # fmt: skip
+    assert no_document().to_pylist() == [[]]
+    assert no_document().type == annotations.document("fever", begin=7).type
+
+
+def test_words_have_the_code_of_every_id() -> None:
+    assert code_words(2).to_pylist() == [codes.encode(0), codes.encode(1)]
+    assert annotator_type("document") == {"annotatorType": "document"}
+
+
+def test_the_struct_is_spark_nlps(spark: SparkSession) -> None:
+    assert spark._jvm is not None
+    assert ANNOTATION.jsonValue() == json.loads(spark._jvm.com.johnsnowlabs.nlp.Annotation.dataType().json())
