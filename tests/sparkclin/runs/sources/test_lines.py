@@ -15,7 +15,7 @@ from sparkclin.runs.corpus import NoteSource, count_corpus, read_corpus
 from sparkclin.runs.sources import csv, jsonl, lines
 from sparkclin.runs.sources.lines import RECORDS, Batches, Count, FileLines, each_file
 
-FILES = {"a": [b"1", b"2"], "b": [b"3"], "c": [b"4", b"5", b"6"]}
+FILES = {"a": [b"1", b"2"], "b": [b"3"], "c": [b"4", b"5", b"6"], "d": [b"7", b"8"]}
 
 
 def batch_of(*rows: tuple[bytes, str | None]) -> pa.RecordBatch:
@@ -37,7 +37,7 @@ def counted_by(count: Count, files: dict[str, list[bytes]], *, at_once: int) -> 
     return counted[RECORDS]
 
 
-@pytest.mark.parametrize("at_once", range(1, 8))
+@pytest.mark.parametrize("at_once", range(1, 10))
 def test_lines_come_file_by_file_wherever_batches_end(at_once: int) -> None:
     found: dict[str, list[bytes]] = {}
     path = ""
@@ -134,7 +134,7 @@ def test_the_count_goes_to_the_end_wherever_the_reader_stops() -> None:
     passing = iter(jsonl.count_records(batches_of(FILES, at_once=1), counted))
     next(passing)
     deque(passing, maxlen=0)
-    assert counted[RECORDS] == 6
+    assert counted[RECORDS] == 8
 
 
 @pytest.mark.parametrize(
