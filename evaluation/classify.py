@@ -177,11 +177,13 @@ def score(labels: Sequence[Iterable[str]], found: Sequence[Iterable[str]]) -> Cl
     )
     if not names:
         return ClassScore(notes=len(given), accuracy=1.0, micro_f1=0.0, macro_f1=0.0, f1_by_label={}, support={})
-    by_label = f1_score(true, guess, average=None, zero_division=0)
+    # scikit-learn reads a matrix with one column as two classes, 0 and 1, of which the second is the label.
+    chosen = [1] if len(names) == 1 else None
+    by_label = f1_score(true, guess, labels=chosen, average=None, zero_division=0)
     return ClassScore(
         notes=len(given),
         accuracy=float(accuracy_score(true, guess)),
-        micro_f1=float(f1_score(true, guess, average="micro", zero_division=0)),
+        micro_f1=float(f1_score(true, guess, labels=chosen, average="micro", zero_division=0)),
         macro_f1=float(np.mean(by_label)),
         f1_by_label={name: float(value) for name, value in zip(names, by_label, strict=True)},
         support={name: int(count) for name, count in zip(names, true.sum(axis=0), strict=True)},

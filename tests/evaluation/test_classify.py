@@ -12,7 +12,16 @@ pytest.importorskip("sklearn", reason="the train extra is not installed")
 from sklearn.metrics import accuracy_score, f1_score
 
 from sparkclin.errors import InputError
-from sparkclin.evaluation.classify import Columns, Example, main, read_examples, read_labels, score, score_rows
+from sparkclin.evaluation.classify import (
+    ClassScore,
+    Columns,
+    Example,
+    main,
+    read_examples,
+    read_labels,
+    score,
+    score_rows,
+)
 
 MULTI = Columns(multi_label=True)
 ROWS: list[dict[str, object]] = [
@@ -65,6 +74,19 @@ def test_ids_are_row_numbers_where_there_are_none(tmp_path: Path) -> None:
         ),
         ([{"text": None, "label": "x"}], Columns(), r"1 rows are without text"),
         ([{"note_id": 1, "text": "secret", "label": "x"}] * 2, Columns(), "1 rows whose note_id another row has"),
+        ([{"text": "secret", "label": True}], Columns(), "1 rows have another label"),
+        ([{"text": "secret", "label": 1.5}], MULTI, "1 rows have another label"),
+        (
+            [{"text": "secret", "label": "x"}, {"text": "secret", "label": 1.5}, {"text": "secret", "label": None}],
+            Columns(),
+            r"2 rows have another label .*row 1\)",
+        ),
+        (
+            [{"text": "", "pair": "", "label": "x"}],
+            Columns(pair="pair"),
+            r"1 rows are without text .*; 1 rows are without pair",
+        ),
+        ([{"note_id": 1, "text": "secret", "label": "x"}] * 3, Columns(), "2 rows whose note_id another row has"),
         ([], Columns(), "has no row"),
     ],
 )
@@ -82,6 +104,32 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "corpus.jsonl").write_text('{"text": "x"\n')
     with pytest.raises(InputError, match="line 1 cannot be read as JSON"):
         read_examples(tmp_path / "corpus.jsonl", Columns())
+    (tmp_path / "corpus.jsonl").write_text('{"text": "x", "label": "y"}\n\n["text", "label"]\n')
+    with pytest.raises(InputError, match="line 3 is not a JSON object"):
+        read_examples(tmp_path / "corpus.jsonl", Columns())
+
+
+@pytest.mark.parametrize(
+    ("label", "columns", "expected"),
+    [
+        (" lung ", Columns(), ("lung",)),
+        (3, Columns(), ("3",)),
+        ("lung; skin", Columns(), ("lung; skin",)),
+        ("lung; skin;", MULTI, ("lung", "skin")),
+        (["lung", " ", "skin", " lung"], MULTI, ("lung", "skin")),
+        (3, MULTI, ("3",)),
+    ],
+)
+def test_labels_are_trimmed_and_each_is_there_once(
+    tmp_path: Path, label: object, columns: Columns, expected: tuple[str, ...]
+) -> None:
+    corpus = write_jsonl(tmp_path / "corpus.jsonl", [{"note_id": 7, "label": label}])
+    assert read_labels(corpus, columns) == {"7": expected}
+
+
+def test_empty_lines_of_jsonl_are_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_text('{"label": "x"}\n \n{"label": "y"}\n', encoding="utf-8")
+    assert read_labels(tmp_path / "corpus.jsonl", Columns()) == {"0": ("x",), "1": ("y",)}
 
 
 def test_scores_of_one_label_are_scikit_learns() -> None:
@@ -100,7 +148,38 @@ def test_scores_of_several_labels() -> None:
     assert scored.micro_f1 == pytest.approx(2 * 2 / (4 + 3))
     assert scored.f1_by_label == {"a": pytest.approx(2 / 3), "b": 0.5}
     assert scored.macro_f1 == pytest.approx((2 / 3 + 0.5) / 2)
-    assert score([[]], [[]]).accuracy == 1.0
+
+
+def test_a_label_that_was_only_predicted_lowers_macro_f1() -> None:
+    """As with scikit-learn: its F1 is 0, and it is one of the labels that the mean is of."""
+    scored = score([["a"], ["a"]], [["a"], ["b"]])
+    assert scored == ClassScore(
+        notes=2,
+        accuracy=0.5,
+        micro_f1=pytest.approx(0.5),
+        macro_f1=pytest.approx((2 / 3 + 0) / 2),
+        f1_by_label={"a": pytest.approx(2 / 3), "b": 0.0},
+        support={"a": 2, "b": 0},
+    )
+
+
+def test_a_corpus_may_have_one_label_alone() -> None:
+    """Of four notes two have it; it was found for one of these and for another note."""
+    scored = score([["a"], ["a"], [], []], [["a"], [], ["a"], []])
+    assert (scored.accuracy, scored.micro_f1, scored.macro_f1) == (0.5, 0.5, 0.5)
+    assert (scored.f1_by_label, scored.support) == ({"a": 0.5}, {"a": 2})
+
+
+def test_labels_are_scored_by_name_wherever_they_stand() -> None:
+    scored = score([["b", "a"], ["c"]], [["a", "b"], ["a"]])
+    assert scored.accuracy == 0.5
+    assert scored.support == {"a": 1, "b": 1, "c": 1}
+    assert scored.f1_by_label == {"a": pytest.approx(2 / 3), "b": 1.0, "c": 0.0}
+
+
+def test_notes_without_any_label_are_all_right_and_have_no_f1() -> None:
+    expected = ClassScore(notes=2, accuracy=1.0, micro_f1=0.0, macro_f1=0.0, f1_by_label={}, support={})
+    assert score([[], []], [[], []]) == expected
 
 
 def predictions(*rows: tuple[str, str | None, bool | None]) -> pd.DataFrame:
@@ -115,6 +194,34 @@ def test_rows_of_a_run_are_scored() -> None:
     assert scored.f1_by_label == {"a": 0.5, "b": 0.0}
     with pytest.raises(InputError, match="1 of 3 notes are not in the predictions; 1 rows have the note and the label"):
         score_rows(labels, predictions(("1", "a", True), ("1", "a", True), ("2", "a", True)))
+
+
+def test_a_label_without_a_prediction_is_not_found() -> None:
+    """A row that says neither true nor false, and an id that is a number."""
+    rows = pd.DataFrame({"note_id": [1, 1, 2], "label": ["a", "b", "b"], "predicted": [None, True, False]})
+    scored = score_rows({"1": ("a", "b"), "2": ()}, rows.astype({"predicted": "boolean"}))
+    assert (scored.accuracy, scored.f1_by_label) == (0.5, {"a": 0.0, "b": 1.0})
+
+
+def test_only_rows_that_repeat_note_and_label_are_doubled() -> None:
+    labels: dict[str, tuple[str, ...]] = {"1": ("a",), "2": ()}
+    assert score_rows(labels, predictions(("1", "a", True), ("1", "b", False), ("2", "a", False))).accuracy == 1.0
+    with pytest.raises(InputError, match=r"^1 rows have the note and the label of another row\. Are they"):
+        score_rows(labels, predictions(("1", "a", True), ("1", "a", False), ("2", "a", False)))
+
+
+def test_the_commands_columns_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus, notes, found = (tmp_path / name for name in ("corpus.csv", "notes.jsonl", "labels.parquet"))
+    corpus.write_text("nr,report,kind\nx,cough,lung|skin\ny,rash,\n", encoding="utf-8")
+    named = ["--label-column", "kind", "--id-column", "nr", "--multi-label", "--label-separator", "|"]
+    assert main(["notes", str(corpus), "-o", str(notes), "--text-column", "report", *named]) == 0
+    assert [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()] == [
+        {"note_id": "x", "text": "cough"},
+        {"note_id": "y", "text": "rash"},
+    ]
+    predictions(("x", "lung", True), ("x", "skin", True), ("y", "lung", False)).to_parquet(found)
+    assert main(["score", str(found), str(corpus), *named]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] == 1.0
 
 
 def test_the_command_makes_notes_and_scores_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

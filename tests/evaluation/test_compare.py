@@ -54,3 +54,43 @@ def test_what_cannot_be_compared(
     ours = written(tmp_path / "a.parquet", note_id=["a", "b"], vector=[HALF, HALF])
     assert main([str(ours), str(written(tmp_path / "b.parquet", **columns))]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_zero_vectors_have_a_difference_and_no_cosine(tmp_path: Path) -> None:
+    ours = written(tmp_path / "a.parquet", note_id=["a", "b"], vector=[[0.0, 0.0], [1.0, 0.0]])
+    theirs = written(tmp_path / "b.parquet", note_id=["a", "b"], vector=[[3.0, 0.0], [-1.0, 0.0]])
+    found = distance(ours, theirs)
+    assert (found.vectors, found.max_abs_difference, found.least_cosine) == (2, 3.0, -1.0)
+    assert (
+        distance(written(tmp_path / "c.parquet", note_id=["a", "b"], vector=[[0.0, 0.0]] * 2), ours).least_cosine == 1
+    )
+
+
+def test_the_least_cosine_and_the_largest_difference_are_those_of_all_pairs(tmp_path: Path) -> None:
+    ours = written(tmp_path / "a.parquet", note_id=["a", "b", "c"], vector=[[4.0, 3.0], [1.0, 0.0], [9.0, 0.0]])
+    theirs = written(tmp_path / "b.parquet", note_id=["a", "b", "c"], vector=[[3.0, 4.0], [1.0, 0.0], [7.0, 0.0]])
+    found = distance(ours, theirs)
+    assert found.least_cosine == pytest.approx(24 / 25)
+    assert found.max_abs_difference == 2.0
+
+
+def test_the_size_is_that_of_the_column_vector_in_all_files(tmp_path: Path) -> None:
+    folder = tmp_path / "output"
+    folder.mkdir()
+    files = [
+        written(folder / f"{part}.parquet", note_id=[part], vector=[np.random.default_rng(0).random(2000).tolist()])
+        for part in "ab"
+    ]
+    found = distance(folder, folder)
+    sizes = [file.stat().st_size for file in files]
+    assert found.kilobytes[0] == found.kilobytes[1] == round(found.kilobytes[0], 1)
+    assert 0.8 * sum(sizes) < 1000 * found.kilobytes[0] < sum(sizes)
+
+
+@pytest.mark.parametrize("vector", [[None, None], [None, HALF]])
+def test_rows_without_vectors_must_be_the_same_and_not_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], vector: list[object]
+) -> None:
+    ours = written(tmp_path / "a.parquet", note_id=["a", "b"], vector=[None, None])
+    assert main([str(ours), str(written(tmp_path / "b.parquet", note_id=["a", "b"], vector=vector))]) == 1
+    assert "which are not of the same notes" in capsys.readouterr().err

@@ -107,3 +107,61 @@ def test_the_command_makes_notes_and_scores_entities(
     (tmp_path / "corpus.tsv").write_text("a\tX\n")
     assert main(["notes", str(corpus), "--output", str(notes)]) == 1
     assert capsys.readouterr().err.startswith("error: corpus.tsv, line 1")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a\tO\tx", "line 1 has 3 columns"),
+        ("a b\tO", "line 1 has 2 columns, expected two with a tab between them"),
+        (" \tO", "line 1 has 2 columns"),
+        ("a\tE-Drug", "line 1 has the label 'E-Drug'"),
+        ("a\tO-Drug", "line 1 has the label 'O-Drug'"),
+    ],
+)
+def test_lines_of_another_form_are_refused(tmp_path: Path, line: str, message: str) -> None:
+    file = tmp_path / "corpus.tsv"
+    file.write_text(line, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_conll(file)
+
+
+def test_a_last_sentence_without_an_empty_line_is_read_and_empty_lines_make_none(tmp_path: Path) -> None:
+    file = tmp_path / "corpus.tsv"
+    file.write_text("\n\na\tB-Drug\nb\tI-Drug \nc\tI-Drug\n\n\n\nd\tO", encoding="utf-8")
+    found = [(sentence.words, sentence.labels) for sentence in read_conll(file)]
+    assert found == [(("a", "b", "c"), ("B-Drug", "I-Drug", "I-Drug")), (("d",), ("O",))]
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "labels"),
+    [
+        (0, 4, ["B-X", "O", "O"]),
+        (4, 5, ["O", "O", "O"]),  # the space between two words
+        (3, 5, ["B-X", "O", "O"]),
+        (3, 6, ["B-X", "I-X", "O"]),
+        (5, 13, ["O", "B-X", "I-X"]),
+        (12, 13, ["O", "O", "B-X"]),
+        (13, 20, ["O", "O", "O"]),
+    ],
+)
+def test_a_word_is_touched_by_a_span_with_one_of_its_characters(begin: int, end: int, labels: list[str]) -> None:
+    """`took aspirin.`: the words are at 0 to 4, 5 to 12 and 12 to 13."""
+    sentence = Sentence.of(("took", "aspirin", "."), ("O",) * 3)
+    assert sentence.ranges == ((0, 4), (5, 12), (12, 13))
+    assert sentence.labels_of([Entity(begin, end, "X")]) == labels
+
+
+def test_scores_are_those_of_entities_by_kind_and_overall() -> None:
+    """Three entities in the corpus; two were found, one of them right."""
+    labels = [["B-Drug", "O", "B-Sign", "I-Sign"], ["B-Drug"]]
+    found = score(labels, [["B-Drug", "O", "B-Sign", "O"], ["O"]])
+    assert (found.precision, found.recall, found.support) == (0.5, pytest.approx(1 / 3), 3)
+    assert found.f1 == pytest.approx(2 * 1 / (2 + 3))
+    assert found.f1_by_kind == {"Drug": pytest.approx(2 / 3), "Sign": 0.0}
+
+
+def test_a_kind_that_was_only_found_has_a_score() -> None:
+    found = score([["B-Drug", "O"]], [["B-Drug", "B-Sign"]])
+    assert set(found.f1_by_kind) == {"Drug", "Sign"}
+    assert (found.precision, found.recall) == (0.5, 1.0)

@@ -43,6 +43,8 @@ def test_questions_are_read(tmp_path: Path) -> None:
             [qa("7", answers=[{"text": "aspirin", "answer_start": 3}, *answers("took")])],
             r"squad.json: 1 answers do not stand in the context where answer_start says \(the first: question 7\)",
         ),
+        ([qa("7", answers=[{"text": "", "answer_start": 3}])], r"1 answers do not stand"),
+        ([qa("7"), qa("8", answers=[{"text": "x", "answer_start": 0}])], r"question 8\); 1 questions have no answer"),
         ([qa("7")], r"1 questions have no answer and are not is_impossible \(the first: question 7\)"),
         ([*ASKED, *ASKED], "2 questions have the id of another one"),
         ([], "there is no question"),
@@ -61,6 +63,9 @@ def test_answers_are_compared_as_the_official_script_does() -> None:
     assert exact("the aspirin.", "Aspirin") == 1.0
     assert f1("took the aspirin", "aspirin") == pytest.approx(2 / 3)
     assert f1("pain pain", "pain") == pytest.approx(2 / 3)
+    assert f1("pain pain fever", "pain pain") == pytest.approx(4 / 5)  # every repetition counts
+    assert f1("chest pain", "pain in the chest") == pytest.approx(4 / 5)  # the order does not
+    assert (exact("chest pain", "pain chest"), exact("aspirin", "")) == (0.0, 0.0)
     assert (f1("aspirin", ""), f1("", "aspirin"), f1("", ""), f1("x", "y")) == (0.0, 0.0, 1.0, 0.0)
 
 
@@ -99,3 +104,25 @@ def test_the_command_makes_notes_and_scores_answers(tmp_path: Path, capsys: pyte
     write(squad, [])
     assert main(["score", str(answered), str(squad)]) == 1
     assert capsys.readouterr().err.startswith("error: squad.json: there is no question")
+
+
+def test_an_answer_ends_behind_its_last_character() -> None:
+    answer = Answer("aspirin", 19)
+    assert CONTEXT[answer.begin : answer.end] == "aspirin"
+
+
+def test_what_is_given_as_an_answer_to_an_impossible_question_is_none(tmp_path: Path) -> None:
+    [question] = read_squad(write(tmp_path / "squad.json", [qa("1", is_impossible=True, answers=answers("aspirin"))]))
+    assert question.answers == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "found", "expected"),
+    [(("The",), "", 1.0), (("The", "aspirin"), "", 0.0), (("The", "aspirin"), "aspirin", 1.0), (("a.",), "a", 1.0)],
+)
+def test_an_answer_of_articles_and_punctuation_alone_is_none(
+    given: tuple[str, ...], found: str, expected: float
+) -> None:
+    question = Question("1", CONTEXT, "what?", tuple(Answer(text, 0) for text in given))
+    scored = score([question], {"1": found})
+    assert (scored.exact, scored.f1, scored.unanswerable) == (expected, expected, 0)

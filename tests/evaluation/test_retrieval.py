@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from sparkclin.errors import InputError
-from sparkclin.evaluation.retrieval import label_matrix, specialty_accuracy, vote
+from sparkclin.evaluation.retrieval import label_matrix, shares_label, specialty_accuracy, specialty_hits, vote
 
 
 def frame(vectors: list[list[float] | None]) -> pd.DataFrame:
@@ -85,3 +85,65 @@ def test_all_problems_are_told_at_once() -> None:
 def test_missing_columns_are_named() -> None:
     with pytest.raises(InputError, match="no column vector"):
         specialty_accuracy(pd.DataFrame({"note_id": ["1"]}), {})
+
+
+def test_a_sixth_neighbour_has_no_vote() -> None:
+    """Note 0 is a. Of its five nearest, three are b and two a; the two behind them are a, too."""
+    similarity = np.full((8, 8), -0.9)
+    similarity[0] = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]
+    labels = label_matrix([[name] for name in "abbabaaa"])
+    assert not specialty_hits(similarity, labels).five_nearest[0]
+    labels = label_matrix([[name] for name in "abbaaabb"])
+    assert specialty_hits(similarity, labels).five_nearest[0]
+
+
+def test_a_note_is_not_its_own_neighbour_where_all_others_are_far() -> None:
+    similarity = np.full((6, 6), -2.0)
+    similarity[0, 5] = -1.5
+    hits = specialty_hits(similarity, label_matrix([["a"], ["b"], ["b"], ["b"], ["b"], ["a"]]))
+    assert hits.nearest.tolist() == [True, False, False, False, False, True]
+    assert similarity[0, 0] == -2.0  # what was given is as it was
+
+
+def test_of_equally_near_notes_the_first_counts() -> None:
+    hits = specialty_hits(np.ones((6, 6)), label_matrix([["a"], ["a"], ["b"], ["b"], ["b"], ["b"]]))
+    assert hits.nearest.tolist() == [True, True, False, False, False, False]
+
+
+def test_a_vote_more_beats_a_nearer_voter() -> None:
+    labels = label_matrix([["a"], ["b"], ["b"], ["a", "b"], ["c"]])
+    assert vote(labels, np.array([[0, 1, 2], [3, 4, 1]])).tolist() == [1, 1]
+    assert vote(label_matrix([["b"], ["a"], ["c"], ["c"], ["c"]]), np.array([[2, 0, 1]])).tolist() == [2]
+
+
+def test_six_notes_are_enough_and_five_are_not() -> None:
+    labels = {str(index): ["a"] for index in range(6)}
+    result = specialty_accuracy(frame([at(angle) for angle in range(6)]), labels)
+    assert (result.nearest, result.five_nearest, result.chance, result.most_frequent) == (1.0, 1.0, 1.0, 1.0)
+    with pytest.raises(InputError, match=r"^Cannot compare these vectors: 5 vectors; five neighbours .* at least 6\.$"):
+        specialty_accuracy(frame([at(angle) for angle in range(5)]), labels)
+
+
+def test_specialties_are_those_of_the_id_whatever_the_order() -> None:
+    vectors = frame([at(0), at(1), at(2), at(90), at(91), at(92)]).iloc[::-1]
+    labels = {"5": ["b"], "0": ["a"], "3": ["b"], "1": ["a"], "4": ["b"], "2": ["a"]}
+    assert specialty_accuracy(vectors, labels).nearest == 1.0
+
+
+def test_notes_that_share_one_of_several_specialties_share_one() -> None:
+    shared = shares_label(label_matrix([["a", "b"], ["b", "c"], ["c"], ["d"]]))
+    assert shared.astype(int).tolist() == [[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("vector", "usable"), [([0.0, -1.0], True), ([0.0, 0.0], False), ([math.inf, 1.0], False), ([1.0, math.nan], False)]
+)
+def test_a_vector_needs_a_direction(vector: list[float], *, usable: bool) -> None:
+    vectors, labels = frame([at(0), at(1), at(2), at(3), at(4), vector]), {str(index): ["a"] for index in range(6)}
+    if usable:
+        assert specialty_accuracy(vectors, labels).notes == 6
+    else:
+        with pytest.raises(
+            InputError, match=r": 1 vectors that are null, zero or not finite; leave those notes out\.$"
+        ):
+            specialty_accuracy(vectors, labels)

@@ -9,14 +9,23 @@ import pytest
 
 from sparkclin.evaluation.sentences import (
     GOLD,
+    GROWTH_TEXTS,
+    LINES,
+    LONGEST,
+    ONE_LINE,
     Agreement,
+    Coverage,
+    Score,
     agreement,
     coverage,
     gold_agreement,
     growth,
+    hard_text,
     looked_up,
     main,
+    score,
     starts,
+    to_row,
     with_line_breaks,
 )
 from sparkclin.text.sentences import split_sentences
@@ -81,3 +90,96 @@ def test_splitters_are_compared_with_spark_nlp(tmp_path: Path, capsys: pytest.Ca
     said = capsys.readouterr().out
     assert "| sparkclin | 1.000, 1.000, 1.000 | 1.000, 1.000, 1.000 |" in said
     assert "Spark NLP's detector: 9 sentences" in said
+
+
+def test_agreement_of_nothing_is_nothing() -> None:
+    nothing = Agreement(both=0, found=0, expected=0)
+    assert (nothing.precision, nothing.recall, nothing.f1) == (0.0, 0.0, 0.0)
+    wrong = Agreement(both=0, found=3, expected=4)
+    assert (wrong.precision, wrong.recall, wrong.f1) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "expected"),
+    [
+        ([], Coverage(missed=4, doubled=0)),
+        ([(0, 5)], Coverage(missed=0, doubled=0)),
+        ([(-3, 1), (4, 9)], Coverage(missed=2, doubled=0)),
+        ([(0, 2), (0, 2), (0, 2), (1, 4)], Coverage(missed=1, doubled=2)),
+    ],
+)
+def test_coverage_is_of_each_character_that_can_be_seen(ranges: list[tuple[int, int]], expected: Coverage) -> None:
+    assert coverage("ab cd", ranges) == expected
+
+
+def test_starts_without_visible_text_do_not_count() -> None:
+    assert starts("a  b c", [(0, 1), (1, 3), (3, 3), (3, 4), (4, 6)]) == {3, 5}
+    assert starts("a b", [(2, 3), (0, 1)]) == {2}
+    assert starts("a", [(0, 1)]) == starts("", []) == set()
+
+
+@pytest.mark.parametrize("name", GROWTH_TEXTS)
+@pytest.mark.parametrize("length", [1, 7, 100])
+def test_a_hard_text_has_the_length_that_it_is_asked_for(name: str, length: int) -> None:
+    assert len(hard_text(name, ["Well.", "No fever."], length)) == length
+
+
+def test_notes_are_repeated_in_one_line_or_in_lines() -> None:
+    assert hard_text(ONE_LINE, ["ab", "cd"], 12) == "ab cdab cdab"
+    assert hard_text(LINES, ["ab,x", "cd"], 13) == "ab\nx\ncdab\nx\nc"
+
+
+def test_growth_tells_the_longest_text_that_was_split() -> None:
+    lengths: list[int] = []
+
+    def quick(text: str) -> list[tuple[int, int]]:
+        lengths.append(len(text))
+        return []
+
+    assert growth(quick, ["a"], "one word") == "0.0"
+    assert lengths == [62_500, 125_000, 250_000, 500_000, 1_000_000, 2_000_000]
+    assert lengths[-1] == LONGEST
+
+
+def test_growth_ends_with_the_first_text_that_takes_too_long() -> None:
+    """Five seconds of CPU time are too many to burn here, so the clock of the text is an exception at its length."""
+
+    def failing(text: str) -> list[tuple[int, int]]:
+        if len(text) > 250_000:
+            raise MemoryError
+        return []
+
+    assert growth(failing, ["a"], "one word") == "MemoryError at 500,000"
+
+
+def halves(text: str) -> list[tuple[int, int]]:
+    return [(0, 8), (8, len(text))]
+
+
+def test_a_splitter_is_scored_against_a_reference_as_notes_are_and_in_lines() -> None:
+    """`One,two. Three.` is one line more where its comma is a lost line break; the reference cuts at it then."""
+
+    def reference(text: str) -> list[tuple[int, int]]:
+        return [(0, 4), (4, 8), (8, len(text))] if "\n" in text else [(0, 8), (8, len(text))]
+
+    found = score(halves, ["One,two. Three."], reference)
+    assert found.as_they_are == Agreement(both=1, found=1, expected=1)
+    assert found.in_lines == Agreement(both=1, found=1, expected=2)
+    assert (found.missed, found.doubled) == (0, 0)
+    assert found.gold == gold_agreement(halves)
+    assert found.characters_per_s > 0
+    assert score(lambda text: [(0, 3), (2, 8)], ["One,two. Three."], reference).missed == 6
+
+
+def test_a_row_has_all_figures_in_order() -> None:
+    found = Score(
+        as_they_are=Agreement(both=1, found=2, expected=4),
+        in_lines=Agreement(both=3, found=3, expected=4),
+        gold=Agreement(both=1, found=2, expected=2),
+        missed=1234,
+        doubled=5,
+        characters_per_s=2_340_000,
+    )
+    assert to_row("name", found, ["0.1", "0.2"]) == (
+        "| name | 0.500, 0.250, 0.333 | 1.000, 0.750, 0.857 | 0.50 | 1,234, 5 | 2.34 | 0.1 | 0.2 |"
+    )
