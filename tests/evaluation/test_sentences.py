@@ -168,7 +168,7 @@ def test_a_splitter_is_scored_against_a_reference_as_notes_are_and_in_lines() ->
     assert (found.missed, found.doubled) == (0, 0)
     assert found.gold == gold_agreement(halves)
     assert found.characters_per_s > 0
-    assert score(lambda text: [(0, 3), (2, 8)], ["One,two. Three."], reference).missed == 6
+    assert score(lambda _: [(0, 3), (2, 8)], ["One,two. Three."], reference).missed == 6
 
 
 def test_a_row_has_all_figures_in_order() -> None:
