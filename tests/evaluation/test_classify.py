@@ -153,14 +153,9 @@ def test_scores_of_several_labels() -> None:
 def test_a_label_that_was_only_predicted_lowers_macro_f1() -> None:
     """As with scikit-learn: its F1 is 0, and it is one of the labels that the mean is of."""
     scored = score([["a"], ["a"]], [["a"], ["b"]])
-    assert scored == ClassScore(
-        notes=2,
-        accuracy=0.5,
-        micro_f1=pytest.approx(0.5),
-        macro_f1=pytest.approx((2 / 3 + 0) / 2),
-        f1_by_label={"a": pytest.approx(2 / 3), "b": 0.0},
-        support={"a": 2, "b": 0},
-    )
+    assert (scored.notes, scored.accuracy, scored.support) == (2, 0.5, {"a": 2, "b": 0})
+    assert (scored.micro_f1, scored.macro_f1) == pytest.approx((0.5, (2 / 3 + 0) / 2))
+    assert scored.f1_by_label == pytest.approx({"a": 2 / 3, "b": 0.0})
 
 
 def test_a_corpus_may_have_one_label_alone() -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from sparkclin.stages.columns import ANNOTATION
-from sparkclin.wire import annotations, codes
+from sparkclin.wire import annotations as made_in_arrow
+from sparkclin.wire import codes
 from sparkclin.wire.annotations import (
     TEXT_STEP,
     annotation_columns,
@@ -76,13 +77,13 @@ def test_windows_of_running_text_begin_at_0_each() -> None:
 
 
 def test_one_document_has_its_begin_and_none_has_nothing() -> None:
-    [[made]] = annotations.document("fever", begin=7).to_pylist()
+    [[made]] = made_in_arrow.document("fever", begin=7).to_pylist()
     assert made == {
         "annotatorType": "document", "begin": 7, "end": 11, "result": "fever", "metadata": [("sentence", "0")],
         "embeddings": [],
     }  # fmt: skip
     assert no_document().to_pylist() == [[]]
-    assert no_document().type == annotations.document("fever", begin=7).type
+    assert no_document().type == made_in_arrow.document("fever", begin=7).type
 
 
 def test_words_have_the_code_of_every_id() -> None:

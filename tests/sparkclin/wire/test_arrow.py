@@ -72,7 +72,8 @@ def test_the_only_row_of_lists_is_a_matrix() -> None:
     found = only_row(pa.array([[[1, 2, 3], [4, 5, 6]]], kind))
     assert found.tolist() == [[1, 2, 3], [4, 5, 6]]
     empty = only_row(pa.array([[]], kind))
-    assert (empty.shape, empty.dtype) == ((0, 0), np.float32)
+    assert empty.shape == (0, 0)
+    assert empty.dtype == np.float32
 
 
 def test_vectors_are_lists_and_none_is_null() -> None:

@@ -23,7 +23,7 @@ ENCODER = PieceEncoder(word_tokenizer(["fever", "and", "cough"]))
 VOCABULARY = Vocabulary(size=10, cls_id=7, sep_id=8, pad_id=9)
 
 
-def chunked(texts: Sequence[str | None], *, divisible: bool = False, **limits: int) -> list[Chunk]:
+def chunked(texts: Sequence[str | None], *, divisible: bool = False, limits: ChunkLimits | None = None) -> list[Chunk]:
     """Chunks of notes in windows of 2 pieces that share one. Notes keep the column `key`, and not the text."""
     options = ChunkOptions(
         carried=pa.schema({"key": pa.int64()}),
@@ -32,7 +32,7 @@ def chunked(texts: Sequence[str | None], *, divisible: bool = False, **limits: i
         plan=partial(plan_segments, level="token", pooling="mean"),
         vocabulary=VOCABULARY,
         divisible=divisible,
-        limits=ChunkLimits(**limits),
+        limits=limits or ChunkLimits(),
     )
     columns = {"text": pa.array(texts, pa.string()), "key": pa.array(range(len(texts)), pa.int64())}
     batch = pa.RecordBatch.from_pydict(columns)
@@ -62,7 +62,7 @@ NOTES = ["fever", "fever and", None, "cough", "and and and", ""]
     ],
 )
 def test_a_chunk_ends_with_the_note_that_fills_it(limits: dict[str, int], expected: list[list[int]]) -> None:
-    assert [keys(chunk) for chunk in chunked(NOTES, **limits)] == expected
+    assert [keys(chunk) for chunk in chunked(NOTES, limits=ChunkLimits(**limits))] == expected
 
 
 def test_chunks_are_large_if_nothing_is_said() -> None:
@@ -82,12 +82,15 @@ def test_a_row_has_the_counts_of_its_note() -> None:
 
 
 def test_the_rows_of_a_note_in_slices_count_it_once() -> None:
-    found = chunked(["fever and cough and", "and"], divisible=True, parts=1)
+    found = chunked(["fever and cough and", "and"], divisible=True, limits=ChunkLimits(parts=1))
     rows = [(key, *row) for chunk in found for key, row in zip(keys(chunk), counts(chunk), strict=True)]
     assert rows == [(0, 4, 3, "ok"), (0, None, None, None), (0, None, None, None), (1, 1, 1, "ok")]
     first = [plan.first for chunk in found for plan in chunk.plans]
     assert first == [0, 2, 3, 0]
-    assert [len(chunk.notes) for chunk in chunked(["fever and cough and", "and"], parts=1)] == [1, 1]
+    assert [len(chunk.notes) for chunk in chunked(["fever and cough and", "and"], limits=ChunkLimits(parts=1))] == [
+        1,
+        1,
+    ]
 
 
 def counts(chunk: Chunk) -> list[tuple[object, ...]]:

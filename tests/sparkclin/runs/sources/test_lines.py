@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from sparkclin.errors import IncompleteError
+from sparkclin.errors import IncompleteError, InputError
 from sparkclin.runs.corpus import NoteSource, count_corpus, read_corpus
 from sparkclin.runs.sources import csv, jsonl, lines
 from sparkclin.runs.sources.lines import RECORDS, Batches, Count, FileLines, each_file
@@ -159,7 +159,7 @@ def test_empty_files_and_files_without_a_last_line_break_are_read_whole(
 def test_a_file_that_cannot_be_read_is_named(spark: SparkSession, tmp_path: Path, format_: str) -> None:
     write_files(tmp_path, format_, n_files=3, n_notes=1)
     (tmp_path / f"01.{format_}.gz").write_bytes(b"no gzip")
-    with pytest.raises(lines.InputError, match=rf"^{tmp_path}/01\.{format_}\.gz cannot be read by Spark"):
+    with pytest.raises(InputError, match=rf"^{tmp_path}/01\.{format_}\.gz cannot be read by Spark"):
         read_corpus(spark, NoteSource(path=str(tmp_path)))
 
 
