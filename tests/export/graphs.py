@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from sparkclin.export.engines import SPARK_NLP_EXPORTERS
+from sparkclin.export.graph.ops import Body, Ops, Tensor
 
 Array = npt.NDArray[Any]
 
@@ -17,3 +20,15 @@ def open_graph(folder: Path, *, engine: str, states: bool = False) -> Callable[[
     """ids, mask (R, P) -> what the graph in `folder` answers, or its last layer's states."""
     graph = SPARK_NLP_EXPORTERS[engine].graphs().read_written(folder)
     return graph.states if states else graph.run
+
+
+def computed(body: Body, ids: Any) -> Array:
+    """What ONNX Runtime computes of ids, int (R, P), by a graph of its own: all numbers in a row, of any shape."""
+
+    def flat(ops: Ops, arrived: Tensor) -> Tensor:
+        return ops.reshape(ops.to_float(body(ops, arrived)), (1, 1, -1))
+
+    given = np.array(ids, np.int32)
+    with TemporaryDirectory() as folder:
+        SPARK_NLP_EXPORTERS["onnx"].graphs().write(Path(folder), flat, precision="fp32")
+        return open_graph(Path(folder), engine="onnx")(given, np.ones_like(given)).reshape(-1)

@@ -76,6 +76,18 @@ def test_stated_names_are_the_labels(tagger: Path, fields: dict[str, None]) -> N
     assert labels_of(trained.source.config) == FIVE
 
 
+def test_labels_are_in_the_order_of_their_numbers() -> None:
+    """config.json has numbers as text, of which 10 comes before 2."""
+    names = [f"label {number}" for number in range(12)]
+    config = {"id2label": {str(number): names[number] for number in sorted(range(12), key=str)}}
+    assert list(config["id2label"])[2] == "10"
+    assert labels_of(config) == tuple(names)
+
+
+def test_numbers_that_agree_in_both_directions_are_taken() -> None:
+    assert labels_of({"id2label": {1: "X", 0: "O"}, "label2id": {"X": "1", "O": 0}}) == ("O", "X")
+
+
 def test_stated_names_replace_those_of_the_config(classifier: Make) -> None:
     folder = classifier(2, id2label={0: "no", 1: "yes"})
     assert TrainedModel.read(str(folder), labels=stated("calm", "worse")).head.labels == ("calm", "worse")
