@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -77,21 +79,27 @@ def test_the_request_counts_from_its_first_id(request_number: int) -> None:
     ("request_number", "wanted"), [(0, [1, 1, 1]), (1, [1, 0, 0]), (2, [0, 1, 0]), (4, [0, 0, 1]), (5, [1, 0, 1])]
 )
 def test_a_request_has_a_bit_per_output_and_0_is_for_all(request_number: int, wanted: list[int]) -> None:
-    for number, expected in enumerate(wanted):
-        [found] = computed(
-            lambda ops, ids, number=number: is_wanted(ops, id_at(ops, ids, 0), number), [[request_number]]
-        )
-        assert found == expected
+    def bits(ops: Ops, ids: Tensor) -> Tensor:
+        parts = [ops.reshape(ops.to_int(is_wanted(ops, id_at(ops, ids, 0), number)), (1,)) for number in range(3)]
+        return ops.concat(parts, axis=0)
+
+    assert computed(bits, [[request_number]]).tolist() == wanted
 
 
-def test_rows_move_by_a_number_of_positions() -> None:
-    rows = [[5, 6, 7], [8, 9, 4]]
-    for count, expected in ((0, rows), (1, [[6, 7, 1], [9, 4, 1]]), (3, [[1] * 3] * 2)):
-        found = computed(lambda ops, ids, count=count: sooner(ops, ids, count, value=1), rows)
-        assert found.reshape(2, 3).tolist() == expected
-    for count, expected in ((0, rows), (2, [[1, 1, 5], [1, 1, 8]]), (4, [[1] * 3] * 2)):
-        found = computed(lambda ops, ids, count=count: later(ops, ids, count, value=1), rows)
-        assert found.reshape(2, 3).tolist() == expected
+@pytest.mark.parametrize(
+    ("move", "count", "expected"),
+    [
+        (sooner, 0, [[5, 6, 7], [8, 9, 4]]),
+        (sooner, 1, [[6, 7, 1], [9, 4, 1]]),
+        (sooner, 3, [[1, 1, 1], [1, 1, 1]]),
+        (later, 0, [[5, 6, 7], [8, 9, 4]]),
+        (later, 2, [[1, 1, 5], [1, 1, 8]]),
+        (later, 4, [[1, 1, 1], [1, 1, 1]]),
+    ],
+)
+def test_rows_move_by_a_number_of_positions(move: Callable[..., Tensor], count: int, expected: list[list[int]]) -> None:
+    found = computed(lambda ops, ids: move(ops, ids, count, value=1), [[5, 6, 7], [8, 9, 4]])
+    assert found.reshape(2, 3).tolist() == expected
 
 
 def states_of(ops: Ops, ids: Tensor) -> Tensor:

@@ -62,7 +62,8 @@ def span_of(begin: Array, end: Array, is_second: Array) -> tuple[int, int]:
     """Every span of the second text is looked at; of equal ones the one that ends first, then begins first."""
     places = np.flatnonzero(is_second)
     spans = [(b, e) for e, b in product(places, places) if b <= e]
-    return max(spans, key=lambda span: begin[span[0]] + end[span[1]])
+    first, last = max(spans, key=lambda span: begin[span[0]] + end[span[1]])
+    return int(first), int(last)
 
 
 @pytest.mark.parametrize("seed", range(6))
