@@ -147,3 +147,14 @@ def test_a_vector_needs_a_direction(vector: list[float], *, usable: bool) -> Non
             InputError, match=r": 1 vectors that are null, zero or not finite; leave those notes out\.$"
         ):
             specialty_accuracy(vectors, labels)
+
+
+def test_a_long_vector_in_another_direction_is_not_near() -> None:
+    vectors = frame([at(0), at(5), at(10), at(85, length=1000), at(90, length=1000), at(95, length=1000)])
+    labels = {"0": ["a"], "1": ["a"], "2": ["a"], "3": ["b"], "4": ["b"], "5": ["b"]}
+    assert specialty_accuracy(vectors, labels).nearest == 1.0
+
+
+def test_both_missing_columns_are_named() -> None:
+    with pytest.raises(InputError, match="no column note_id and no vector; expected note_id and vector"):
+        specialty_accuracy(pd.DataFrame({"id": ["1"]}), {})
