@@ -105,7 +105,8 @@ class NoteSource:
 def _encoding(name: str) -> str:
     """Its usual name. Raises OptionError unless a byte of ASCII is always that character: lines and quotes are found
     before anything is decoded."""
-    probe = bytes(range(128)) + rb"\u0041\x41\N{BULLET}.xn--bcher-kva"
+    ascii_bytes = bytes(range(128)).replace(b"\\", rb"\\")  # two, as a codec of escapes warns of one before a bracket
+    probe = ascii_bytes + rb"\u0041\x41\N{BULLET}.xn--bcher-kva"
     try:
         usual = codecs.lookup(name).name
         as_it_is = probe.decode(usual) == probe.decode("ascii") and not usual.startswith(("iso2022", "hz"))
