@@ -42,7 +42,8 @@ demo: $(STAMPS)/setup
 test: $(STAMPS)/dev $(STAMPS)/setup
 	$(BIN)/python -m pytest -m "not release" -n 2 --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
-# The tests of what measures or demonstrates: benchmarks and notebooks. Run them after a change there.
+# The tests that take minutes and cover what changes rarely: benchmarks, notebooks, exports of the real width, an
+# installation without a registry.
 release-test: $(STAMPS)/dev $(STAMPS)/setup
 	$(BIN)/python -m pytest -m release $(ARGS)
 

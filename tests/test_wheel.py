@@ -92,7 +92,7 @@ def test_notes_are_embedded_outside_the_checkout(installed: Installed, tmp_path:
     assert vectors["vector"].null_count == 0
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_machine_without_a_registry_is_set_up(demo: Demo, tmp_path: Path) -> None:
     """By the commands of docs/how-to/air_gapped.md: what the first block packs is all that the others need."""
     guide = (demo.clone / "docs" / "how-to" / "air_gapped.md").read_text(encoding="utf-8")
@@ -123,7 +123,7 @@ def test_export_without_its_extra_says_what_to_install(installed: Installed) -> 
         assert "pip install 'sparkclin[export]'" in tried.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.export
 def test_the_wheels_exporter_exports(installed: Installed, tmp_path: Path) -> None:
     """With the libraries of the extra from here: installing their six gigabytes again would show nothing more. ONNX's

@@ -19,7 +19,7 @@ COMMANDS = re.findall(r"^\.venv/bin/sparkclin (embed .*)$", PAGE, re.MULTILINE)
 ROUNDING = 1e-6
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_the_partitions_change_vectors_by_rounding_only(
     spark: SparkSession,  # noqa: ARG001
     tmp_path: Path,

@@ -35,6 +35,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.release
 def test_it_learns_its_sentences_and_tags_notes_with_them(spark: SparkSession, corpus: Path, tmp_path: Path) -> None:
     ner, entities = tmp_path / "ner_dl", tmp_path / "entities"
     assert main(["train", str(corpus), "--output", str(ner), "--epochs", "50", "--lr", "5e-3", "--batch", "3"]) == 0

@@ -85,7 +85,14 @@ def int8_bundle(spark: SparkSession, checkpoint: Path, models: Path, notes: Path
     return convert.convert(options, spark=spark)
 
 
-@pytest.fixture(scope="module", params=EXPORTERS)
+AT_THE_REAL_WIDTH = [
+    pytest.param(name, marks=[pytest.mark.release] if exporter.engine.spark_nlp else [])
+    for name, exporter in EXPORTERS.items()
+]
+"""Engines that Spark NLP loads take minutes."""
+
+
+@pytest.fixture(scope="module", params=AT_THE_REAL_WIDTH)
 def real_bundle(
     request: pytest.FixtureRequest, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
 ) -> Bundle:
