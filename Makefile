@@ -39,6 +39,8 @@ demo: $(STAMPS)/setup
 # make test ARGS="-k windows" runs some of the tests. In two processes, because much of a test is waiting for the start
 # of another one; each holds a Spark session of up to 6 GB. ARGS="-n 0" is for a debugger. A process that crashes ends
 # the run: pytest-xdist 3.8 would start another one, and then wait for ever for modules that the first had finished.
+# OpenMP has one thread: the threads of two processes on two cores would wait for each other.
+test: export OMP_NUM_THREADS ?= 1
 test: $(STAMPS)/dev $(STAMPS)/setup
 	$(BIN)/python -m pytest -m "not release" -n 2 --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
