@@ -286,6 +286,7 @@ def on_a_terminal(command: list[str], environment: Mapping[str, str]) -> str:
     return printed.decode()
 
 
+@pytest.mark.release
 def test_a_revision_is_exported_and_verified_whatever_the_branch_is_at(tmp_path: Path) -> None:
     """Two versions of a repository: the tag v1, and a branch that has moved on."""
     models, name = tmp_path / "models", "clinical_longformer"

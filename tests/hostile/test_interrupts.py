@@ -69,7 +69,9 @@ def test_ctrl_c_ends_a_run_in_a_line(notes: Path, tmp_path: Path, *, whole_group
     assert run.returncode == INTERRUPTED
 
 
-@pytest.mark.parametrize("level", ["document", "sentence", "token"])
+@pytest.mark.parametrize(
+    "level", [*(pytest.param(level, marks=pytest.mark.release) for level in ("document", "sentence")), "token"]
+)
 def test_ctrl_c_ends_a_very_long_note(tmp_path: Path, level: str) -> None:
     """One of 2 million characters, which a single call of a worker reads. No worker is left."""
     file, text = tmp_path / "notes.jsonl", f"{PLANTED}, fever and chills. " * 70_000

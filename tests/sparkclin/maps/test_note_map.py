@@ -128,6 +128,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.release
 def test_umap_keeps_groups_apart_and_gives_the_same_map_again(run: Run) -> None:
     """In a process of its own: umap loads numba and TensorFlow, and a process with their LLVM cannot load torch's."""
     if find_spec("umap") is None:
