@@ -110,8 +110,8 @@ class PairOptions:
     def ids(self, pair: Pieces) -> PairIds:
         between = np.array(self.separators, np.int32)
         if self.first:
-            return PairIds(before=np.concatenate([pair.ids, between]).astype(np.int32))
-        return PairIds(behind=np.concatenate([between, pair.ids]).astype(np.int32))
+            return PairIds(before=np.concatenate([pair.ids, between]))
+        return PairIds(behind=np.concatenate([between, pair.ids]))
 
 
 def tokenize_pairs(

@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from pyspark.sql import Row, SparkSession
-from transformers import BigBirdForTokenClassification, LongformerForTokenClassification
+from transformers import (
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    BigBirdForTokenClassification,
+    LongformerForTokenClassification,
+    TokenClassificationPipeline,
+)
+from transformers.pipelines.token_classification import AggregationStrategy
 
 import sparkclin
 from sparkclin.commands.ner import main
@@ -23,10 +32,9 @@ from sparkclin.models.pretrained import DEMO_MODELS
 from sparkclin.models.repository import ModelRepository
 from sparkclin.schema import ENTITIES
 from sparkclin.tasks.entities import NerOptions, find_entities, output_schema
-from sparkclin.text.entities import AGGREGATIONS, EntityOptions, kinds_of, merge_entities, plan_entities
+from sparkclin.text.entities import AGGREGATIONS
 from sparkclin.text.labels import softmax
 from sparkclin.text.pieces import PieceEncoder
-from sparkclin.text.pooling import PartOutput
 from sparkclin.text.tokenization import tokenize
 from testkit.checkpoints import NOTES, random_bigbird, random_checkpoint
 from testkit.stock import by_jvm, by_name, needs_stock
@@ -77,9 +85,12 @@ def test_a_note_of_any_length_has_the_entities_of_its_logits(
     for note_id in ("empty", "null"):
         [row] = by_note[note_id]
         assert (row.status, row.entity, row.label, row.text) == (note_id, None, None, None)
-    trained = TrainedModel.read(str(checkpoint))
+    windows = bundle.manifest.windows()
+    assert len((NOTES["long"] or "").split()) > windows.max_pieces  # so it has several windows
     for note_id in ("short", "long", "emoji"):
-        expected = entities_by_reference(trained, bundle, NOTES[note_id] or "", aggregation)
+        expected = entities_by_reference(
+            checkpoint, NOTES[note_id] or "", aggregation, max_pieces=windows.max_pieces, stride=windows.stride
+        )
         rows = [row for row in by_note[note_id] if row.status == "ok"]
         assert rows or [row.status for row in by_note[note_id]] == ["no_entities"]
         assert [(row.label, row.begin, row.end) for row in rows] == [entity[:3] for entity in expected]
@@ -102,19 +113,79 @@ def test_entities_are_cut_where_the_text_is(
 
 
 def entities_by_reference(
-    trained: TrainedModel, bundle: Bundle, text: str, aggregation: str
+    checkpoint: Path, text: str, aggregation: str, *, max_pieces: int, stride: int
 ) -> list[tuple[str, int, int, float]]:
-    manifest, config = bundle.manifest, trained.config
-    encoder = PieceEncoder(trained.tokenizer_json)
-    options = EntityOptions(labels=manifest.labels, aggregation=aggregation, unknown_id=encoder.unknown_id)
-    [note] = tokenize([text], [()], encoder=encoder, options=manifest.windows())
-    rows = [[config.cls_id, *note.pieces.ids[begin:end].tolist(), config.sep_id] for begin, end in note.windows]
-    logits = [reference_logits(trained, np.array(row, np.int32)) for row in rows]
-    plan = plan_entities(note, options=options)
-    parts = [PartOutput(part.segment, 1, logits[part.window][part.begin]) for part in plan.parts]
-    merged = merge_entities(plan.segments, parts, options=options)
-    kinds = kinds_of(options.labels)
-    return [(kinds[int(e.vector[0])], e.begin, e.end, float(e.vector[1])) for e in merged]  # type: ignore[index]
+    """Return kind, begin, end and score of a note's entities by transformers: its tokenizer, its model's logits and its
+    pipeline's words, but for `word`. Windows, and which of them a piece is of, are by their definitions."""
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    model = AutoModelForTokenClassification.from_pretrained(checkpoint)
+    model.train(False)
+    found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    ids, offsets = found["input_ids"], found["offset_mapping"]
+    begins = [0]
+    while begins[-1] + max_pieces < len(ids):
+        begins.append(begins[-1] + max_pieces - stride)
+    logits = []
+    for begin in begins:
+        row = [tokenizer.cls_token_id, *ids[begin : begin + max_pieces], tokenizer.sep_token_id]
+        with torch.inference_mode():
+            logits.append(model(torch.tensor([row])).logits[0, 1:-1].double().numpy())
+    scores = []
+    for piece in range(len(ids)):
+        to_edge = [min(piece - begin, begin + len(of) - 1 - piece) for begin, of in zip(begins, logits, strict=True)]
+        owner = to_edge.index(max(to_edge))  # the first of equals
+        of_piece = np.exp(logits[owner][piece - begins[owner]])
+        scores.append(of_piece / of_piece.sum())
+    pipeline = TokenClassificationPipeline(model=model, tokenizer=tokenizer)
+    if aggregation == "word":
+        cut = [span for _, span in tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+        words = words_by_letters(text, cut, offsets, scores)
+        grouped = pipeline.group_entities(
+            [
+                {"entity": LABELS[int(of.argmax())], "score": of.max(), "word": "", "start": begin, "end": end}
+                for begin, end, of in words
+            ]
+        )
+    else:
+        strategy = AggregationStrategy(aggregation)
+        no_special = np.zeros(len(ids))
+        pieces = pipeline.gather_pre_entities(text, np.array(ids), scores, offsets, no_special, strategy)
+        grouped = pipeline.aggregate(pieces, strategy)
+    entities = [
+        (entity["entity_group"], *without_space(text, entity["start"], entity["end"]), float(entity["score"]))
+        for entity in grouped
+    ]
+    return [entity for entity in entities if entity[0] != "O" and entity[1] < entity[2]]
+
+
+def words_by_letters(
+    text: str,
+    pre_tokens: list[tuple[int, int]],
+    offsets: list[tuple[int, int]],
+    scores: list[np.ndarray[Any, Any]],
+) -> list[tuple[int, int, np.ndarray[Any, Any]]]:
+    """Return begin, end and scores of each word: a run of letters and digits of a pre-token, or another character that
+    can be seen, with the scores of the piece that begins with it. A piece of both, such as `'s`, is a word without its
+    punctuation."""
+    spans = [
+        (first + match.start(), first + match.end())
+        for first, last in pre_tokens
+        for match in re.finditer(r"[^\W_]+|[^\w\s]|_", text[first:last])
+    ]
+    found: list[tuple[int, int, np.ndarray[Any, Any]]] = []
+    for offset, of_piece in zip(offsets, scores, strict=True):
+        begin, end = without_space(text, *offset)
+        inside = [span for span in spans if begin < span[1] and span[0] < end]
+        if not inside or inside[0][0] < begin or (found and begin < found[-1][1]):
+            continue
+        letters = [span for span in inside if text[span[0]].isalnum()] or inside
+        found.append((letters[0][0], letters[-1][1], of_piece))
+    return found
+
+
+def without_space(text: str, begin: int, end: int) -> tuple[int, int]:
+    found = text[begin:end]
+    return begin + len(found) - len(found.lstrip()), max(begin, end - len(found) + len(found.rstrip()))
 
 
 def test_the_stock_annotator_gives_the_label_of_every_piece(
