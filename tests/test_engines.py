@@ -68,21 +68,12 @@ def piece_vectors(notes: DataFrame) -> PieceVectors:
 
     @cache
     def made(engine: str, context: str) -> DataFrame:
-        from sparknlp.annotator import SentenceDetector
-        from sparknlp.base import DocumentAssembler
-
         bundle = sparkclin.ModelRepository(DEMO_MODELS).find(MODEL, engine=engine)
         tokenizer = sparkclin.NoteTokenizer(
             tokenizer=bundle.tokenizer_json(), maxPieces=MAX_PIECES + 1, stride=STRIDE, cls=True, context=context
         )
         model = load(bundle).setInputCols(["document", "token"]).setOutputCol("embeddings")
-        stages = [
-            DocumentAssembler().setInputCol("text").setOutputCol("assembled"),
-            SentenceDetector().setInputCols(["assembled"]).setOutputCol("sentences"),
-            tokenizer.setSentenceCol("sentences"),
-            model._set(maxSentenceLength=MAX_PIECES + 3),
-        ]
-        return PipelineModel(stages).transform(notes).cache()
+        return PipelineModel([tokenizer, model._set(maxSentenceLength=MAX_PIECES + 3)]).transform(notes).cache()
 
     return made
 
