@@ -61,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m testkit.mirror", description="The tests of modules.")
     parser.add_argument("modules", nargs="+", type=Path, metavar="MODULE", help="path, relative to the checkout")
     given = parser.parse_args(arguments)
-    unknown = [module for module in given.modules if module not in modules()]
-    if unknown:
+    known = set(modules())
+    if unknown := [module for module in given.modules if module not in known]:
         print(f"error: not a module of {', '.join(PACKAGES)}: {unknown[0]}", file=sys.stderr)
         return 1
     print(*sorted({str(file) for module in given.modules for file in files_testing(module)}), sep="\n")

@@ -1,9 +1,9 @@
 """Measure what the tests catch: `python -m testkit.mutation` makes small bugs, and runs the tests next to each.
 
 cosmic-ray makes the bugs: other operators and comparisons, numbers one higher or lower, conditions negated, loops that
-do not run. A seeded sample of the places in PACKAGES is changed, one at a time, in copies of the
-last commit, and the tests of the module (`testkit.mirror`) run until one fails. `--tests REVISION` takes the tests of
-another commit, for a comparison. Results are kept in a file of JSON lines; a second start goes on with the rest.
+do not run. A seeded sample of the places in PACKAGES is changed, one at a time, in copies of the last commit, and the
+tests of the module (`testkit.mirror`) run until one fails. `--tests REVISION` takes the tests of another commit, for a
+comparison. Results are kept in a file of JSON lines; a second start goes on with the rest.
 """
 
 from __future__ import annotations
@@ -98,16 +98,15 @@ def places_of(module: Path) -> Iterator[list[Mutant]]:
 def _without_effect(source: str) -> Iterator[tuple[Place, Place]]:
     """Yield the ranges of type annotations, which nothing evaluates, and of what only `python -m` runs."""
     for node in ast.walk(ast.parse(source)):
-        parts: list[ast.AST | None] = []
+        part: ast.expr | ast.stmt | None = None
         if isinstance(node, ast.AnnAssign | ast.arg):
-            parts = [node.annotation]
+            part = node.annotation
         elif isinstance(node, ast.FunctionDef):
-            parts = [node.returns]
+            part = node.returns
         elif isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
-            parts = [node]
-        for part in parts:
-            if isinstance(part, ast.expr | ast.stmt):
-                yield (part.lineno, part.col_offset), (part.end_lineno or 0, part.end_col_offset or 0)
+            part = node
+        if part is not None:
+            yield (part.lineno, part.col_offset), (part.end_lineno or 0, part.end_col_offset or 0)
 
 
 def sample(count: int, *, seed: int, packages: Sequence[Path] = PACKAGES) -> list[Mutant]:

@@ -36,6 +36,11 @@ def test_sentences_are_read_with_offsets(corpus: Path) -> None:
         ("a\tDrug\n", "line 1 has the label 'Drug', expected O, B-KIND or I-KIND"),
         ("a\tB-\n", "line 1 has the label 'B-'"),
         ("\n\n", "has no sentence"),
+        ("a\tO\tx", "line 1 has 3 columns"),
+        ("a b\tO", "line 1 has 2 columns, expected two with a tab between them"),
+        (" \tO", "line 1 has 2 columns"),
+        ("a\tE-Drug", "line 1 has the label 'E-Drug'"),
+        ("a\tO-Drug", "line 1 has the label 'O-Drug'"),
     ],
 )
 def test_broken_labels_are_refused_by_line(tmp_path: Path, content: str, message: str) -> None:
@@ -107,23 +112,6 @@ def test_the_command_makes_notes_and_scores_entities(
     (tmp_path / "corpus.tsv").write_text("a\tX\n")
     assert main(["notes", str(corpus), "--output", str(notes)]) == 1
     assert capsys.readouterr().err.startswith("error: corpus.tsv, line 1")
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("a\tO\tx", "line 1 has 3 columns"),
-        ("a b\tO", "line 1 has 2 columns, expected two with a tab between them"),
-        (" \tO", "line 1 has 2 columns"),
-        ("a\tE-Drug", "line 1 has the label 'E-Drug'"),
-        ("a\tO-Drug", "line 1 has the label 'O-Drug'"),
-    ],
-)
-def test_lines_of_another_form_are_refused(tmp_path: Path, line: str, message: str) -> None:
-    file = tmp_path / "corpus.tsv"
-    file.write_text(line, encoding="utf-8")
-    with pytest.raises(InputError, match=message):
-        read_conll(file)
 
 
 def test_a_last_sentence_without_an_empty_line_is_read_and_empty_lines_make_none(tmp_path: Path) -> None:

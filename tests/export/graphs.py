@@ -11,9 +11,30 @@ import numpy as np
 import numpy.typing as npt
 
 from sparkclin.export.engines import SPARK_NLP_EXPORTERS
+from sparkclin.export.graph.attention import FullAttention
+from sparkclin.export.graph.encoder import EncoderConfig
 from sparkclin.export.graph.ops import Body, Ops, Tensor
 
 Array = npt.NDArray[Any]
+
+CLS, PAD, SEP = 0, 1, 2
+SMALL = EncoderConfig(
+    vocab_size=10,
+    width=2,
+    heads=1,
+    intermediate=4,
+    positions=300,
+    first_position=2,
+    padding_position=1,
+    types=1,
+    pad_id=PAD,
+    cls_id=CLS,
+    sep_id=SEP,
+    layer_norm_eps=1e-5,
+    activation="gelu",
+    attention=(FullAttention(),),
+)
+"""For what only reads ids."""
 
 
 def open_graph(folder: Path, *, engine: str, states: bool = False) -> Callable[[Array, Array], Array]:

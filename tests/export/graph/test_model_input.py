@@ -8,29 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparkclin.export.graph.attention import FullAttention
 from sparkclin.export.graph.encoder import EncoderConfig
 from sparkclin.export.graph.model_input import ModelInput, read_input
 from sparkclin.export.graph.ops import Ops, Tensor
-from tests.export.graphs import computed
+from tests.export.graphs import CLS, PAD, SEP, SMALL, computed
 
-CLS, PAD, SEP = 0, 1, 2
-CONFIG = EncoderConfig(
-    vocab_size=10,
-    width=2,
-    heads=1,
-    intermediate=4,
-    positions=300,
-    first_position=4,
-    padding_position=3,
-    types=2,
-    pad_id=PAD,
-    cls_id=CLS,
-    sep_id=SEP,
-    layer_norm_eps=1e-5,
-    activation="gelu",
-    attention=(FullAttention(),),
-)
+CONFIG = replace(SMALL, first_position=4, padding_position=3, types=2)
 ROWS = [[CLS, 5, PAD, 6, SEP, 7, PAD, PAD], [CLS, SEP, PAD, PAD, PAD, PAD, PAD, PAD]]
 """The first row has padding's id within it."""
 

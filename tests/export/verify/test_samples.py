@@ -7,33 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from sparkclin.export.graph.attention import FullAttention
-from sparkclin.export.graph.encoder import EncoderConfig
 from sparkclin.export.heads.embedding import EmbeddingHead
 from sparkclin.export.verify.samples import Batch, PackedSample, some_parts, special_ids
-
-CLS, PAD, SEP = 0, 1, 2
-CONFIG = EncoderConfig(
-    vocab_size=10,
-    width=2,
-    heads=1,
-    intermediate=4,
-    positions=300,
-    first_position=2,
-    padding_position=1,
-    types=1,
-    pad_id=PAD,
-    cls_id=CLS,
-    sep_id=SEP,
-    layer_norm_eps=1e-5,
-    activation="gelu",
-    attention=(FullAttention(),),
-)
+from tests.export.graphs import CLS, PAD, SEP, SMALL
 
 
 def random(length: int, *, separators: Sequence[int] = (), including: Sequence[int] = ()) -> Batch:
     generator = np.random.default_rng(0)
-    return Batch.random(generator, length=length, config=CONFIG, separators=separators, including=including)
+    return Batch.random(generator, length=length, config=SMALL, separators=separators, including=including)
 
 
 @pytest.mark.parametrize(("length", "short"), [(1, 1), (2, 1), (3, 1), (4, 2), (9, 4), (100, 50)])
@@ -81,7 +62,7 @@ def batch_of(*rows: list[int]) -> Batch:
     longest = max(map(len, rows))
     ids = np.array([row + [PAD] * (longest - len(row)) for row in rows], np.int32)
     mask = np.array([[1] * len(row) + [0] * (longest - len(row)) for row in rows], np.int32)
-    return Batch(ids=ids, mask=mask, config=CONFIG)
+    return Batch(ids=ids, mask=mask, config=SMALL)
 
 
 def test_codes_are_the_ids_behind_the_vocabulary_and_special_pieces_are_themselves() -> None:
@@ -119,7 +100,7 @@ def test_parts_are_thirds_of_a_row_and_leave_a_piece_out(length: int, expected: 
 
 def test_a_packed_sample_stands_between_the_hosts_own_ids_with_its_request_and_its_number_of_rows() -> None:
     sample = PackedSample.of(batch_of([CLS, 3, 4, 5, 6, SEP], [CLS, 7, SEP]), request=2)
-    vocabulary = CONFIG.vocabulary
+    vocabulary = SMALL.vocabulary
     [ids] = sample.ids.tolist()
     assert sample.mask.tolist() == [[1] * len(ids)]
     assert (ids[0], ids[-1]) == (vocabulary.n_tagged, vocabulary.n_tagged + 1)
@@ -148,4 +129,4 @@ def test_expected_outputs_are_those_of_each_part_in_order() -> None:
 
 
 def test_special_ids_are_those_of_the_ends_and_of_padding() -> None:
-    assert sorted(special_ids(CONFIG)) == [CLS, PAD, SEP]
+    assert sorted(special_ids(SMALL)) == [CLS, PAD, SEP]

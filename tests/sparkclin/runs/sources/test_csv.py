@@ -9,18 +9,10 @@ import pytest
 from sparkclin.errors import InputError
 from sparkclin.runs.sources import csv
 from sparkclin.runs.sources.csv import CsvForm, HeaderNames, RecordParser, each_record, parsed, surveyed
-from sparkclin.runs.sources.lines import FileLines
+from tests.sparkclin.runs.sources.file_lines import lines_of
 
 FORM = CsvForm(encoding="utf-8", delimiter=",")
 COLUMNS = ("note_id", "text")
-
-
-def lines_of(files: dict[str, bytes], *, at_once: int = 2) -> FileLines:
-    """As tasks have them; no lines are of two files."""
-    for path, content in files.items():
-        found = content.split(b"\n")
-        for start in range(0, len(found), at_once):
-            yield f"file:/{path}" if start == 0 else None, found[start : start + at_once]
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 100])

@@ -9,17 +9,9 @@ import pytest
 
 from sparkclin.errors import InputError
 from sparkclin.runs.sources.jsonl import each_line, parsed, record_of, surveyed
-from sparkclin.runs.sources.lines import FileLines
+from tests.sparkclin.runs.sources.file_lines import lines_of
 
 COLUMNS = ("note_id", "text")
-
-
-def lines_of(files: dict[str, bytes], *, at_once: int = 2) -> FileLines:
-    """As tasks have them; no lines are of two files."""
-    for path, content in files.items():
-        found = content.split(b"\n")
-        for start in range(0, len(found), at_once):
-            yield f"file:/{path}" if start == 0 else None, found[start : start + at_once]
 
 
 def figures(*lines: bytes, columns: tuple[str, ...] = COLUMNS) -> Counter[str]:
