@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.sparkclin.processes import clean_environment
+
 ROOT = Path(__file__).parents[1]
 NOT_SOURCE = (".git", ".venv", "build", "dist", "out", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
-OURS = ("ARGS", "MAKE", "MFLAGS", "PYTHON", "PYSPARK", "SPARK", "TF_", "VIRTUAL_ENV")
-"""Variables of this test run's own make, Python and Spark begin with one of these."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,6 @@ class Installed:
     def site_packages(self) -> Path:
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         return self.environment / "lib" / version / "site-packages"
-
-
-def clean_environment() -> dict[str, str]:
-    """The variables that a newcomer has."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ import pytest
 from sparkclin.commands import embed
 from sparkclin.evaluation.notes import packaged_notes
 from sparkclin.spark.settings import EXCLUDES, PACKAGES, SETTINGS
-from tests.installation import clean_environment
+from tests.sparkclin.processes import clean_environment
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
@@ -523,7 +523,7 @@ def execute(words: Sequence[str]) -> None:
 def entry_point(words: Sequence[str]) -> tuple[Callable[[Sequence[str]], int | None], Sequence[str]]:
     """The function that the command calls, and what it is called with."""
     match words:
-        case ["python", "-m", package, *arguments] if (ROOT / package / "__main__.py").exists():
+        case ["python", "-m", package, *arguments] if (ROOT / package.replace(".", "/") / "__main__.py").exists():
             name = f"{package}.__main__"
         case ["python", "-m", name, *arguments]:
             pass

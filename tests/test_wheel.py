@@ -16,7 +16,8 @@ import pyarrow.dataset
 import pytest
 
 from testkit.demo import MODEL, NER_MODEL
-from tests.installation import Demo, Installed, clean_environment
+from tests.installation import Demo, Installed
+from tests.sparkclin.processes import clean_environment
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "sparkclin"

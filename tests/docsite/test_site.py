@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import sparkclin
-from tests.installation import clean_environment
+from tests.sparkclin.processes import clean_environment
 
 ROOT = Path(__file__).parents[2]
 LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}

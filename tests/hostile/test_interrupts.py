@@ -18,7 +18,7 @@ from sparkclin.errors import INTERRUPTED, OptionError
 from sparkclin.runs.corpus import NoteSource
 from sparkclin.runs.run import RunRequest
 from sparkclin.runs.sink import Sink
-from tests.sparkclin.processes import run_python
+from tests.sparkclin.processes import clean_environment, run_python
 
 PLANTED = "Quackenbush"
 
@@ -35,10 +35,9 @@ def notes(tmp_path: Path) -> Path:
 def started(notes: Path, errors: Path, *options: str) -> subprocess.Popen[bytes]:
     """A run, when its work has begun."""
     command = ["-m", "sparkclin", "embed", "--input", str(notes), "--output", str(notes.parent / "out"), *options]
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYSPARK", "SPARK"))}
     with errors.open("wb") as stream:
         run = subprocess.Popen(
-            [sys.executable, *command], stdout=stream, stderr=stream, env=clean, start_new_session=True
+            [sys.executable, *command], stdout=stream, stderr=stream, env=clean_environment(), start_new_session=True
         )
     deadline = time.monotonic() + 240
     writing = ".out.unfinished-*/rows/_temporary"
@@ -56,9 +55,7 @@ def what_is_said(run: subprocess.Popen[bytes], errors: Path) -> str:
     assert "Traceback" not in said
     assert PLANTED not in said
     assert sorted(path.name for path in errors.parent.iterdir()) == ["err", "notes.jsonl"]
-    lines = [line for line in re.split("[\r\n]+", said) if line.strip() and not re.match(r" *\[| {8}", line)]
-    [line] = lines
-    return line
+    return "\n".join(line for line in re.split("[\r\n]+", said) if line.strip() and not re.match(r" *\[| {8}", line))
 
 
 @pytest.mark.parametrize("whole_group", [False, True], ids=["the driver", "as a terminal does"])

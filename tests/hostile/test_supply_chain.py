@@ -30,7 +30,7 @@ from sparkclin.spark.jars import (
     set_up_jars,
 )
 from sparkclin.spark.settings import PACKAGES, installed_defaults_conf, spark_env, spark_home
-from tests.installation import clean_environment
+from tests.sparkclin.processes import clean_environment
 
 ROOT = Path(__file__).parents[2]
 LOCKS = {"build": ROOT / "requirements/build.txt"} | {
