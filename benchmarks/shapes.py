@@ -1,22 +1,19 @@
 """Memory of a model by the number of shapes (rows, pieces) that it has read: `python -m benchmarks.shapes`.
 
-A process per model and capacity of OpenVINO's cache reads a batch of each shape, and then all of them again. Its
-resident memory is taken after every 100 shapes, its CPU time for each pass: that does not depend on other work on the
-machine. The second pass shows what a cache too small for the shapes costs. ONNX Runtime and TensorFlow read the same
-rows as packed batches, as Spark NLP sends them.
+A process per model and capacity of OpenVINO's cache reads a batch of each shape, on one thread, and takes its resident
+memory after every 100 shapes. There are as many processes at once as processors: they do not change each other's
+memory. ONNX Runtime and TensorFlow read the same rows as packed batches, as Spark NLP sends them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,7 +22,7 @@ import psutil
 
 from benchmarks import ours
 from benchmarks.contenders import ONNX_FP32, ONNX_INT8, OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8
-from benchmarks.machine import describe_machine
+from benchmarks.machine import cpus, describe_machine
 from benchmarks.memory import gigabytes
 from benchmarks.ours import TENSORFLOW_FP32
 from benchmarks.raw_onnx import inputs_of, model_file, raw_onnx
@@ -44,7 +41,7 @@ from testkit.shapes import batch_shapes, random_rows
 OPENVINO_DEFAULT = 5000
 """The capacity of OpenVINO's cache if none is set."""
 
-CAPACITIES = (OPENVINO_DEFAULT, CACHE_CAPACITY, 8, 0)
+CAPACITIES = (OPENVINO_DEFAULT, CACHE_CAPACITY)
 
 VARIANTS = (OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8, ONNX_FP32, ONNX_INT8, TENSORFLOW_FP32)
 
@@ -56,21 +53,13 @@ LONGEST = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pass:
-    """Resident bytes after every EVERY shapes, and the CPU seconds of the process."""
-
-    resident: tuple[int, ...]
-    cpu_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Growth:
-    """A process that read all shapes twice. `capacity` is None for engines other than OpenVINO."""
+    """Resident bytes of a process after every EVERY shapes. `capacity` is None for engines other than OpenVINO."""
 
     engine: str
     precision: str
     capacity: int | None
-    passes: tuple[Pass, Pass]
+    resident: tuple[int, ...]
 
 
 def sample_shapes(bundle: Bundle, *, count: int) -> list[tuple[int, int]]:
@@ -109,21 +98,14 @@ def raw_tensorflow(bundle: Bundle) -> Callable[[Sequence[Sequence[int]]], object
 
 
 def measure(bundle: Bundle, *, capacity: int | None, count: int, scratch: Path) -> Growth:
-    """Read all shapes twice, in this process."""
+    """Read a batch of each shape, in this process."""
     read, generator = reader(bundle, capacity=capacity, scratch=scratch), np.random.default_rng(0)
-    manifest, shapes = bundle.manifest, sample_shapes(bundle, count=count)
-
-    def read_all() -> Pass:
-        resident, begin_s = [], time.process_time()
-        for number, shape in enumerate(shapes, start=1):
-            read(random_rows(generator, shape, manifest.vocabulary))
-            if number % EVERY == 0:
-                resident.append(psutil.Process().memory_info().rss)
-        return Pass(resident=tuple(resident), cpu_s=time.process_time() - begin_s)
-
-    return Growth(
-        engine=manifest.engine, precision=manifest.precision, capacity=capacity, passes=(read_all(), read_all())
-    )
+    manifest, resident = bundle.manifest, []
+    for number, shape in enumerate(sample_shapes(bundle, count=count), start=1):
+        read(random_rows(generator, shape, manifest.vocabulary))
+        if number % EVERY == 0:
+            resident.append(psutil.Process().memory_info().rss)
+    return Growth(engine=manifest.engine, precision=manifest.precision, capacity=capacity, resident=tuple(resident))
 
 
 def in_new_process(bundle: Bundle, *, capacity: int | None, count: int, scratch: Path) -> Growth:
@@ -132,49 +114,24 @@ def in_new_process(bundle: Bundle, *, capacity: int | None, count: int, scratch:
     command = [sys.executable, "-m", "benchmarks.shapes", "--of", *given]
     said = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=True).stdout
     raw = json.loads(said.splitlines()[-1])
-    first, again = (Pass(resident=tuple(one["resident"]), cpu_s=one["cpu_s"]) for one in raw.pop("passes"))
-    return Growth(**raw, passes=(first, again))
+    return Growth(**raw | {"resident": tuple(raw["resident"])})
 
 
 def to_text(found: Sequence[Growth]) -> str:
-    """Return a row per model and capacity: GB of resident memory after the first shapes, a quarter, half, three
-    quarters and all, and after the second pass; CPU seconds of each pass. All are medians of the rounds. Ratios are
-    those to OpenVINO's own capacity in the same round."""
-    resident = [one.passes[0].resident for one in found]
-    stops = sorted({0, *(len(resident[0]) * quarter // 4 - 1 for quarter in range(1, 5))})
-    shown = [f"{(stop + 1) * EVERY:,}" for stop in stops]
-    header = ("model", "capacity", *shown, "again", "CPU s", "ratio", "CPU s again", "ratio again")
-    return table(header, [row(rounds, stops) for rounds in of_kinds(found)])
+    """Return a row per model and capacity: GB of resident memory by the number of shapes."""
+    numbers = range(EVERY, EVERY * len(found[0].resident) + 1, EVERY)
+    return table(("model", "capacity", *(f"{number:,}" for number in numbers)), [row(one) for one in found])
 
 
-def of_kinds(found: Sequence[Growth]) -> list[list[tuple[Growth, Growth]]]:
-    """Return the rounds of each model and capacity. Each comes with the same round of the model's first capacity."""
-    rounds: dict[tuple[str, str, int | None], list[Growth]] = defaultdict(list)
-    firsts: dict[tuple[str, str], list[Growth]] = {}
-    for one in found:
-        rounds[one.engine, one.precision, one.capacity].append(one)
-        firsts.setdefault((one.engine, one.precision), rounds[one.engine, one.precision, one.capacity])
-    return [list(zip(its, firsts[kind[:2]], strict=True)) for kind, its in rounds.items()]
-
-
-def row(rounds: Sequence[tuple[Growth, Growth]], stops: Sequence[int]) -> tuple[str, ...]:
-    one = rounds[0][0]
-    sizes = [[*(its.passes[0].resident[stop] for stop in stops), its.passes[1].resident[-1]] for its, _ in rounds]
-    speed = []
-    for number in range(2):
-        seconds = statistics.median(its.passes[number].cpu_s for its, _ in rounds)
-        ratio = statistics.median(its.passes[number].cpu_s / first.passes[number].cpu_s for its, first in rounds)
-        speed += [f"{seconds:.0f}", f"{ratio:.2f}"]
+def row(one: Growth) -> tuple[str, ...]:
     capacity = ABSENT if one.capacity is None else f"{one.capacity:,}"
-    medians = (int(statistics.median(of_stop)) for of_stop in zip(*sizes, strict=True))
-    return (f"{one.engine} {one.precision}", capacity, *map(gigabytes, medians), *speed)
+    return (f"{one.engine} {one.precision}", capacity, *map(gigabytes, one.resident))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit status: 0, or 1 if the models cannot be made."""
     parser = parser_beside("benchmarks.shapes", "Memory by shapes of rows.", smoke="in fp32, few shapes")
     parser.add_argument("--shapes", type=int, default=600, metavar="N", help="how many shapes a process reads")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="processes per model and capacity")
     parser.add_argument("--of", nargs=4, metavar=("BUNDLE", "CAPACITY", "SHAPES", "SCRATCH"), help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.of:
@@ -186,7 +143,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     options = options_beside(given)
     variants = (OPENVINO_FP32, ONNX_FP32, TENSORFLOW_FP32) if given.smoke else VARIANTS
-    capacities = CAPACITIES[:2] if given.smoke else CAPACITIES
     try:
         store = open_store(options, material_of(options))
         ours.prepare_together(store, variants)
@@ -194,13 +150,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SparkclinError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory() as scratch:
-        growths = [
-            in_new_process(bundle, capacity=capacity, count=given.shapes, scratch=Path(scratch) / bundle.digest)
-            for _ in range(given.rounds)
-            for bundle in bundles
-            for capacity in (capacities if engine_of(bundle).in_workers else (None,))
-        ]
+    processes = [
+        (bundle, capacity)
+        for bundle in bundles
+        for capacity in (CAPACITIES if engine_of(bundle).in_workers else (None,))
+    ]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(cpus())) as pool:
+
+        def growth(bundle: Bundle, capacity: int | None) -> Growth:
+            scratch = Path(folder) / bundle.digest
+            return in_new_process(bundle, capacity=capacity, count=given.shapes, scratch=scratch)
+
+        growths = list(pool.map(growth, *zip(*processes, strict=True)))
     print(f"{describe_machine().cpu}, {store.shape.layers} × {store.shape.width}; GB of resident memory after shapes")
     print(to_text(growths))
     return 0

@@ -49,13 +49,14 @@ def started(notes: Path, errors: Path, *options: str) -> subprocess.Popen[bytes]
 
 
 def what_is_said(run: subprocess.Popen[bytes], errors: Path) -> str:
-    """In the end, after the run's own lines; nothing else is there."""
+    """In the end, beside the run's own lines and, after 30 s, its progress; no other file is there."""
     run.wait(timeout=120)
     said = errors.read_text()
     assert "Traceback" not in said
     assert PLANTED not in said
     assert sorted(path.name for path in errors.parent.iterdir()) == ["err", "notes.jsonl"]
-    return "\n".join(line for line in re.split("[\r\n]+", said) if line.strip() and not re.match(r" *\[| {8}", line))
+    own = re.compile(r"\[\d\d:\d\d\] | {8}|embed +\d+%  ")
+    return "\n".join(line for line in re.split("[\r\n]+", said) if line.strip() and not own.match(line))
 
 
 @pytest.mark.parametrize("whole_group", [False, True], ids=["the driver", "as a terminal does"])
