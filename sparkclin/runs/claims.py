@@ -203,9 +203,11 @@ def _refuse_company(claim: Claim) -> None:
     now_ms = storage.entry_at(claim.path).changed
     others = [other for other in claims_on(claim.location) if other != claim.path]
     if alive := [other for other in others if _is_alive(other, now_ms=now_ms)]:
+        owner = Owner.of(alive[0])
+        by_lock = owner.kernel == this_kernel() and not storage.is_remote(claim.path)
+        killed = "" if by_lock else f" If it was killed, run again {STALE_AFTER_S:.0f} s later."
         raise InputError(
-            f"another run is writing {claim.location}: {Owner.of(alive[0])}. "
-            f"Wait for it, or choose another --output. If it was killed, run again {STALE_AFTER_S:.0f} s later."
+            f"another run is writing {claim.location}: {owner}. Wait for it, or choose another --output.{killed}"
         )
     for other in others:
         with suppress(FileNotFoundError):  # it has ended in the meantime

@@ -43,7 +43,8 @@ def check_columns(path: str, wanted: Sequence[str], present: Sequence[str], *, h
     if problems:
         there = _alike(wanted, present) if header else f"it has {printable_names(present)}"
         raise InputError(
-            f"{path} has {' and '.join(problems)}; {there}. Name the right ones with the options that end in -column."
+            f"{path} has {' and '.join(problems)}; {there}. "
+            "Name the right ones: --id-column, --text-column and so on, in Python id_column=."
         )
 
 

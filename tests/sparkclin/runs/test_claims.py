@@ -49,7 +49,8 @@ def refused(location: str) -> str:
 
 def test_a_second_claim_is_refused(folder: str) -> None:
     with claimed(f"{folder}/out", on_loss=nothing) as claim:
-        assert f"another run is writing {folder}/out: process {os.getpid()} on " in refused(f"{folder}/out/")
+        assert f"another run is writing {folder}/out: process {os.getpid()} on " in (said := refused(f"{folder}/out/"))
+        assert ("run again 300 s later" in said) == storage.is_remote(f"{folder}/out")  # else a lock is proof of life
         assert claims_on(f"{folder}/out") == [claim.path]
         claim.beat()
 
@@ -90,6 +91,7 @@ def test_a_killed_run_of_this_machine_needs_no_waiting(tmp_path: Path) -> None:
     assert left.exists()
     assert "another run is writing" in (said := refused(f"{tmp_path}/out"))
     assert "its claim does not name the process" in said
+    assert "If it was killed, run again 300 s later." in said
     os.utime(left, (LONG_AGO_S, LONG_AGO_S))
     with claimed(f"{tmp_path}/out", on_loss=nothing):
         assert not left.exists()
