@@ -150,7 +150,7 @@ OF_RESULTS = {
     "python -m sparkclin.evaluation.ner score $D/NCBI-disease/test.tsv stock.parquet": SCORING,
     "python -m training.ner --train $D/NCBI-disease/train.tsv bc5cdr_train.tsv --dev $D/NCBI-disease/devel.tsv "
     "bc5cdr_dev.tsv --init training/demo_checkpoint --output demo_ner_checkpoint --work ner-run --dropout 0.1 "
-    "--lr 1e-3 --epochs 4 --patience 12 --batch 2 --sentences-per-note 12": FINE_TUNING,
+    "--lr 1e-3 --epochs 10 --patience 12 --batch 2 --sentences-per-note 12": FINE_TUNING,
     "python -m training.classify --train $D/pubmedqa/train.jsonl --dev $D/pubmedqa/dev.jsonl --text-column context "
     "--pair-column question --id-column id --init training/demo_checkpoint --dropout 0.1 --lr 3e-4 --epochs 2 "
     "--output label_checkpoint --work label-run": LABELLING,
