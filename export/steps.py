@@ -23,7 +23,7 @@ LOG_TAIL = 40
 """How many lines of what libraries said are shown where one of them failed."""
 
 STDOUT, STDERR = 1, 2
-LOUD_LOGGERS = ("tensorflow", "transformers", "py4j")
+LOUD_LOGGERS = ("tensorflow", "py4j")
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def steps_alone() -> Iterator[Steps]:
     with ExitStack() as stack:
         log = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))
         stack.enter_context(_levels_raised())
+        stack.enter_context(_transformers_silenced())
         for number, name in ((STDOUT, "stdout"), (STDERR, "stderr")):
             stack.enter_context(_moved_into(log, number, name))
         try:
@@ -126,3 +127,22 @@ def _levels_raised() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _transformers_silenced() -> Iterator[None]:
+    """Keep transformers from logging warnings, for which it sets a level when it is imported, and from drawing a bar
+    while it reads weights. The bars of downloads stay."""
+    from huggingface_hub.utils import enable_progress_bars  # type: ignore[attr-defined]  # documented there
+    from transformers.utils import logging as of_transformers
+
+    level, draws = of_transformers.get_verbosity(), of_transformers.is_progress_bar_enabled()
+    of_transformers.set_verbosity_error()
+    of_transformers.disable_progress_bar()
+    enable_progress_bars()
+    try:
+        yield
+    finally:
+        of_transformers.set_verbosity(level)
+        if draws:
+            of_transformers.enable_progress_bar()

@@ -22,6 +22,9 @@ try:
         os.write(2, b"what TensorFlow says\\n")
         warnings.warn("what Python warns of")
         logging.getLogger("tensorflow").warning("what a logger warns of")
+        from transformers.utils import logging as of_transformers
+        of_transformers.get_logger("transformers.modeling_utils").warning("what transformers warns of")
+        list(of_transformers.tqdm([1], desc="Loading weights"))
         print("a download goes on", file=sys.stderr)
         with steps.step("graph built"):
             pass
