@@ -223,7 +223,7 @@ def test_the_first_id_goes_with_the_schema_that_has_one() -> None:
 @pytest.mark.parametrize(
     ("note", "message"),
     [
-        ({"note_id": 1, "text": "fever"}, "has no column note_text; it has note_id, text. Name the right ones with"),
+        ({"note_id": 1, "text": "fever"}, "has no column note_text; it has note_id, text. Name the right ones:"),
         ({"note_id": "n-1", "note_text": "fever"}, "of 1 notes, 1 have an id that is not an integer of 64 bits"),
         ({"note_id": None, "note_text": "fever", "person_id": 7}, "1 notes have a null id"),
     ],
