@@ -131,7 +131,7 @@ def row(one: Growth) -> tuple[str, ...]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit status: 0, or 1 if the models cannot be made."""
     parser = parser_beside("benchmarks.shapes", "Memory by shapes of rows.", smoke="in fp32, few shapes")
-    parser.add_argument("--shapes", type=int, default=600, metavar="N", help="how many shapes a process reads")
+    parser.add_argument("--shapes", type=int, default=500, metavar="N", help="how many shapes a process reads")
     parser.add_argument("--of", nargs=4, metavar=("BUNDLE", "CAPACITY", "SHAPES", "SCRATCH"), help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.of:
