@@ -16,12 +16,13 @@ from sparkclin.models import pretrained
 from sparkclin.spark.settings import BATCH_SETTING
 from testkit.echo import SAMPLE_TEXTS, build_echo_bundle
 from testkit.tokenizers import train_tokenizer
+from tests.sparkclin.processes import JVM_OPTIONS
 
 pytest_plugins = ["tests.cluster", "tests.installation"]
 
 # A JVM of a test lives for seconds: what the optimizing compiler and parallel garbage collection cost never comes back.
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-for variable in ("SPARK_SUBMIT_OPTS", "SPARK_DAEMON_JAVA_OPTS"):
+for variable in (JVM_OPTIONS, "SPARK_DAEMON_JAVA_OPTS"):
     os.environ.setdefault(variable, SHORT_LIVED)
 
 # A pause of a busy machine is no failure.

@@ -56,7 +56,9 @@ def what_is_said(run: subprocess.Popen[bytes], errors: Path) -> str:
     assert PLANTED not in said
     assert sorted(path.name for path in errors.parent.iterdir()) == ["err", "notes.jsonl"]
     own = re.compile(r"\[\d\d:\d\d\] | {8}|embed +\d+%  ")
-    return "\n".join(line for line in re.split("[\r\n]+", said) if line.strip() and not own.match(line))
+    lines = [line for line in re.split("[\r\n]+", said) if line.strip() and not own.match(line)]
+    assert len(lines) == 1, lines
+    return lines[0]
 
 
 @pytest.mark.parametrize("whole_group", [False, True], ids=["the driver", "as a terminal does"])
