@@ -54,7 +54,7 @@ LONGEST = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """Resident bytes of a process after every EVERY shapes. `capacity` is None for engines other than OpenVINO."""
+    """Resident bytes of a process after every EVERY shapes. Only OpenVINO has a `capacity`."""
 
     engine: str
     precision: str

@@ -1,4 +1,4 @@
-"""What an export says while it runs: a line per step with its seconds, and nothing of what its libraries say."""
+"""Print the steps of an export, a line each with its seconds, and no output of its libraries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOUD_LOGGERS = ("tensorflow", "py4j")
 
 @dataclass(frozen=True)
 class Steps:
-    """Says what is done on `stream`; nothing where it is None."""
+    """Print the steps on `stream`. Without a stream, print nothing."""
 
     stream: TextIO | None = None
 
@@ -44,8 +44,8 @@ class Steps:
         self.say(f"  {done:<{STEP_WIDTH}}{time.monotonic() - began_s:>8.1f} s")
 
     def each(self, items: Sequence[Item], doing: str) -> Iterator[Item]:
-        """The items, one after the other: on a terminal a live line says how far they are, elsewhere a plain one
-        every half a minute."""
+        """Yield the items and print the progress: a live line on a terminal, elsewhere a plain line every half a
+        minute."""
         if self.stream is not None and self.stream.isatty():
             from tqdm import tqdm
 
@@ -107,7 +107,7 @@ def _moved_into(log: TextIO, number: int, name: str) -> Iterator[None]:
 
 
 def _number_of(stream: TextIO) -> int | None:
-    """None for one that is no file, as of a notebook or a test."""
+    """Return the file descriptor, or None for a stream without one, as in a notebook or a test."""
     try:
         return stream.fileno()
     except (OSError, ValueError, AttributeError):
@@ -138,8 +138,9 @@ def _transformers_silenced() -> Iterator[None]:
 
     level, draws = of_transformers.get_verbosity(), of_transformers.is_progress_bar_enabled()
     of_transformers.set_verbosity_error()
-    of_transformers.disable_progress_bar()
-    enable_progress_bars()
+    if draws:
+        of_transformers.disable_progress_bar()  # the hub's too
+        enable_progress_bars()
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What every reader gives: notes, and how many records lay in the files."""
+"""The notes and the number of records that every reader returns."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ NOTES_AT_ONCE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class SourceNotes:
-    """`notes` has note_id, text and, where the source has such, pair; `records` is how many the reader has counted, in
-    a way of its own. `not_read` names files of the input that have no record. `version` is that of a Delta table."""
+    """`notes` has note_id, text and, if the source has one, pair. `records` is the number of records, from a count
+    of its own. `not_read` names files of the input without a record. `version` is the version of a Delta table."""
 
     notes: DataFrame
     records: int
@@ -32,8 +32,8 @@ class SourceNotes:
 def check_columns(path: str, wanted: Sequence[str], present: Sequence[str], *, header: bool = False) -> None:
     """Raises InputError for a column that is missing, or is there twice.
 
-    It says the plain names that there are; others may hold a note. So may a line of a file that is taken for its
-    `header`: of that only what differs from a wanted name in case is said.
+    The error lists the columns with plain names; other names may contain a note. So may a line of a file that is read
+    as its `header`: the error lists only names that match a wanted name in another case.
     """
     problems = []
     if missing := [name for name in wanted if name not in present]:
@@ -61,7 +61,7 @@ def _alike(wanted: Sequence[str], present: Sequence[str]) -> str:
 
 
 def schema_of(*, id_type: str = "string", pair: bool = False) -> str:
-    """Of what batches_of() makes: texts are bytes, which need not be UTF-8."""
+    """Return the schema of the batches of batches_of(). Texts are bytes, which may be invalid UTF-8."""
     return f"{NOTE_ID} {id_type}, {TEXT} binary" + (f", {PAIR} binary" if pair else "")
 
 
