@@ -34,8 +34,8 @@ CACHE_CAPACITY = 64
 """How many primitives of each kind OpenVINO keeps per compiled graph.
 
 It makes primitives for every new shape (rows, pieces), and by default keeps 5,000 of each kind: memory grows with every
-shape. `python -m benchmarks.shapes` measures memory and speed by capacity. The property is not in OpenVINO's
-documentation: `compile_model()` refuses unknown properties, and `get_property()` does not return this one.
+shape. `python -m benchmarks.shapes` measures the memory by capacity. The property is not in OpenVINO's documentation.
+`compile_model()` refuses unknown properties, and `get_property()` does not return this one.
 """
 
 

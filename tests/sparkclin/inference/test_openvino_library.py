@@ -1,4 +1,4 @@
-"""OpenVINO's telemetry stays out: a hospital's machine reports nothing to anybody."""
+"""OpenVINO sends no telemetry: a hospital's machine must not report to anybody. The cache of oneDNN is bounded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+CACHE_VARIABLE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
 SEEN = """
 import sys
@@ -28,6 +30,15 @@ def imported_telemetry(module: str, *, home: Path) -> list[str]:
 def test_it_is_not_imported(module: str, tmp_path: Path) -> None:
     assert imported_telemetry(module, home=tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "64"), ("7", "7")], ids=["default", "the user's"])
+def test_onednn_keeps_a_bounded_number_of_primitives(given: str | None, expected: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != CACHE_VARIABLE}
+    environment |= {CACHE_VARIABLE: given} if given else {}
+    code = f"import os, sparkclin.inference.openvino; print(os.environ[{CACHE_VARIABLE!r}])"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [expected]
 
 
 def test_openvino_by_itself_imports_it(tmp_path: Path) -> None:
