@@ -2,7 +2,8 @@
 
 For each level `sparkclin embed` runs twice, with two tasks at once and a small driver: over short notes and one long
 note, and over the same text with the long note cut into short ones. What counts is how many times as long the first
-takes. A level that needs more memory or time in the square of a note's length fails or misses the target.
+takes. A level that needs more memory or time in the square of a note's length fails or misses the target. The model is
+the tiny one of `python -m benchmarks --smoke`, so that the rest of the work counts: a large model hides it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from benchmarks.contenders import OPENVINO_INT8
 from benchmarks.machine import describe_machine
 from benchmarks.plan import Effort, Planner
 from benchmarks.report import table
-from benchmarks.run import material_of, open_store, options_beside, parser_beside
+from benchmarks.run import RunOptions, material_of, open_store, parser_beside, smoke_options
 from benchmarks.workloads import SEED, SENTENCES, CountedText, counted, sample, write_rows
 from sparkclin.errors import SparkclinError
 from sparkclin.evaluation.notes import Note
@@ -123,7 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure_levels(given: argparse.Namespace) -> list[LongNote]:
     """Make the model and the notes, and measure every level. Raise SparkclinError if the model cannot be made."""
-    options, corpora = options_beside(given), SMOKE if given.smoke else Corpora()
+    options = smoke_options(out=RunOptions.out, work=given.work)
+    corpora = SMOKE if given.smoke else Corpora()
     material = material_of(options)
     store = open_store(options, material)
     bundle = ours.prepare(store, OPENVINO_INT8)
