@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from sparkclin.text.pieces import NO_WORD, PieceEncoder, Pieces, combine
+from sparkclin.text.pieces import NO_WORD, PieceEncoder, Pieces, combine, named_ids, trimmed
 from testkit.material import mtsamples, roberta_tokenizer_json
-from testkit.tokenizers import train_tokenizer
+from testkit.tokenizers import train_tokenizer, train_unigram, train_wordpiece, word_tokenizer
 
 HARD = "He's had 120/80 </s><mask> <s>\r\n\r\n\té e\u0301 😀👩🏽‍⚕️\u00a0 \u2028x\ufeff  <pad>."
 TRAINED = train_tokenizer([HARD, "The patient was seen. Fever and chills."] * 5)
 TOKENIZER = Tokenizer.from_str(TRAINED)
 ENCODER = PieceEncoder(TRAINED)
 UNTRIMMED = PieceEncoder(TRAINED.replace('"trim_offsets":true', '"trim_offsets":false'))
-# str.strip() takes these off too, which are no white space to Unicode nor to the tokenizers.
+# str.strip() also removes these, but Unicode and the tokenizers do not count them as white space.
 SEPARATORS = "\x1c\x1d\x1e\x1f"
 
 texts = st.lists(
@@ -40,7 +40,7 @@ BYTES = characters_of_bytes()
 
 
 def characters_by_bytes(text: str, pieces: Pieces) -> list[tuple[int, int]]:
-    """Which characters each piece has bytes of, found by counting bytes."""
+    """Return the range of characters that each piece has bytes of, found by counting bytes."""
     parts = [bytes(BYTES[c] for c in TOKENIZER.id_to_token(piece) or "") for piece in pieces.ids.tolist()]
     assert b"".join(parts) == text.encode()
     owner = [index for index, character in enumerate(text) for _ in character.encode()]
@@ -59,7 +59,7 @@ def test_all_of_a_text_comes_back_and_offsets_point_to_it(encoder: PieceEncoder,
             assert found == (begin + len(own) - len(own.lstrip()), end - len(own) + len(own.rstrip()))
         elif pieces.words[index] == NO_WORD:
             assert found == (begin, end)
-        else:  # a space that leads a word is no part of it
+        else:  # the space before a word does not belong to it
             assert found == (end, end)
 
 
@@ -111,6 +111,46 @@ def test_n_ids_counts_added_pieces() -> None:
     tokenizer = Tokenizer.from_str(TRAINED)
     tokenizer.add_tokens(["[**Name**]"])
     assert PieceEncoder(tokenizer.to_str()).n_ids == ENCODER.n_ids + 1
+
+
+def test_pieces_beyond_a_matrix_are_found_from_its_first_missing_row() -> None:
+    tokenizer = Tokenizer.from_str(TRAINED)
+    tokenizer.add_tokens(["[**Name**]", "[**Date**]"])
+    encoder, n_ids = PieceEncoder(tokenizer.to_str()), ENCODER.n_ids
+    assert encoder.beyond(n_ids) == {n_ids: "'[**Name**]'", n_ids + 1: "'[**Date**]'"}
+    assert encoder.beyond(n_ids + 1) == {n_ids + 1: "'[**Date**]'"}
+    assert encoder.beyond(n_ids + 2) == {}
+
+
+def test_a_message_names_five_ids() -> None:
+    assert named_ids({7: "'a'", 9: "'b'"}) == "'a' (id 7), 'b' (id 9)"
+    assert named_ids(dict.fromkeys(range(5), "'a'")).endswith("(id 4)")
+    assert named_ids(dict.fromkeys(range(7), "'a'")).endswith("(id 4), …")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer_json", "unknown"),
+    [
+        (TRAINED, None),
+        (word_tokenizer(["well"]), "<unk>"),
+        (train_unigram([HARD]), "<unk>"),
+        (train_wordpiece([HARD]), "[UNK]"),
+    ],
+    ids=["bytes", "words", "unigram", "wordpiece"],
+)
+def test_the_unknown_piece_is_the_models(tokenizer_json: str, unknown: str | None) -> None:
+    expected = None if unknown is None else Tokenizer.from_str(tokenizer_json).token_to_id(unknown)
+    assert PieceEncoder(tokenizer_json).unknown_id == expected
+    assert (expected is None) == (unknown is None)
+
+
+@given(texts, st.integers(0, 40), st.integers(0, 40))
+def test_a_trimmed_range_is_the_stripped_text(text: str, begin: int, length: int) -> None:
+    begin = min(begin, len(text))
+    end = min(begin + length, len(text))
+    first, after = trimmed(text, begin, end)
+    assert text[first:after] == text[begin:end].strip()
+    assert begin <= first <= after <= end
 
 
 @pytest.mark.export
