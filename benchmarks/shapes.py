@@ -82,14 +82,14 @@ def reader(bundle: Bundle, *, capacity: int | None, scratch: Path) -> Callable[[
 
 def raw_tensorflow(bundle: Bundle) -> Callable[[Sequence[Sequence[int]]], object]:
     """Return a function like that of raw_onnx(), with the bundle's own graph in TensorFlow."""
-    from sparkclin.export.graph.tensorflow import read_saved
+    from sparkclin.export.graph.tensorflow import read_saved  # loads triton, which must come before TensorFlow
 
-    graph_file = bundle.path / annotator_of(bundle).graph_file
-    import tensorflow as tf  # after read_saved's module, which loads triton first: the other way round is an abort
+    # isort: split
+    import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    graph = read_saved(graph_file)
+    graph = read_saved(bundle.path / annotator_of(bundle).graph_file)
 
     def run(batch: Sequence[Sequence[int]]) -> object:
         inputs = inputs_of(batch)

@@ -9,12 +9,9 @@ from __future__ import annotations
 import os
 import sys
 
-CACHE_VARIABLE, CACHE_CAPACITY = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", 64
-"""How many primitives oneDNN, with which OpenVINO computes, keeps in a process: by default 1,024, which it makes anew
-for every shape (rows, pieces). oneDNN reads the variable once, so it must be set before oneDNN is loaded. A value that
-the user has set stays. `python -m benchmarks.shapes` measures the memory."""
-
-os.environ.setdefault(CACHE_VARIABLE, str(CACHE_CAPACITY))
+# oneDNN, which computes for OpenVINO, makes primitives for every new shape (rows, pieces), and by default keeps 1,024
+# of them in a process. It reads the variable once. `python -m benchmarks.shapes` measures the memory.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # so that importing it fails
 
 import openvino as openvino  # noqa: E402

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,15 @@ print(*sorted(name for name, module in sys.modules.items() if module and name.st
 
 
 def imported_telemetry(module: str, *, home: Path) -> list[str]:
-    """The modules of it that a fresh process has after importing `module`."""
-    command = [sys.executable, "-c", SEEN.format(module=module)]
+    """Return the modules of it that a fresh process has after importing `module`."""
     environment = {**os.environ, "HOME": str(home), "CI": "true"}  # with which it would send nothing in this test
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.split()
+    return printed(SEEN.format(module=module), environment)
+
+
+def printed(code: str, environment: Mapping[str, str]) -> list[str]:
+    """Return the words that a fresh process prints."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
 
 
 @pytest.mark.parametrize("module", ["sparkclin.inference.openvino", "sparkclin.export.graph.openvino"])
@@ -37,8 +42,7 @@ def test_onednn_keeps_a_bounded_number_of_primitives(given: str | None, expected
     environment = {name: value for name, value in os.environ.items() if name != CACHE_VARIABLE}
     environment |= {CACHE_VARIABLE: given} if given else {}
     code = f"import os, sparkclin.inference.openvino; print(os.environ[{CACHE_VARIABLE!r}])"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [expected]
+    assert printed(code, environment) == [expected]
 
 
 def test_openvino_by_itself_imports_it(tmp_path: Path) -> None:
